@@ -1,0 +1,1 @@
+"""Packaged configs, one YAML file a job."""

@@ -1,0 +1,1 @@
+"""The quantum circuit as data, and the engines that run it."""

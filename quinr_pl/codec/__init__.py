@@ -1,0 +1,1 @@
+"""From fitted network to bytes and back."""

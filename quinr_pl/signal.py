@@ -1,0 +1,116 @@
+"""What the decoder must know of a signal besides its network, and the grid of coordinates it lives on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from quinr_pl.errors import QuinrError
+
+
+class SignalKind(IntEnum):
+    """What the values of a signal are. The numbers are those of the file format."""
+
+    IMAGE_8 = 0
+    """Integers from 0 to 255."""
+    IMAGE_16 = 1
+    """Integers from 0 to 65535."""
+    RANGE_IMAGE = 2
+    """Metres from 0 (no return) to the peak."""
+    ARRAY = 3
+    """Real numbers in any interval."""
+
+
+_IMAGE_PEAK = {SignalKind.IMAGE_8: 255.0, SignalKind.IMAGE_16: 65535.0}
+_IMAGE_DTYPE = {SignalKind.IMAGE_8: np.uint8, SignalKind.IMAGE_16: np.uint16}
+
+
+@dataclass(frozen=True)
+class SignalSpec:
+    """Shape and range of a signal: the bridge between its values and targets in [0, 1].
+
+    Args:
+        kind: What the values are.
+        height: Rows.
+        width: Columns.
+        channels: Values at each pixel.
+        low: The value that target 0 stands for.
+        high: The value that target 1 stands for.
+
+    Raises:
+        QuinrError: If a size is below 1 or the interval is empty or not finite.
+    """
+
+    kind: SignalKind
+    height: int
+    width: int
+    channels: int
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.channels) < 1:
+            shape = (self.height, self.width, self.channels)
+            raise QuinrError(f"signal shape {shape}: height, width and channels must be at least 1")
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.high > self.low):
+            raise QuinrError(f"signal range [{self.low}, {self.high}]: needs finite low < high")
+
+    @classmethod
+    def of_image(cls, values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> SignalSpec:
+        """The spec of an image, (height, width, channels), whose dtype gives the bit depth."""
+        kind = SignalKind.IMAGE_8 if values.dtype == np.uint8 else SignalKind.IMAGE_16
+        return cls(kind, *values.shape, low=0.0, high=_IMAGE_PEAK[kind])
+
+    @property
+    def pixels(self) -> int:
+        """Number of coordinates."""
+        return self.height * self.width
+
+    @property
+    def peak(self) -> float:
+        """The peak of the peak signal-to-noise ratio, in the units of the values."""
+        return self.high - self.low
+
+    def normalize(self, values: npt.NDArray) -> npt.NDArray[np.float32]:
+        """Targets in [0, 1] of values of any shape."""
+        return ((values.astype(np.float64) - self.low) / (self.high - self.low)).astype(np.float32)
+
+    def denormalize(self, targets: npt.NDArray) -> npt.NDArray:
+        """Values of targets: clamped to the range, and rounded to integers for images.
+
+        Returns:
+            An array of the same shape: uint8 or uint16 for images, float32 otherwise.
+        """
+        clamped = np.clip(targets.astype(np.float64), 0.0, 1.0)
+        values = self.low + clamped * (self.high - self.low)
+        if self.kind in _IMAGE_DTYPE:
+            return np.rint(values).astype(_IMAGE_DTYPE[self.kind])
+        return values.astype(np.float32)
+
+
+def coordinates(height: int, width: int, start: int = 0, stop: int | None = None) -> torch.Tensor:
+    """Coordinates of the pixels ``start`` to ``stop`` in row-major order.
+
+    Both axes run over [-1, 1], first and last pixel included; an axis of one pixel lies at 0.
+
+    Args:
+        height: Rows of the grid.
+        width: Columns of the grid.
+        start: First pixel.
+        stop: One past the last pixel; all when left out.
+
+    Returns:
+        float32 tensor of shape (stop - start, 2): row coordinate, then column coordinate. A slice has
+        exactly the values that the whole grid has there.
+    """
+    pixel = torch.arange(start, height * width if stop is None else stop)
+    row, column = pixel // width, pixel % width
+
+    def axis(index: torch.Tensor, size: int) -> torch.Tensor:
+        return (2.0 * index.double() / max(size - 1, 1) - (1.0 if size > 1 else 0.0)).float()
+
+    return torch.stack([axis(row, height), axis(column, width)], dim=1)
