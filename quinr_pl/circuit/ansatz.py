@@ -1,0 +1,167 @@
+"""The quantum circuit of quINR as data: which rotations, on which wires, in which order, fed by what.
+
+Nothing else in the package knows the order of gates: the QNode, the drawing, the batched engines and the
+count of weights all derive from :class:`Ansatz`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import pi
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.errors import QuinrError
+
+Features = Literal["shared", "own"]
+Pairs = Literal["ordered", "unordered", "ring"]
+
+_MAX_QUBITS = 20
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One rotation.
+
+    Attributes:
+        name: ``RX``, ``RZ`` or ``CRZ`` (control first), with PennyLane's meaning.
+        wires: The qubits it acts on.
+        source: ``angle`` when a column of the angles turns it, ``weight`` when a trained weight does.
+        index: The column, or (upload, layer, position) in the weights.
+    """
+
+    name: Literal["RX", "RZ", "CRZ"]
+    wires: tuple[int, ...]
+    source: Literal["angle", "weight"]
+    index: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Ansatz:
+    """Folded-angle embedding, entangling layers and data re-uploading.
+
+    An upload embeds ``angles`` angles: fold 0 is RX on every qubit, fold 1 RZ, fold 2 RX and so on, the
+    last fold padded with zeros. ``layers`` entangling layers follow, each of them RZ and RX on every
+    qubit, CRZ on every pair, RZ and RX on every qubit (circuit 5 of Sim et al. 2019, "Expressibility and
+    entangling capability of parameterized quantum circuits"). Then comes the next upload.
+
+    Args:
+        qubits: Number of qubits.
+        angles: Angles that one upload embeds.
+        uploads: How often angles are embedded.
+        layers: Entangling layers after each upload.
+        features: ``shared``: every upload embeds the same angles, shuffled from the second on; ``own``:
+            every upload embeds angles of its own.
+        pairs: ``ordered``: CRZ on (a, b) and on (b, a); ``unordered``: on (a, b) with a < b; ``ring``: on
+            neighbours only.
+        shuffle_seed: Seed of the shuffles.
+
+    Raises:
+        QuinrError: If a count is below 1 or an option is unknown.
+    """
+
+    qubits: int
+    angles: int
+    uploads: int = 1
+    layers: int = 1
+    features: Features = "shared"
+    pairs: Pairs = "ordered"
+    shuffle_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("qubits", "angles", "uploads", "layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise QuinrError(f"{name} = {value!r}: needs a whole number of at least 1")
+        if self.qubits > _MAX_QUBITS:
+            raise QuinrError(f"qubits = {self.qubits}: at most {_MAX_QUBITS} can be simulated")
+        for name, options in (("features", get_args(Features)), ("pairs", get_args(Pairs))):
+            if getattr(self, name) not in options:
+                raise QuinrError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(options)}")
+
+    @property
+    def states(self) -> int:
+        """Number of basis states, 2**qubits."""
+        return 2**self.qubits
+
+    @property
+    def folds(self) -> int:
+        """Rotations of one qubit in one upload."""
+        return -(-self.angles // self.qubits)
+
+    @property
+    def features_count(self) -> int:
+        """Width of the angle tensor: columns that all uploads read together."""
+        return self.angles * (self.uploads if self.features == "own" else 1)
+
+    @cached_property
+    def upload_index(self) -> npt.NDArray[np.int64]:
+        """Columns that feed the embedding: (uploads, folds, qubits), -1 where a fold is padded."""
+        index = np.full((self.uploads, self.folds * self.qubits), -1, dtype=np.int64)
+        shuffle = np.random.default_rng(self.shuffle_seed)
+        for upload in range(self.uploads):
+            column = np.arange(self.angles)
+            if self.features == "own":
+                column = column + upload * self.angles
+            elif upload > 0:
+                column = shuffle.permutation(self.angles)
+            index[upload, : self.angles] = column
+        return index.reshape(self.uploads, self.folds, self.qubits)
+
+    @cached_property
+    def wire_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Control and target of every CRZ of an entangling layer, in order."""
+        wires = range(self.qubits)
+        if self.pairs == "ordered":
+            return tuple((a, b) for a in wires for b in wires if a != b)
+        if self.pairs == "unordered":
+            return tuple((a, b) for a in wires for b in wires if a < b)
+        closed = self.qubits if self.qubits > 2 else self.qubits - 1
+        return tuple((a, (a + 1) % self.qubits) for a in range(closed))
+
+    @property
+    def weights_per_layer(self) -> int:
+        """Weights of one entangling layer."""
+        return 4 * self.qubits + len(self.wire_pairs)
+
+    @property
+    def weights_shape(self) -> tuple[int, int, int]:
+        """Shape of the weights: (uploads, layers, weights_per_layer)."""
+        return self.uploads, self.layers, self.weights_per_layer
+
+    @cached_property
+    def weight_periods(self) -> npt.NDArray[np.float64]:
+        """Period of each weight of an entangling layer, (weights_per_layer,).
+
+        2π for RX and RZ, whose sign is a global phase. 4π for CRZ: at 2π it is Z on its control.
+        """
+        return np.array([4 * pi if gate.name == "CRZ" else 2 * pi for gate in self._entangling(0, 0)])
+
+    def gates(self) -> Iterator[Gate]:
+        """The circuit, first gate first; padded rotations, which are the identity, are left out."""
+        for upload in range(self.uploads):
+            yield from self._embedding(upload)
+            for layer in range(self.layers):
+                yield from self._entangling(upload, layer)
+
+    def _embedding(self, upload: int) -> Iterator[Gate]:
+        for fold, columns in enumerate(self.upload_index[upload].tolist()):
+            for wire, column in enumerate(columns):
+                if column >= 0:
+                    yield Gate("RX" if fold % 2 == 0 else "RZ", (wire,), "angle", (column,))
+
+    def _entangling(self, upload: int, layer: int) -> Iterator[Gate]:
+        single = [(wire,) for wire in range(self.qubits)]
+        order: list[tuple[Literal["RX", "RZ", "CRZ"], tuple[int, ...]]] = [
+            *(("RZ", wires) for wires in single),
+            *(("RX", wires) for wires in single),
+            *(("CRZ", wires) for wires in self.wire_pairs),
+            *(("RZ", wires) for wires in single),
+            *(("RX", wires) for wires in single),
+        ]
+        for position, (name, wires) in enumerate(order):
+            yield Gate(name, wires, "weight", (upload, layer, position))

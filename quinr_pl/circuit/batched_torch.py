@@ -1,0 +1,151 @@
+"""The circuit in torch operations, a whole batch at a time, on any torch device.
+
+The backward pass is adjoint differentiation (Jones and Gacon 2020, "Efficient calculation of gradients in
+classical simulations of variational quantum algorithms"): it un-computes the state stage by stage, so the
+memory is one state and one cotangent for each coordinate, whatever the depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engine import check
+from quinr_pl.circuit.stages import Diagonal, Embedding, Rotations, stages
+
+
+class TorchEngine:
+    """Batched adjoint simulator in torch operations."""
+
+    name = "torch"
+
+    def probabilities(
+        self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
+    ) -> Tensor:
+        """See :meth:`quinr_pl.circuit.engine.Engine.probabilities`."""
+        measured = check(ansatz, angles, weights, states)
+        probability: Tensor = _Circuit.apply(ansatz, angles, weights)
+        return probability if states is None else probability[:, list(measured)]
+
+
+class _Circuit(torch.autograd.Function):
+    """Probabilities of all basis states."""
+
+    @staticmethod
+    def forward(ctx: Any, ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
+        state = torch.zeros(len(angles), ansatz.states, dtype=angles.dtype.to_complex(), device=angles.device)
+        state[:, 0] = 1
+        flat = weights.reshape(-1)
+        for stage in stages(ansatz):
+            if isinstance(stage, Embedding):
+                for wire, chain in enumerate(stage.chains):
+                    if chain:
+                        state = _apply(state, ansatz.qubits, wire, *_compose(chain, angles))
+            elif isinstance(stage, Diagonal):
+                state = state * _phases(stage, flat)
+            else:
+                for wire, theta in zip(stage.wires, flat[stage.weights], strict=True):
+                    state = _apply(state, ansatz.qubits, wire, *_rotation("RX", theta))
+        ctx.ansatz = ansatz
+        ctx.save_for_backward(angles, weights, state)
+        return state.real**2 + state.imag**2
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[None, Tensor, Tensor]:
+        ansatz: Ansatz = ctx.ansatz
+        angles, weights, state = ctx.saved_tensors
+        # Both evolve by the same unitaries: one batch of twice the size.
+        pair = torch.stack([state, state * cotangent])
+        flat, angles_grad = weights.reshape(-1), torch.zeros_like(angles)
+        weights_grad = torch.zeros_like(flat)
+        for stage in reversed(stages(ansatz)):
+            if isinstance(stage, Embedding):
+                for wire, chain in enumerate(stage.chains):
+                    if chain:
+                        _backward_chain(_bloch(pair, ansatz.qubits, wire), chain, angles, angles_grad)
+                        a, b = _compose(chain, angles)
+                        pair = _apply(pair, ansatz.qubits, wire, a.conj(), -b)
+            elif isinstance(stage, Diagonal):
+                turned = -2 * (pair[1].conj() * pair[0]).imag.sum(0)
+                generators = torch.as_tensor(stage.generators, dtype=flat.dtype, device=flat.device)
+                weights_grad[stage.weights] = generators @ turned
+                pair = pair * _phases(stage, flat).conj()
+            else:
+                weights_grad[stage.weights], pair = _backward_rotations(stage, ansatz.qubits, flat, pair)
+        return None, angles_grad, weights_grad.reshape(weights.shape)
+
+
+def _backward_rotations(stage: Rotations, qubits: int, flat: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
+    gradients = []
+    for wire, theta in zip(stage.wires, flat[stage.weights], strict=True):
+        zeros, ones = _split(pair, qubits, wire)
+        gradients.append((zeros[1].conj() * ones[0] + ones[1].conj() * zeros[0]).imag.sum())
+        pair = _apply(pair, qubits, wire, *_rotation("RX", -theta))
+    return torch.stack(gradients), pair
+
+
+def _backward_chain(
+    bloch: tuple[Tensor, Tensor, Tensor], chain: tuple[tuple[str, int], ...], angles: Tensor, grad: Tensor
+) -> None:
+    """Add the gradients of a chain's angles, given Im⟨λ|σ|ψ⟩ after the chain, σ being X, Y and Z."""
+    x, y, z = bloch
+    for name, column in reversed(chain):
+        cos, sin = angles[:, column].cos(), angles[:, column].sin()
+        if name == "RX":
+            grad[:, column] += x
+            y, z = cos * y + sin * z, cos * z - sin * y
+        else:
+            grad[:, column] += z
+            x, y = cos * x + sin * y, cos * y - sin * x
+
+
+def _bloch(pair: Tensor, qubits: int, wire: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Im⟨λ|σ|ψ⟩ for each coordinate, σ being X, Y and Z of a wire."""
+    zeros, ones = _split(pair, qubits, wire)
+
+    def overlap(bra: Tensor, ket: Tensor) -> Tensor:
+        return (bra[1].conj() * ket[0]).sum(dim=(-1, -2))
+
+    up, down = overlap(zeros, ones), overlap(ones, zeros)
+    return (up + down).imag, (down - up).real, (overlap(zeros, zeros) - overlap(ones, ones)).imag
+
+
+def _compose(chain: tuple[tuple[str, int], ...], angles: Tensor) -> tuple[Tensor, Tensor]:
+    """First column (a, b) of a chain's SU(2) matrix ((a, -b*), (b, a*)), one for each coordinate."""
+    a, b = _rotation(chain[0][0], angles[:, chain[0][1]])
+    for name, column in chain[1:]:
+        c, d = _rotation(name, angles[:, column])
+        a, b = c * a - d.conj() * b, d * a + c.conj() * b
+    return a, b
+
+
+def _rotation(name: str, theta: Tensor) -> tuple[Tensor, Tensor]:
+    cos, sin, zero = (theta / 2).cos(), (theta / 2).sin(), torch.zeros_like(theta)
+    if name == "RX":
+        return torch.complex(cos, zero), torch.complex(zero, -sin)
+    return torch.complex(cos, -sin), torch.complex(zero, zero)
+
+
+def _split(state: Tensor, qubits: int, wire: int) -> tuple[Tensor, Tensor]:
+    """Amplitudes with the wire at 0 and at 1: (..., 2**wire, 2**(qubits - 1 - wire)) each."""
+    return state.unflatten(-1, (2**wire, 2, 2 ** (qubits - 1 - wire))).unbind(-2)
+
+
+def _apply(state: Tensor, qubits: int, wire: int, a: Tensor, b: Tensor) -> Tensor:
+    """Multiply a wire by ((a, -b*), (b, a*)); a and b are numbers or one for each coordinate."""
+    zeros, ones = _split(state, qubits, wire)
+    a, b = a[..., None, None], b[..., None, None]
+    mixed = torch.stack([a * zeros - b.conj() * ones, b * zeros + a.conj() * ones], dim=-2)
+    return mixed.flatten(-3)
+
+
+def _phases(stage: Diagonal, flat: Tensor) -> Tensor:
+    generators = torch.as_tensor(stage.generators, dtype=flat.dtype, device=flat.device)
+    angle = flat[stage.weights] @ generators
+    return torch.polar(torch.ones_like(angle), angle)

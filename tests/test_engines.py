@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engine import ENGINES, Engine, choose
+from quinr_pl.errors import QuinrError
+
+BATCHED = ("cpu", "torch")
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+
+def inputs(ansatz, batch, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    angles, weights = draw(batch, ansatz.features_count), draw(*ansatz.weights_shape)
+    return angles.requires_grad_(), weights.requires_grad_(), draw(batch, ansatz.states)
+
+
+def run(name, ansatz, batch, dtype=torch.float64, seed=0):
+    """Probabilities, and the gradients of their random linear function."""
+    angles, weights, cotangent = inputs(ansatz, batch, dtype, seed)
+    probabilities = choose(name).probabilities(ansatz, angles, weights)
+    (probabilities * cotangent).sum().backward()
+    return probabilities.detach(), angles.grad, weights.grad
+
+
+def assert_agree(found, expected, tolerance):
+    for value, reference in zip(found, expected, strict=True):
+        scale = max(1.0, float(reference.abs().max())) if reference.numel() else 1.0
+        torch.testing.assert_close(value.double(), reference.double(), rtol=0, atol=tolerance * scale)
+
+
+GRID = [
+    Ansatz(qubits=1, angles=1),
+    Ansatz(qubits=1, angles=4, uploads=3, layers=2),
+    Ansatz(qubits=2, angles=3, uploads=2, layers=2),
+    Ansatz(qubits=3, angles=9, uploads=2, layers=1, features="own"),
+    Ansatz(qubits=3, angles=2, uploads=3, layers=3, pairs="ring"),
+    Ansatz(qubits=4, angles=12, uploads=3, layers=2),
+    Ansatz(qubits=5, angles=12, uploads=2, layers=1, pairs="unordered"),
+    Ansatz(qubits=6, angles=13, uploads=2, layers=2, features="own", pairs="ring"),
+    Ansatz(qubits=7, angles=7, uploads=1, layers=1),
+    Ansatz(qubits=8, angles=17, uploads=2, layers=1, pairs="unordered"),
+]
+
+
+@pytest.fixture(scope="module", params=GRID, ids=lambda a: f"{a.qubits}q-{a.angles}-{a.uploads}x{a.layers}")
+def reference(request):
+    return request.param, run("lightning", request.param, batch=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", BATCHED)
+def test_engines_agree_with_lightning(reference, name, dtype):
+    ansatz, expected = reference
+    assert_agree(run(name, ansatz, 3, dtype), expected, TOLERANCE[dtype])
+
+
+def test_lightning_takes_float32():
+    ansatz = Ansatz(qubits=2, angles=4)
+    found = run("lightning", ansatz, 2, torch.float32)
+    assert all(value.dtype == torch.float32 for value in found)
+    assert_agree(found, run("lightning", ansatz, 2), 1e-5)
+
+
+circuits = st.builds(
+    Ansatz,
+    qubits=st.integers(1, 5),
+    angles=st.integers(1, 12),
+    uploads=st.integers(1, 3),
+    layers=st.integers(1, 3),
+    features=st.sampled_from(["shared", "own"]),
+    pairs=st.sampled_from(["ordered", "unordered", "ring"]),
+    shuffle_seed=st.integers(0, 9),
+)
+
+
+@pytest.mark.parametrize("name", BATCHED)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(ansatz=circuits, batch=st.integers(1, 3), seed=st.integers(0, 1000))
+def test_random_circuits_agree_with_lightning(name, ansatz, batch, seed):
+    expected = run("lightning", ansatz, batch, seed=seed)
+    assert_agree(run(name, ansatz, batch, torch.float64, seed), expected, 1e-12)
+    assert_agree(run(name, ansatz, batch, torch.float32, seed), expected, 1e-5)
+
+
+@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+def test_gradients_are_those_of_finite_differences(name):
+    ansatz = Ansatz(qubits=2, angles=3)
+    angles, weights, _ = inputs(ansatz, 1 if name == "lightning" else 3)
+    engine = choose(name)
+    assert torch.autograd.gradcheck(lambda a, w: engine.probabilities(ansatz, a, w), (angles, weights))
+
+
+@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("batch", [0, 1, 15, 16, 17, 63, 64, 65, 200])
+def test_result_of_a_coordinate_does_not_depend_on_its_batch(name, batch):
+    ansatz = Ansatz(qubits=3, angles=7, uploads=2)
+    angles, weights, cotangent = (tensor.detach() for tensor in inputs(ansatz, 200, torch.float32))
+    part = angles[:batch].clone().requires_grad_()
+    whole = angles.clone().requires_grad_()
+    engine = choose(name)
+    found = engine.probabilities(ansatz, part, weights)
+    assert found.shape == (batch, 8)
+    expected = engine.probabilities(ansatz, whole, weights)[:batch]
+    (found * cotangent[:batch]).sum().backward()
+    (expected * cotangent[:batch]).sum().backward()
+    tolerance = 0.0 if name == "cpu" else 1e-6
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(part.grad, whole.grad[:batch], rtol=0, atol=tolerance)
+
+
+def test_results_do_not_depend_on_threads():
+    ansatz = Ansatz(qubits=3, angles=7, uploads=2)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            results.append(run("cpu", ansatz, 1000, torch.float32))
+            again = run("cpu", ansatz, 1000, torch.float32)
+            assert all(torch.equal(a, b) for a, b in zip(results[-1], again, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    torch.testing.assert_close(results[0][2], results[1][2])
+
+
+@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+def test_an_empty_batch_is_fine(name):
+    ansatz = Ansatz(qubits=2, angles=4)
+    angles, weights, _ = inputs(ansatz, 0, torch.float32)
+    probabilities = choose(name).probabilities(ansatz, angles, weights)
+    assert probabilities.shape == (0, 4)
+    probabilities.sum().backward()
+    assert weights.grad is not None
+    assert not weights.grad.any()
+
+
+@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+def test_chosen_states_only(name):
+    ansatz = Ansatz(qubits=3, angles=4)
+    angles, weights, _ = inputs(ansatz, 3)
+    every = choose(name).probabilities(ansatz, angles, weights)
+    some = choose(name).probabilities(ansatz, angles, weights, states=(7, 2))
+    torch.testing.assert_close(some, every[:, [7, 2]])
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_inputs_in_any_memory_layout(name):
+    ansatz = Ansatz(qubits=2, angles=4, uploads=2)
+    angles, weights, cotangent = inputs(ansatz, 5)
+    expected = choose(name).probabilities(ansatz, angles, weights)
+    strided = angles.detach().t().contiguous().t().requires_grad_()
+    found = choose(name).probabilities(ansatz, strided, weights.detach().flip(0).flip(0))
+    torch.testing.assert_close(found, expected)
+    (found * cotangent).sum().backward()
+    (expected * cotangent).sum().backward()
+    torch.testing.assert_close(strided.grad, angles.grad)
+    strided.grad = None
+    choose(name).probabilities(ansatz, strided, weights)[:, 0].sum().backward()
+    assert strided.grad.isfinite().all()
+
+
+def test_choose():
+    assert choose("auto", "cpu").name == "cpu"
+    assert choose("auto", "cuda:0").name == "torch"
+    for name in ENGINES[1:]:
+        assert choose(name).name == name
+        assert isinstance(choose(name), Engine)
+    with pytest.raises(QuinrError, match="unknown engine 'gpu': choose one of auto, cpu, torch, lightning"):
+        choose("gpu")
+    with pytest.raises(QuinrError, match="engine cpu on a cuda device"):
+        choose("cpu", "cuda")
+
+
+@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+def test_unfit_tensors_are_refused(name):
+    ansatz = Ansatz(qubits=2, angles=4)
+    angles, weights, _ = inputs(ansatz, 3)
+    engine = choose(name)
+    with pytest.raises(QuinrError, match=r"angles of shape \(3, 3\): needs \(batch, 4\)"):
+        engine.probabilities(ansatz, angles[:, :3], weights)
+    with pytest.raises(QuinrError, match=r"weights of shape \(1, 1, 9\): needs \(1, 1, 10\)"):
+        engine.probabilities(ansatz, angles, weights[..., 1:])
+    with pytest.raises(QuinrError, match="both must be float32 or both float64"):
+        engine.probabilities(ansatz, angles.float(), weights)
+    with pytest.raises(QuinrError, match="basis state 4"):
+        engine.probabilities(ansatz, angles, weights, states=[4])
