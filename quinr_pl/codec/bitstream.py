@@ -1,0 +1,194 @@
+"""The container: magic, version, typed sections, CRC-32; see docs/format.md."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+from quinr_pl.errors import QuinrError
+
+MAGIC = b"QNR"
+VERSION = 1
+OPTIONAL = 0x80
+"""Bit of a section's type byte: a decoder that doesn't know the section skips it."""
+_CRC_BYTES = 4
+_MAX_VARINT_BYTES = 5
+
+
+class BitstreamError(QuinrError):
+    """A file that is no valid ``.quinr`` file, or that asks for more than the decoder's limits allow."""
+
+
+class SectionType(IntEnum):
+    """Sections that version 1 knows."""
+
+    HEADER = 1
+    WEIGHTS = 2
+
+
+@dataclass(frozen=True)
+class Section:
+    """One typed part of a file.
+
+    Args:
+        type: 1 to 127.
+        payload: Its bytes.
+        optional: Whether a decoder that doesn't know the type may skip it.
+    """
+
+    type: int
+    payload: bytes
+    optional: bool = False
+
+
+class Writer:
+    """Bytes of numbers, appended one after another."""
+
+    def __init__(self) -> None:
+        self._parts = bytearray()
+
+    def byte(self, value: int) -> None:
+        """An unsigned byte."""
+        self._parts.append(value)
+
+    def varint(self, value: int) -> None:
+        """An unsigned integer below 2**32 as LEB128: seven bits a byte, the lowest first."""
+        if not 0 <= value < 1 << 32:
+            raise ValueError(f"varint {value}")
+        while value >= 0x80:
+            self._parts.append(value & 0x7F | 0x80)
+            value >>= 7
+        self._parts.append(value)
+
+    def float32(self, value: float) -> None:
+        """An IEEE 754 single, little-endian."""
+        self._parts += struct.pack("<f", value)
+
+    def raw(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._parts += data
+
+    def getvalue(self) -> bytes:
+        """All that was written."""
+        return bytes(self._parts)
+
+
+class Reader:
+    """Numbers of bytes, each read checked against the end.
+
+    Args:
+        data: What to read.
+        what: Name of the part, for messages.
+    """
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self._data = data
+        self._what = what
+        self.position = 0
+
+    @property
+    def remaining(self) -> int:
+        """Bytes left."""
+        return len(self._data) - self.position
+
+    def raw(self, count: int) -> bytes:
+        """The next bytes."""
+        if count > self.remaining:
+            raise BitstreamError(f"{self._what} is cut: {count} bytes expected, {self.remaining} left")
+        self.position += count
+        return self._data[self.position - count : self.position]
+
+    def byte(self) -> int:
+        """An unsigned byte."""
+        return self.raw(1)[0]
+
+    def varint(self) -> int:
+        """A LEB128 integer below 2**32 in its shortest form."""
+        value = 0
+        for index in range(_MAX_VARINT_BYTES):
+            byte = self.byte()
+            value |= (byte & 0x7F) << 7 * index
+            if byte < 0x80:
+                if value >= 1 << 32 or (index and byte == 0):
+                    break
+                return value
+        raise BitstreamError(f"{self._what} holds a malformed integer at byte {self.position}")
+
+    def float32(self) -> float:
+        """An IEEE 754 single, little-endian; neither infinite nor NaN."""
+        (value,) = struct.unpack("<f", self.raw(4))
+        if value - value != 0:
+            raise BitstreamError(f"{self._what} holds a number that is not finite at byte {self.position}")
+        return value
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if self.remaining:
+            raise BitstreamError(f"{self._what} has {self.remaining} bytes too many")
+
+
+def pack(sections: list[Section]) -> bytes:
+    """A file of sections."""
+    writer = Writer()
+    writer.raw(MAGIC)
+    writer.byte(VERSION)
+    for section in sections:
+        writer.byte(section.type | (OPTIONAL if section.optional else 0))
+        writer.varint(len(section.payload))
+        writer.raw(section.payload)
+    body = writer.getvalue()
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def unpack(data: bytes) -> list[Section]:
+    """The sections of a file whose frame and checksum are right.
+
+    Raises:
+        BitstreamError: If it is no ``.quinr`` file, of an unknown version, or damaged.
+    """
+    head = len(MAGIC) + 1
+    if data[: len(MAGIC)] != MAGIC or len(data) < head:
+        raise BitstreamError("not a .quinr file (the first bytes are not 'QNR')")
+    if data[head - 1] != VERSION:
+        raise BitstreamError(
+            f"version {data[head - 1]} of the .quinr format; this decoder reads version {VERSION}: "
+            "decode it with a newer quinr-pl"
+        )
+    if len(data) < head + _CRC_BYTES:
+        raise BitstreamError("the file is cut: no room for a checksum")
+    body, (checksum,) = data[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])
+    if zlib.crc32(body) != checksum:
+        raise BitstreamError("the checksum does not match: the file is damaged or cut; get a fresh copy")
+    reader = Reader(body[head:], "the section list")
+    sections = []
+    while reader.remaining:
+        kind = reader.byte()
+        payload = reader.raw(reader.varint())
+        sections.append(Section(kind & ~OPTIONAL, payload, bool(kind & OPTIONAL)))
+    return sections
+
+
+def required_sections(sections: list[Section]) -> dict[SectionType, bytes]:
+    """Payloads of the sections that version 1 defines, each present exactly once.
+
+    Raises:
+        BitstreamError: If one is missing or twice there, or another one is unknown and not optional.
+    """
+    payloads: dict[SectionType, bytes] = {}
+    for section in sections:
+        if section.type not in list(SectionType):
+            if section.optional:
+                continue
+            raise BitstreamError(
+                f"section type {section.type} is unknown to this decoder: decode it with a newer quinr-pl"
+            )
+        kind = SectionType(section.type)
+        if kind in payloads:
+            raise BitstreamError(f"section {kind.name.lower()} is there twice")
+        payloads[kind] = section.payload
+    for kind in SectionType:
+        if kind not in payloads:
+            raise BitstreamError(f"section {kind.name.lower()} is missing")
+    return payloads

@@ -1,0 +1,241 @@
+"""From a quantized network to a file and back, and from a file to the signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from quinr_pl.codec import entropy_coding
+from quinr_pl.codec.architecture import (
+    FORMATS,
+    build_network,
+    read_architecture,
+    read_signal,
+    write_network,
+    write_signal,
+)
+from quinr_pl.codec.bitstream import (
+    BitstreamError,
+    Reader,
+    Section,
+    SectionType,
+    Writer,
+    pack,
+    required_sections,
+    unpack,
+)
+from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, QuantizedTensor, quantize
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import CoordinateNetwork
+from quinr_pl.signal import SignalSpec, coordinates
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a file may ask of the decoder; checked before anything of that size is allocated.
+
+    Args:
+        file_bytes: Size of the file.
+        pixels: Height times width.
+        values: Height times width times channels.
+        parameters: Weights of the network.
+        operations: Multiply-adds of the whole reconstruction, by the count of docs/format.md.
+    """
+
+    file_bytes: int = 1 << 26
+    pixels: int = 1 << 27
+    values: int = 1 << 29
+    parameters: int = 1 << 20
+    operations: int = 1 << 44
+
+
+@dataclass(frozen=True)
+class EncodedSignal:
+    """A file.
+
+    Args:
+        data: Its bytes.
+        sections: Bytes of each part; they add up to the file's size.
+    """
+
+    data: bytes
+    sections: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DecodedSignal:
+    """What a file says.
+
+    Args:
+        spec: Shape and range of the signal.
+        quantized: Network and levels.
+        sections: Bytes of each part.
+        network: The network with its decoded weights, in evaluation mode.
+    """
+
+    spec: SignalSpec
+    quantized: QuantizedNetwork
+    sections: dict[str, int]
+    network: CoordinateNetwork = field(repr=False)
+
+    @torch.no_grad()
+    def reconstruct(
+        self, block: int = 65536, progress: Callable[[int, int], None] | None = None
+    ) -> npt.NDArray:
+        """The signal, computed block by block.
+
+        Args:
+            block: Coordinates at a time: memory beyond the result is that of one block.
+            progress: Called after each block with the pixels done and their total.
+
+        Returns:
+            (height, width, channels) of the signal's dtype: uint8, uint16 or float32.
+        """
+        spec = self.spec
+        empty = spec.denormalize(np.zeros(0, np.float32))
+        values = np.empty((spec.pixels, spec.channels), dtype=empty.dtype)
+        for start in range(0, spec.pixels, block):
+            stop = min(start + block, spec.pixels)
+            targets = self.network(coordinates(spec.height, spec.width, start, stop))
+            if not torch.isfinite(targets).all():
+                raise BitstreamError("the decoded weights overflow: the file is not valid")
+            values[start:stop] = spec.denormalize(targets.numpy())
+            if progress is not None:
+                progress(stop, spec.pixels)
+        return values.reshape(spec.height, spec.width, spec.channels)
+
+
+def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
+    """The file of a quantized network: the same bytes for the same levels, on every machine.
+
+    Raises:
+        QuinrError: If the format cannot hold the network or it doesn't fit the signal.
+    """
+    network = quantized.network
+    if network.out_features != spec.channels:
+        raise QuinrError(
+            f"network of {network.out_features} outputs for a signal of {spec.channels} channels"
+        )
+    header = Writer()
+    write_signal(header, spec)
+    signal_bytes = len(header.getvalue())
+    write_network(header, network)
+    codes = bytes(tensor.code for tensor in quantized.tensors.values())
+    levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
+    weights = entropy_coding.encode(levels, bottom=codes)
+    data = pack([Section(SectionType.HEADER, header.getvalue()), Section(SectionType.WEIGHTS, weights)])
+    return EncodedSignal(data, _bytes_by_part(data, signal_bytes, header.getvalue(), weights, len(codes)))
+
+
+def _bytes_by_part(data: bytes, signal: int, header: bytes, weights: bytes, codes: int) -> dict[str, int]:
+    return {
+        "container": len(data) - len(header) - len(weights),
+        "signal": signal,
+        "architecture": len(header) - signal,
+        "step_sizes": codes,
+        "weights": len(weights) - codes,
+    }
+
+
+def compress(
+    network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig | None = None
+) -> EncodedSignal:
+    """Quantize a trained network and encode it."""
+    return encode(quantize(network, config), spec)
+
+
+def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> DecodedSignal:
+    """Read a file.
+
+    Args:
+        data: The whole file.
+        name: The file's name, for messages.
+        limits: What it may ask for.
+
+    Raises:
+        BitstreamError: In one line, if the file is not valid or asks for more than the limits.
+    """
+    try:
+        return _decode(data, limits or DecodeLimits())
+    except BitstreamError as error:
+        raise BitstreamError(f"{name}: {error}") from None
+
+
+def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
+    if len(data) > limits.file_bytes:
+        raise BitstreamError(f"{len(data)} bytes are more than the {limits.file_bytes} the decoder allows")
+    payloads = required_sections(unpack(data))
+    header = payloads[SectionType.HEADER]
+    reader = Reader(header, "section header")
+    spec = read_signal(reader)
+    signal_bytes = reader.position
+    class_name, arguments = read_architecture(reader)
+    reader.end()
+    _check_limits(spec, *_cost(class_name, arguments, spec), limits)
+    network = build_network(class_name, arguments, spec.channels)
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+    tensors = _read_weights(payloads[SectionType.WEIGHTS], shapes)
+    quantized = QuantizedNetwork(network, tensors)
+    quantized.load_into(network)
+    sections = _bytes_by_part(data, signal_bytes, header, payloads[SectionType.WEIGHTS], len(tensors))
+    return DecodedSignal(spec, quantized, sections, network.eval())
+
+
+def _cost(class_name: str, arguments: dict[str, Any], spec: SignalSpec) -> tuple[int, int]:
+    return FORMATS[class_name].cost(arguments, spec.channels)
+
+
+def _check_limits(spec: SignalSpec, parameters: int, operations: int, limits: DecodeLimits) -> None:
+    for what, value, limit in (
+        ("pixels", spec.pixels, limits.pixels),
+        ("values", spec.pixels * spec.channels, limits.values),
+        ("parameters", parameters, limits.parameters),
+        ("operations", spec.pixels * operations, limits.operations),
+    ):
+        if value > limit:
+            raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
+
+
+def _read_weights(payload: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, QuantizedTensor]:
+    counts = [int(np.prod(shape)) for shape in shapes.values()]
+    levels, codes = entropy_coding.decode(payload, counts)
+    if len(codes) != len(shapes) or 0 in codes:
+        raise BitstreamError("section weights is malformed: the step sizes are not where they should be")
+    return {
+        name: QuantizedTensor(values.reshape(shape), code)
+        for (name, shape), values, code in zip(shapes.items(), levels, codes, strict=True)
+    }
+
+
+def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
+    """The signal of a file, (height, width, channels); see ``decode`` and ``DecodedSignal.reconstruct``."""
+    return decode(data, name, limits).reconstruct()
+
+
+def inspect(data: bytes, name: str = "bytes") -> dict[str, Any]:
+    """What a file holds, as plain numbers and strings.
+
+    Raises:
+        BitstreamError: If the file is not valid.
+    """
+    decoded = decode(data, name)
+    spec, network = decoded.spec, decoded.network
+    parameters = network.parameter_count()
+    return {
+        "kind": spec.kind.name.lower(),
+        "shape": [spec.height, spec.width, spec.channels],
+        "range": [spec.low, spec.high],
+        "network": type(network).__name__,
+        "architecture": network.architecture(),
+        "parameters": parameters,
+        "step_sizes": {key: tensor.step for key, tensor in decoded.quantized.tensors.items()},
+        "bytes": len(data),
+        "sections": decoded.sections,
+        "bpp": 8 * len(data) / spec.pixels,
+        "bits_per_parameter": 8 * len(data) / parameters,
+    }

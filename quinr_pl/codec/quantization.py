@@ -1,0 +1,171 @@
+"""Uniform quantization of a network's weights, one step size for each tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import CoordinateNetwork
+
+STEPS_PER_OCTAVE = 8
+_UNIT_CODE = 192
+_FRACTIONS = tuple(float(np.float32(2.0 ** (k / STEPS_PER_OCTAVE))) for k in range(STEPS_PER_OCTAVE))
+
+
+def step_size(code: int) -> float:
+    """Step size of a code from 1 to 255: 2**((code - 192) / 8), the fractional power rounded to float32."""
+    octave, fraction = divmod(code - _UNIT_CODE, STEPS_PER_OCTAVE)
+    return _FRACTIONS[fraction] * 2.0**octave
+
+
+STEP_SIZES: npt.NDArray[np.float64] = np.array([0.0] + [step_size(code) for code in range(1, 256)])
+
+
+def nearest_code(step: float) -> int:
+    """Code of the step size nearest on a logarithmic scale."""
+    return int(np.clip(round(_UNIT_CODE + STEPS_PER_OCTAVE * math.log2(step)), 1, 255))
+
+
+def smallest_code(step: float) -> int:
+    """Code of the smallest step size that is not below ``step``."""
+    return int(np.clip(np.searchsorted(STEP_SIZES, step), 1, 255))
+
+
+@dataclass(frozen=True)
+class QuantizationConfig:
+    """How fine the weights are quantized.
+
+    Args:
+        bits: Levels of a tensor number at most 2**bits; entropy coding then takes fewer bits than these.
+        bits_by_tensor: Other bits for tensors whose name ends in a key.
+        step_sizes: Step sizes for tensors whose name ends in a key, instead of bits. The nearest of a
+            grid of eight to the octave is taken.
+
+    Raises:
+        QuinrError: If bits lie outside 2 to 16 or a step size is not positive and finite.
+    """
+
+    bits: int = 8
+    bits_by_tensor: Mapping[str, int] = field(default_factory=dict)
+    step_sizes: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, bits in {"bits": self.bits, **self.bits_by_tensor}.items():
+            if not 2 <= bits <= 16:
+                raise QuinrError(f"quantization of {name}: {bits} bits, must lie between 2 and 16")
+        for name, step in self.step_sizes.items():
+            if not 0 < step < math.inf:
+                raise QuinrError(f"quantization of {name}: step size {step} must be positive and finite")
+
+    def code(self, name: str, values: Tensor) -> int:
+        """Step size code of a tensor whose periodic elements are already reduced."""
+        largest = float(values.abs().max())
+        least = smallest_code(largest / LARGEST_LEVEL)
+        for suffix, step in self.step_sizes.items():
+            if name.endswith(suffix):
+                return max(nearest_code(step), least)
+        bits = next((b for suffix, b in self.bits_by_tensor.items() if name.endswith(suffix)), self.bits)
+        return max(smallest_code(largest / (2 ** (bits - 1) - 0.5)), least)
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """Integer levels and the step between them.
+
+    Args:
+        levels: Integers of the parameter's shape.
+        code: Step size code, 1 to 255.
+    """
+
+    levels: npt.NDArray[np.int64]
+    code: int
+
+    @property
+    def step(self) -> float:
+        """The step size."""
+        return step_size(self.code)
+
+    def dequantize(self) -> Tensor:
+        """Level times step size, float32: the product of two exact numbers, rounded once."""
+        return torch.from_numpy((self.levels.astype(np.float64) * self.step).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class QuantizedNetwork:
+    """What a file holds of a network.
+
+    Args:
+        network: Its architecture; the weights are not those of the file.
+        tensors: Quantized parameters by name, in the network's order.
+    """
+
+    network: CoordinateNetwork
+    tensors: dict[str, QuantizedTensor]
+
+    def dequantize(self) -> dict[str, Tensor]:
+        """Parameters by name as the decoder sees them."""
+        return {name: tensor.dequantize() for name, tensor in self.tensors.items()}
+
+    def load_into(self, network: CoordinateNetwork) -> None:
+        """Give a network of the same architecture the decoder's weights."""
+        values = self.dequantize()
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.copy_(values[name])
+
+
+def reduce_period(values: Tensor, period: Tensor | None) -> Tensor:
+    """Values moved by multiples of their period into [-period / 2, period / 2]."""
+    if period is None:
+        return values
+    wide = values.double()
+    return (wide - period.double() * torch.round(wide / period.double())).to(values.dtype)
+
+
+def reduced_parameters(network: CoordinateNetwork) -> dict[str, Tensor]:
+    """The network's parameters on the CPU, periodic ones in their centred interval.
+
+    Raises:
+        QuinrError: If a weight is not finite.
+    """
+    periods = network.parameter_periods()
+    result = {}
+    for name, parameter in network.named_parameters():
+        values = parameter.detach().cpu().float()
+        if not torch.isfinite(values).all():
+            raise QuinrError(f"parameter {name} is not finite: training diverged; lower the learning rate")
+        period = periods.get(name)
+        result[name] = reduce_period(values, None if period is None else period.cpu())
+    return result
+
+
+def round_to_levels(values: Tensor, code: int) -> npt.NDArray[np.int64]:
+    """Nearest levels, at most LARGEST_LEVEL in magnitude."""
+    levels = np.rint(values.numpy().astype(np.float64) / step_size(code))
+    return np.clip(levels, -LARGEST_LEVEL, LARGEST_LEVEL).astype(np.int64)
+
+
+def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = None) -> QuantizedNetwork:
+    """Round every weight to the nearest level of its tensor.
+
+    Args:
+        network: A trained network; it is not changed.
+        config: How fine.
+
+    Raises:
+        QuinrError: If a weight is not finite.
+    """
+    config = config or QuantizationConfig()
+    tensors = {}
+    for name, values in reduced_parameters(network).items():
+        code = config.code(name, values)
+        tensors[name] = QuantizedTensor(round_to_levels(values, code), code)
+    return QuantizedNetwork(network, tensors)

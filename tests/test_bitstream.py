@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+
+from quinr_pl.codec.bitstream import (
+    BitstreamError,
+    Reader,
+    Section,
+    SectionType,
+    Writer,
+    pack,
+    required_sections,
+    unpack,
+)
+
+
+def with_crc(body: bytes) -> bytes:
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def test_file_by_hand() -> None:
+    by_hand = with_crc(b"QNR\x01" + b"\x01\x02\xaa\xbb" + b"\x02\xac\x02" + bytes(300))
+    sections = [Section(1, b"\xaa\xbb"), Section(2, bytes(300))]
+    assert pack(sections) == by_hand
+    assert unpack(by_hand) == sections
+
+
+def test_optional_section_is_skipped() -> None:
+    sections = [Section(1, b"a"), Section(99, b"later", optional=True), Section(2, b"b")]
+    assert required_sections(unpack(pack(sections))) == {SectionType.HEADER: b"a", SectionType.WEIGHTS: b"b"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not a .quinr file"),
+        (b"QNR", "not a .quinr file"),
+        (b"\x89PNG\r\n\x1a\n", "not a .quinr file"),
+        (b"QNR\x02" + bytes(20), "version 2"),
+        (b"QNR\x01ab", "cut"),
+        (b"QNR\x01" + bytes(20), "checksum"),
+        (pack([Section(1, b"a")]) + b"\0", "checksum"),
+        (with_crc(b"QNR\x01\x01\x05abc"), "cut"),
+        (with_crc(b"QNR\x01\x01\xff\xff\xff\xff\xff"), "malformed integer"),
+        (with_crc(b"QNR\x01\x01\x80\x00"), "malformed integer"),
+    ],
+)
+def test_bad_frames(data: bytes, message: str) -> None:
+    with pytest.raises(BitstreamError, match=message):
+        unpack(data)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ([Section(1, b""), Section(3, b""), Section(2, b"")], "section type 3 is unknown"),
+        ([Section(1, b"")], "weights is missing"),
+        ([Section(1, b""), Section(1, b""), Section(2, b"")], "header is there twice"),
+    ],
+)
+def test_bad_section_lists(sections: list[Section], message: str) -> None:
+    with pytest.raises(BitstreamError, match=message):
+        required_sections(sections)
+
+
+@pytest.mark.parametrize(
+    ("value", "data"), [(0, b"\0"), (127, b"\x7f"), (128, b"\x80\x01"), (2**32 - 1, b"\xff\xff\xff\xff\x0f")]
+)
+def test_varint(value: int, data: bytes) -> None:
+    writer = Writer()
+    writer.varint(value)
+    assert writer.getvalue() == data
+    assert Reader(data, "test").varint() == value
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_reals_must_be_finite(value: float) -> None:
+    with pytest.raises(BitstreamError, match="not finite"):
+        Reader(struct.pack("<f", value), "test").float32()

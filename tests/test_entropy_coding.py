@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quinr_pl.codec import entropy_coding
+from quinr_pl.codec.bitstream import BitstreamError
+from quinr_pl.codec.entropy_coding import LARGEST_LEVEL, AdaptiveMixture, decode, encode
+
+levels = st.one_of(st.integers(-3, 3), st.integers(-LARGEST_LEVEL, LARGEST_LEVEL))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(levels, max_size=40), max_size=4), st.binary(min_size=1, max_size=9))
+def test_round_trip(tensors: list[list[int]], bottom: bytes) -> None:
+    bottom = bottom[:-1] + bytes([bottom[-1] | 1])
+    arrays = [np.array(tensor, dtype=np.int64) for tensor in tensors]
+    data = encode(arrays, bottom)
+    decoded, decoded_bottom = decode(data, [len(array) for array in arrays])
+    assert decoded_bottom == bottom
+    for array, other in zip(arrays, decoded, strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+@pytest.mark.parametrize("count", [240, 2000])
+@pytest.mark.parametrize("draw", ["laplace", "normal", "uniform", "sparse", "zero"])
+def test_size_is_near_the_entropy(count: int, draw: str) -> None:
+    generator = np.random.default_rng(count)
+    tensor = {
+        "laplace": generator.laplace(0, 10, count),
+        "normal": generator.normal(0, 15, count),
+        "uniform": generator.uniform(-40, 40, count),
+        "sparse": generator.normal(0, 0.3, count),
+        "zero": np.zeros(count),
+    }[draw]
+    tensor = np.rint(tensor).astype(np.int64)
+    _, counts = np.unique(tensor, return_counts=True)
+    ideal = -(counts * np.log2(counts / count)).sum() / 8
+    # The empirical entropy leaves out what the distribution itself costs: half a logarithm for each of
+    # its distinct values, the price of a table.
+    table = 0.5 * len(counts) * np.log2(count) / 8
+    assert len(encode([tensor], b"\x01")) <= ideal + min(table, 0.03 * ideal + 12) + 4
+
+
+def test_frequencies_are_exact() -> None:
+    frequencies, costs = entropy_coding._candidates()
+    expected = 24 - np.log2(frequencies + 1.0)
+    assert np.abs(costs / 2**16 - expected).max() < 2**-15
+    mixture = AdaptiveMixture()
+    for symbols in ([511], [512, 513], [1023, 0]):
+        assert mixture.frequencies().sum() == 2**24
+        assert mixture.frequencies().min() >= 1
+        mixture.update(np.array(symbols))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01\x00"])
+def test_malformed_stack(data: bytes) -> None:
+    with pytest.raises(BitstreamError, match="zero byte"):
+        decode(data, [3])
