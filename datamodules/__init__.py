@@ -1,1 +1,22 @@
 """Signals as coordinate datasets."""
+
+from __future__ import annotations
+
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.image_file import ImageDataModule, read_signal, write_signal
+from quinr_pl.datamodules.kitti import KittiRangeImageDataModule
+from quinr_pl.datamodules.kodak import KodakDataModule
+from quinr_pl.datamodules.sample import SampleDataModule
+from quinr_pl.datamodules.synthetic_scan import SyntheticScanDataModule
+
+__all__ = [
+    "CoordinateDataModule",
+    "ImageDataModule",
+    "KittiRangeImageDataModule",
+    "KodakDataModule",
+    "SampleDataModule",
+    "Signal",
+    "SyntheticScanDataModule",
+    "read_signal",
+    "write_signal",
+]

@@ -1,0 +1,139 @@
+"""The common base of the datamodules: one signal, its targets in [0, 1] and their inverse."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from quinr_pl.datamodules.coordinates import ConsecutiveBlockSampler, CoordinateDataset, RandomBlockSampler
+from quinr_pl.errors import QuinrError
+from quinr_pl.signal import SignalSpec, coordinates
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Values as they were read, and what they mean.
+
+    Args:
+        values: (height, width, channels): uint8, uint16 or float32.
+        spec: Shape and range.
+        valid: (height, width) bool, where a range image has a return; None for other signals.
+    """
+
+    values: npt.NDArray
+    spec: SignalSpec
+    valid: npt.NDArray[np.bool_] | None = None
+
+
+class CoordinateDataModule(LightningDataModule):
+    """Serves one signal as (coordinates, targets).
+
+    Subclasses give `channels` and `read`. Training blocks are random; validation, test and
+    prediction blocks cover the signal in order.
+
+    Args:
+        name: Short name of the signal: the stem of the files made from it.
+        batch_size: Coordinates in a training step.
+        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
+        eval_batch_size: Coordinates in a block of validation, test and prediction.
+        seed: Seed of the order of training coordinates.
+
+    Attributes:
+        spec: Shape and range of the signal, after `setup`, as are the following.
+        values: (height, width, channels), the original values.
+        targets: (height * width, channels) float32 in [0, 1].
+        coordinates: (height * width, 2) float32 in [-1, 1].
+        valid: (height, width) bool of pixels with a return; None where every pixel counts.
+    """
+
+    name: str
+    spec: SignalSpec
+    values: npt.NDArray
+    targets: Tensor
+    coordinates: Tensor
+    valid: npt.NDArray[np.bool_] | None
+
+    def __init__(
+        self,
+        name: str,
+        batch_size: int = 4096,
+        steps_per_epoch: int | None = None,
+        eval_batch_size: int = 65536,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        if steps_per_epoch is not None:
+            positive["steps_per_epoch"] = steps_per_epoch
+        for flag, value in positive.items():
+            if value < 1:
+                raise QuinrError(f"--data.{flag} {value}: must be at least 1")
+        self.name = name
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self._dataset: CoordinateDataset | None = None
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Values at each pixel, known before `setup` from a file's header at most."""
+
+    @abstractmethod
+    def read(self) -> Signal:
+        """Read the signal.
+
+        Raises:
+            QuinrError: If it is missing or malformed.
+        """
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the signal once and lay out its coordinates and targets."""
+        if self._dataset is not None:
+            return
+        signal = self.read()
+        self.values, self.spec, self.valid = signal.values, signal.spec, signal.valid
+        targets = self.spec.normalize(self.values).reshape(self.spec.pixels, self.spec.channels)
+        self.targets = torch.from_numpy(np.ascontiguousarray(targets))
+        self.coordinates = coordinates(self.spec.height, self.spec.width)
+        self._dataset = CoordinateDataset(self.coordinates, self.targets)
+
+    def train_dataloader(self) -> DataLoader:
+        """Blocks of random (coordinates, targets): (batch_size, 2) and (batch_size, channels)."""
+        trainer = self.trainer
+        sampler = RandomBlockSampler(
+            self.spec.pixels,
+            self.batch_size,
+            self.steps_per_epoch,
+            self.seed,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
+        )
+        return self._loader(sampler)
+
+    def val_dataloader(self) -> DataLoader:
+        """Blocks of consecutive (coordinates, targets), in row-major order."""
+        return self._loader(ConsecutiveBlockSampler(self.spec.pixels, self.eval_batch_size))
+
+    def test_dataloader(self) -> DataLoader:
+        """As `val_dataloader`."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> DataLoader:
+        """As `val_dataloader`."""
+        return self.val_dataloader()
+
+    def _loader(self, sampler: RandomBlockSampler | ConsecutiveBlockSampler) -> DataLoader:
+        # Lightning asks for worker processes, which would only copy what already lies in memory.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        assert self._dataset is not None, "setup() comes first"
+        return DataLoader(self._dataset, batch_size=None, sampler=sampler)

@@ -1,0 +1,108 @@
+"""A signal as a dataset of coordinates and targets, read in blocks and never pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
+
+
+class CoordinateDataset(Dataset):
+    """Coordinates and targets of one signal, indexed by whole blocks.
+
+    Args:
+        coordinates: (pixels, in_features).
+        targets: (pixels, out_features), in [0, 1].
+    """
+
+    def __init__(self, coordinates: Tensor, targets: Tensor) -> None:
+        if len(coordinates) != len(targets):
+            raise ValueError(f"{len(coordinates)} coordinates for {len(targets)} targets")
+        self.coordinates = coordinates
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    def __getitem__(self, block: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """The pixels of a block, given as an index tensor (block,) or a slice."""
+        return self.coordinates[block], self.targets[block]
+
+
+class RandomBlockSampler(DistributedSampler):
+    """Blocks of distinct random pixels, the same for the same seed, epoch and rank.
+
+    One permutation of all pixels after the other is cut into blocks, so that each pixel is seen equally
+    often. The ranks of a distributed run cut the same permutation and take turns, so that together they
+    share the signal.
+
+    It derives from ``DistributedSampler`` because Lightning leaves samplers of that type in place and
+    calls their ``set_epoch``.
+
+    Args:
+        pixels: Size of the signal.
+        batch_size: Pixels in a block; a signal smaller than that gives blocks of its own size.
+        steps_per_epoch: Blocks for each rank in an epoch; one pass over the signal when left out. The
+            last block of a pass is filled up from the next permutation.
+        seed: Seed of the permutations.
+        num_replicas: Number of ranks.
+        rank: This rank.
+    """
+
+    def __init__(
+        self,
+        pixels: int,
+        batch_size: int,
+        steps_per_epoch: int | None = None,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(range(pixels), num_replicas=num_replicas, rank=rank, seed=seed)  # type: ignore[arg-type]
+        self.pixels = pixels
+        self.block = min(batch_size, pixels)
+        self.steps = steps_per_epoch or -(-pixels // (self.block * num_replicas))
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(_mixed_seed(self.seed, self.epoch))
+        queue = torch.empty(0, dtype=torch.long)
+        share = self.block * self.num_replicas
+        for _ in range(self.steps):
+            while len(queue) < share:
+                queue = torch.cat([queue, torch.randperm(self.pixels, generator=generator)])
+            taken, queue = queue[:share], queue[share:]
+            yield taken[self.rank * self.block : (self.rank + 1) * self.block]
+
+
+class ConsecutiveBlockSampler(DistributedSampler):
+    """Slices that cover the signal once, in order, on every rank.
+
+    Each rank of a distributed run sees the whole signal: means over the blocks are then exact without any
+    exchange, and no rank pads.
+
+    Args:
+        pixels: Size of the signal.
+        block: Pixels in a slice; the last may be smaller.
+    """
+
+    def __init__(self, pixels: int, block: int) -> None:
+        super().__init__(range(pixels), num_replicas=1, rank=0, shuffle=False)  # type: ignore[arg-type]
+        self.pixels = pixels
+        self.block = block
+
+    def __len__(self) -> int:
+        return -(-self.pixels // self.block)
+
+    def __iter__(self) -> Iterator[slice]:
+        for start in range(0, self.pixels, self.block):
+            yield slice(start, min(start + self.block, self.pixels))
+
+
+def _mixed_seed(seed: int, epoch: int) -> int:
+    # `seed + epoch` would give epoch 1 of seed 0 the permutations of epoch 0 of seed 1.
+    return (seed * 1_000_003 + epoch * 2_654_435_761) % 2**63

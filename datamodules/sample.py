@@ -1,0 +1,74 @@
+"""A photograph that ships inside scikit-image: no data and no network needed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.picture import read_picture
+from quinr_pl.errors import QuinrError
+from quinr_pl.signal import SignalSpec
+
+SAMPLES = ("astronaut", "chelsea", "coffee")
+"""RGB photographs: 512 x 512, 300 x 451 and 400 x 600 (rows x columns)."""
+
+
+class SampleDataModule(CoordinateDataModule):
+    """A photograph of scikit-image's, whole or made smaller.
+
+    Args:
+        image: "astronaut", "chelsea" or "coffee".
+        longer_side: Pixels that the longer side is resized to (Lanczos); as it is when left out.
+        batch_size: Coordinates in a training step.
+        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
+        eval_batch_size: Coordinates in a block of validation, test and prediction.
+        seed: Seed of the order of training coordinates.
+
+    Raises:
+        QuinrError: If there is no photograph of that name, or the size is below 1.
+    """
+
+    def __init__(
+        self,
+        image: str = "astronaut",
+        longer_side: int | None = None,
+        batch_size: int = 4096,
+        steps_per_epoch: int | None = None,
+        eval_batch_size: int = 65536,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(image, batch_size, steps_per_epoch, eval_batch_size, seed)
+        if image not in SAMPLES:
+            raise QuinrError(f"--data.image {image}: choose from {', '.join(SAMPLES)}")
+        if longer_side is not None and longer_side < 1:
+            raise QuinrError(f"--data.longer_side {longer_side}: must be at least 1")
+        self.image = image
+        self.longer_side = longer_side
+
+    @property
+    def channels(self) -> int:
+        """All of them are RGB."""
+        return 3
+
+    def read(self) -> Signal:
+        """Read the photograph, and resize it where asked to.
+
+        Raises:
+            QuinrError: If scikit-image does not hold it.
+        """
+        # The package is only located: importing it would take a second.
+        package = find_spec("skimage")
+        if package is None or not package.submodule_search_locations:
+            raise QuinrError("sample photographs: scikit-image is not installed; pip install scikit-image")
+        folder = Path(package.submodule_search_locations[0]) / "data"
+        values = read_picture(folder / f"{self.image}.png")
+        if self.longer_side is not None:
+            height, width = values.shape[:2]
+            scale = self.longer_side / max(height, width)
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            values = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.LANCZOS))
+        return Signal(values, SignalSpec.of_image(values))

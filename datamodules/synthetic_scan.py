@@ -1,0 +1,164 @@
+"""A ray-cast street scene: a laser scan that needs no data."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.range_image import Projection, project
+
+_SCANNER_HEIGHT = 1.73  # metres above the road, as on KITTI's car
+_MAX_RANGE = 120.0
+_ROAD_HALF_WIDTH = 7.0
+
+
+class SyntheticScanDataModule(CoordinateDataModule):
+    """The range image of a street that a 64-beam scanner sees, drawn from a seed.
+
+    It takes the same way through the projection as a KITTI scan.
+
+    Args:
+        scene: Seed of the street and of the noise.
+        noise: Standard deviation of the ranges in metres.
+        dropout: Share of the rays that return nothing although they hit.
+        projection: "field_of_view" or "beam_order", see `Projection`, as for the following.
+        height: Rows.
+        width: Columns.
+        fov_up: Elevation of the upper edge in degrees.
+        fov_down: Elevation of the lower edge in degrees.
+        peak: Range in metres that target 1 stands for.
+        batch_size: Coordinates in a training step.
+        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
+        eval_batch_size: Coordinates in a block of validation, test and prediction.
+        seed: Seed of the order of training coordinates.
+    """
+
+    def __init__(
+        self,
+        scene: int = 0,
+        noise: float = 0.02,
+        dropout: float = 0.02,
+        projection: str = "field_of_view",
+        height: int = 64,
+        width: int = 1024,
+        fov_up: float = 3.0,
+        fov_down: float = -25.0,
+        peak: float = 80.0,
+        batch_size: int = 4096,
+        steps_per_epoch: int | None = None,
+        eval_batch_size: int = 65536,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(f"street-{scene}", batch_size, steps_per_epoch, eval_batch_size, seed)
+        self.scene = scene
+        self.noise = noise
+        self.dropout = dropout
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak)
+
+    @property
+    def channels(self) -> int:
+        """A range image has one value a pixel."""
+        return 1
+
+    def read(self) -> Signal:
+        """Draw, cast and project the scene."""
+        ranges, valid = project(street_scan(self.scene, self.noise, self.dropout), self.projection)
+        return Signal(ranges[:, :, None], self.projection.spec, valid)
+
+
+def street_scan(
+    scene: int, noise: float = 0.02, dropout: float = 0.02, beams: int = 64, azimuths: int = 2000
+) -> npt.NDArray[np.float32]:
+    """A scan of a street with houses, cars and poles.
+
+    Args:
+        scene: Seed of the street and of the noise.
+        noise: Standard deviation of the ranges in metres.
+        dropout: Share of the hits that return nothing.
+        beams: Beams, evenly from 2° above to 24.8° below the horizon.
+        azimuths: Rays of a beam.
+
+    Returns:
+        (points, 4) float32 x forward, y left, z up and a remission, beam after beam from the top.
+    """
+    generator = np.random.default_rng(scene)
+    lower, upper, poles = _street(generator)
+    elevation = np.radians(np.linspace(2.0, -24.8, beams))[:, None]
+    # Half a step off the seam: no ray may jitter across it.
+    azimuth = 2 * np.pi * (np.arange(azimuths) + 0.5)[None, :] / azimuths
+    rays = np.stack(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.broadcast_to(np.sin(elevation), (beams, azimuths)),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    distance = np.minimum(_ground(rays), _poles(rays, poles))
+    for low, high in zip(lower, upper, strict=True):
+        distance = np.minimum(distance, _box(rays, low, high))
+    hit = (distance < _MAX_RANGE) & (generator.random(len(rays)) >= dropout)
+    measured = distance[hit] + generator.normal(0.0, noise, int(hit.sum()))
+    points = rays[hit] * np.maximum(measured, 0.5)[:, None]
+    remission = generator.random((len(points), 1))
+    return np.hstack([points, remission]).astype(np.float32)
+
+
+def _street(generator: np.random.Generator) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    """Lower and upper corners of the boxes, (boxes, 3) each, and the poles' (poles, 3): x, y, radius."""
+    corners = []
+    for side in (-1.0, 1.0):
+        x = -70.0
+        while x < 80.0:  # houses, with gaps between them
+            length, depth, height = generator.uniform([6, 6, 4], [18, 12, 12])
+            front = _ROAD_HALF_WIDTH + generator.uniform(1.0, 6.0)
+            corners.append(_standing(x, side, front, length, depth, height))
+            x += length + generator.uniform(0.5, 8.0)
+        x = -40.0 + generator.uniform(0.0, 5.0)
+        while x < 50.0:  # cars parked along the kerb, none where the scanner stands
+            length, depth, height = generator.uniform([3.6, 1.6, 1.4], [4.8, 1.9, 1.8])
+            corners.append(_standing(x, side, _ROAD_HALF_WIDTH - 2.5, length, depth, height))
+            x += length + generator.uniform(1.0, 14.0)
+    boxes = np.array(corners)
+    along = np.arange(-60.0, 61.0, 12.0) + generator.uniform(-2.0, 2.0, 11)
+    sides = np.where(np.arange(11) % 2 == 0, -1.0, 1.0) * (_ROAD_HALF_WIDTH + 0.5)
+    poles = np.stack([along, sides, generator.uniform(0.08, 0.25, 11)], axis=1)
+    return boxes[:, 0], boxes[:, 1], poles
+
+
+def _standing(
+    x: float, side: float, front: float, length: float, depth: float, height: float
+) -> tuple[list[float], list[float]]:
+    """Corners of a box on the ground, `front` metres to one side of the scanner's track."""
+    near, far = sorted((side * front, side * (front + depth)))
+    return [x, near, -_SCANNER_HEIGHT], [x + length, far, height - _SCANNER_HEIGHT]
+
+
+def _ground(rays: npt.NDArray) -> npt.NDArray:
+    with np.errstate(divide="ignore"):
+        distance = -_SCANNER_HEIGHT / rays[:, 2]
+    return np.where(distance > 0, distance, np.inf)
+
+
+def _box(rays: npt.NDArray, low: npt.NDArray, high: npt.NDArray) -> npt.NDArray:
+    """Distances to an axis-aligned box by the slab method (Kay and Kajiya 1986)."""
+    with np.errstate(divide="ignore"):
+        first, second = low / rays, high / rays
+    entry = np.minimum(first, second).max(axis=1)
+    leave = np.maximum(first, second).min(axis=1)
+    return np.where((entry <= leave) & (entry > 0), entry, np.inf)
+
+
+def _poles(rays: npt.NDArray, poles: npt.NDArray) -> npt.NDArray:
+    """Distances to the nearest of endless upright cylinders; nothing in view is taller than a pole."""
+    level = np.hypot(rays[:, 0], rays[:, 1])
+    nearest = np.full(len(rays), np.inf)
+    for x, y, radius in poles:
+        along = (rays[:, 0] * x + rays[:, 1] * y) / level
+        off = (rays[:, 0] * y - rays[:, 1] * x) / level
+        depth = np.sqrt(np.maximum(radius**2 - off**2, 0.0))
+        nearest = np.where(
+            (np.abs(off) < radius) & (along > 0), np.minimum(nearest, (along - depth) / level), nearest
+        )
+    return nearest

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of the real images and scans."""
+    root = os.environ.get("QUINR_DATA")
+    if not root:
+        pytest.skip("QUINR_DATA is not set: no real images or scans to test with")
+    return Path(root)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from quinr_pl.datamodules import KittiRangeImageDataModule, SyntheticScanDataModule
+from quinr_pl.datamodules.range_image import Projection, beams, project, read_scan
+from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.errors import QuinrError
+
+
+def slow_projection(points, height, width, fov_up, fov_down, peak):
+    """Point by point, from the text of the RangeNet++ paper."""
+    image = np.zeros((height, width))
+    up, down = math.radians(fov_up), math.radians(fov_down)
+    for x, y, z in points[:, :3].astype(float).tolist():
+        distance = math.sqrt(x * x + y * y + z * z)
+        if distance == 0:
+            continue
+        u = 0.5 * (-math.atan2(y, x) / math.pi + 1) * width
+        v = (1 - (math.asin(z / distance) + abs(down)) / (up + abs(down))) * height
+        u = max(0, min(width - 1, math.floor(u)))
+        v = max(0, min(height - 1, math.floor(v)))
+        if image[v, u] == 0 or distance < image[v, u]:
+            image[v, u] = distance
+    return np.minimum(image, peak)
+
+
+@pytest.mark.parametrize(("height", "width", "peak"), [(64, 1024, 80.0), (7, 33, 20.0), (1, 1, 80.0)])
+def test_equals_slow_projection(height, width, peak):
+    points = np.random.default_rng(0).normal(0, [20, 20, 2, 1], (3000, 4)).astype(np.float32)
+    points[0] = 0  # no direction
+    image, valid = project(points, Projection(height=height, width=width, peak=peak))
+    expected = slow_projection(points, height, width, 3.0, -25.0, peak)
+    assert (np.abs(image - expected) > 1e-5).sum() <= 1  # a point on the edge of a pixel may round away
+    np.testing.assert_array_equal(valid, image > 0)
+
+
+def test_beam_order_puts_each_turn_in_its_row():
+    angles = np.radians(np.arange(0.5, 360, 1.0))
+    turns = [np.stack([r * np.cos(angles), r * np.sin(angles), 0 * angles], 1) for r in (5.0, 6.0, 7.0)]
+    image, valid = project(
+        np.concatenate(turns).astype(np.float32), Projection("beam_order", height=4, width=360)
+    )
+    np.testing.assert_allclose(image, np.repeat([[5.0], [6.0], [7.0], [0.0]], 360, 1), rtol=1e-6)
+    np.testing.assert_array_equal(valid.sum(1), [360, 360, 360, 0])
+
+
+def test_jitter_over_the_seam_is_no_turn():
+    degrees = np.array([1, 120, 240, 359, 1, 359, 2, 120, 240, 358, 3])
+    angles = np.radians(degrees)
+    found = beams(np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1))
+    np.testing.assert_array_equal(found, [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
+
+
+def test_beam_order_refuses_shuffled_points():
+    points = street_scan(0, azimuths=100)
+    np.random.default_rng(0).shuffle(points)
+    with pytest.raises(QuinrError, match=r"not in firing order"):
+        project(points, Projection("beam_order"))
+
+
+def test_beam_order_refuses_more_beams_than_rows():
+    with pytest.raises(QuinrError, match=r"beam_order: the scan has 64 turns"):
+        project(street_scan(0, azimuths=100), Projection("beam_order", height=63))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "spherical"}, "field_of_view, beam_order"),
+        ({"height": 0}, "--data.height 0"),
+        ({"width": -1}, "--data.width -1"),
+        ({"fov_up": -30.0}, "fov_down < fov_up"),
+        ({"peak": 0.0}, "--data.peak 0.0"),
+        ({"peak": float("nan")}, "--data.peak nan"),
+    ],
+)
+def test_bad_projections(arguments, message):
+    with pytest.raises(QuinrError, match=message):
+        Projection(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes is no scan"),
+        (b"x" * 17, "17 bytes is no scan"),
+        (np.array([1, 1, 1, 0, np.nan, 0, 0, 0], "<f4").tobytes(), "point 1 is not finite"),
+        (np.array([np.inf, 1, 1, 0], "<f4").tobytes(), "point 0 is not finite"),
+    ],
+)
+def test_malformed_scans(tmp_path, content, message):
+    folder = tmp_path / "kitti/sequences/03/velodyne"
+    folder.mkdir(parents=True)
+    (folder / "000012.bin").write_bytes(content)
+    data = KittiRangeImageDataModule("03", "12", str(tmp_path))
+    with pytest.raises(QuinrError, match=message) as caught:
+        data.setup()
+    assert "000012.bin" in str(caught.value)
+
+
+def test_scan_larger_than_any(tmp_path):
+    with (tmp_path / "a.bin").open("wb") as file:
+        file.truncate(16 << 25)  # sparse: takes no room
+    with pytest.raises(QuinrError, match="more than"):
+        read_scan(tmp_path / "a.bin")
+
+
+def test_scans_without_a_direction_or_far_away():
+    with pytest.raises(QuinrError, match="nothing to project"):
+        project(np.zeros((3, 4), np.float32), Projection())
+    image, _ = project(np.array([[3e38, 3e38, 0, 0]], np.float32), Projection())
+    assert image.max() == 80
+
+
+def test_missing_scan(tmp_path, monkeypatch):
+    with pytest.raises(QuinrError, match=r"kitti_sample\.yaml"):
+        KittiRangeImageDataModule(root=str(tmp_path)).setup()
+    monkeypatch.delenv("QUINR_DATA", raising=False)
+    with pytest.raises(QuinrError, match=r"--data\.root or QUINR_DATA"):
+        KittiRangeImageDataModule().setup()
+    with pytest.raises(QuinrError, match=r"--data\.frame x"):
+        KittiRangeImageDataModule(frame="x")
+
+
+def test_official_layout_without_the_kitti_folder(tmp_path):
+    folder = tmp_path / "sequences/00/velodyne"
+    folder.mkdir(parents=True)
+    street_scan(1, azimuths=64).tofile(folder / "000000.bin")
+    data = KittiRangeImageDataModule(root=str(tmp_path))
+    data.setup()
+    assert data.name == "00-000000"
+    assert (data.valid == (data.values[..., 0] > 0)).all()
+
+
+def test_street_is_seeded_and_plausible():
+    first, again, other = (street_scan(scene, azimuths=100) for scene in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    data = SyntheticScanDataModule()
+    data.setup()
+    assert 0.8 < data.valid.mean() < 1
+    assert data.channels == data.spec.channels == 1
+
+
+def test_street_ground_lies_below_the_scanner():
+    points = street_scan(0, noise=0.0, dropout=0.0, azimuths=50)
+    lowest = points[-50:]  # the last beam meets nothing but the road
+    np.testing.assert_allclose(lowest[:, 2], -1.73, atol=1e-5)
+    assert (points[:, 2] > -1.7301).all()
+
+
+@pytest.mark.data
+def test_kitti_scan(data_root):
+    data = KittiRangeImageDataModule(root=str(data_root))
+    data.setup()
+    assert 1 - data.valid.mean() == pytest.approx(0.21, abs=0.005)  # as measured before this code was written
+    ordered = KittiRangeImageDataModule(root=str(data_root), projection="beam_order")
+    ordered.setup()
+    assert ordered.valid.mean() > data.valid.mean() + 0.1
