@@ -1,1 +1,20 @@
 """Lightning callbacks."""
+
+from quinr_pl.callbacks.bitrate import BitrateMonitor
+from quinr_pl.callbacks.lightning_parity import LightningParity
+from quinr_pl.callbacks.network_logger import NetworkLogger
+from quinr_pl.callbacks.progress import FitProgress
+from quinr_pl.callbacks.psnr_checkpoint import PSNRCheckpoint
+from quinr_pl.callbacks.quantization import WeightQuantization
+from quinr_pl.callbacks.reconstruction import ReconstructionLogger, ReconstructionWriter
+
+__all__ = [
+    "BitrateMonitor",
+    "FitProgress",
+    "LightningParity",
+    "NetworkLogger",
+    "PSNRCheckpoint",
+    "ReconstructionLogger",
+    "ReconstructionWriter",
+    "WeightQuantization",
+]

@@ -24,6 +24,11 @@ class SignalKind(IntEnum):
     ARRAY = 3
     """Real numbers in any interval."""
 
+    @property
+    def is_image(self) -> bool:
+        """Whether the values are integers that a picture file holds."""
+        return self in (SignalKind.IMAGE_8, SignalKind.IMAGE_16)
+
 
 _IMAGE_PEAK = {SignalKind.IMAGE_8: 255.0, SignalKind.IMAGE_16: 65535.0}
 _IMAGE_DTYPE = {SignalKind.IMAGE_8: np.uint8, SignalKind.IMAGE_16: np.uint16}
@@ -87,7 +92,7 @@ class SignalSpec:
         """
         clamped = np.clip(targets.astype(np.float64), 0.0, 1.0)
         values = self.low + clamped * (self.high - self.low)
-        if self.kind in _IMAGE_DTYPE:
+        if self.kind.is_image:
             return np.rint(values).astype(_IMAGE_DTYPE[self.kind])
         return values.astype(np.float32)
 

@@ -102,13 +102,13 @@ class Ansatz:
     def upload_index(self) -> npt.NDArray[np.int64]:
         """Columns that feed the embedding: (uploads, folds, qubits), -1 where a fold is padded."""
         index = np.full((self.uploads, self.folds * self.qubits), -1, dtype=np.int64)
-        shuffle = np.random.default_rng(self.shuffle_seed)
+        shuffle = _shuffles(self.angles, self.shuffle_seed)
         for upload in range(self.uploads):
             column = np.arange(self.angles)
             if self.features == "own":
                 column = column + upload * self.angles
             elif upload > 0:
-                column = shuffle.permutation(self.angles)
+                column = np.array(next(shuffle))
             index[upload, : self.angles] = column
         return index.reshape(self.uploads, self.folds, self.qubits)
 
@@ -165,3 +165,20 @@ class Ansatz:
         ]
         for position, (name, wires) in enumerate(order):
             yield Gate(name, wires, "weight", (upload, layer, position))
+
+
+def _shuffles(count: int, seed: int) -> Iterator[list[int]]:
+    """Permutations of range(count), one after the other.
+
+    A file depends on them, so they are spelled out here rather than taken from a library that may change
+    its stream: Fisher-Yates over the upper half of a 32-bit linear congruential generator ("Numerical
+    Recipes", section 7.1).
+    """
+    state = seed % 2**32
+    while True:
+        permutation = list(range(count))
+        for last in range(count - 1, 0, -1):
+            state = (1664525 * state + 1013904223) % 2**32
+            other = (state >> 16) * (last + 1) >> 16
+            permutation[last], permutation[other] = permutation[other], permutation[last]
+        yield permutation

@@ -1,0 +1,170 @@
+"""Keeps the state whose decoded file is best, and that file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_info
+
+from quinr_pl._version import __version__
+from quinr_pl.atomic_file import write_bytes
+from quinr_pl.callbacks.quantization import Measurement, find_quantization
+from quinr_pl.codec import decode
+from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, rmse
+
+REPORTED_PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "pennylane",
+    "pennylane-lightning",
+    "constriction",
+    "numpy",
+)
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """The folder of this run; every process must call it."""
+    return Path(trainer.log_dir or trainer.default_root_dir)
+
+
+class PSNRCheckpoint(Checkpoint):
+    """Keeps the best decoded PSNR: ``<signal>.quinr`` in the run folder, ``checkpoints/best.ckpt`` beside it.
+
+    ``checkpoints/last.ckpt`` follows at every validation and when the fit is interrupted, so that
+    ``--ckpt_path last`` goes on from there. At the end ``result.json`` holds the figures of the best file.
+    """
+
+    def __init__(self) -> None:
+        self.best_psnr = -float("inf")
+        self.best_model_path = ""
+        self.best_file: Path | None = None
+        self._fit_seconds = 0.0
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued fit needs to know."""
+        return {"best_psnr": self.best_psnr, "fit_seconds": self._fit_seconds + self._elapsed()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from an earlier fit."""
+        self.best_psnr = state_dict["best_psnr"]
+        self._fit_seconds = state_dict["fit_seconds"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+        folder = run_folder(trainer)
+        self._checkpoints = folder / "checkpoints"
+        self._file = folder / f"{trainer.datamodule.name}.quinr"  # type: ignore[attr-defined]
+        best = self._checkpoints / "best.ckpt"
+        if best.is_file() and self._file.is_file():
+            self.best_model_path, self.best_file = str(best), self._file
+        else:
+            self.best_psnr = -float("inf")  # the best of another folder is not here to be kept
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps what is better, and the present state."""
+        measurement = find_quantization(trainer, self).measurement
+        if trainer.sanity_checking or trainer.state.fn != "fit" or measurement is None:
+            return
+        self._keep(trainer, measurement)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Judges the last state too, if no validation did, and writes ``result.json``."""
+        quantization = find_quantization(trainer, self)
+        measurement = quantization.measurement
+        if measurement is None or measurement.step != trainer.global_step:
+            self._keep(trainer, quantization.measure(trainer, pl_module))
+        self._report(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Keeps the state of an interrupted fit and names what there is."""
+        if not isinstance(exception, KeyboardInterrupt) or trainer.state.fn != "fit":
+            return
+        trainer.save_checkpoint(self._checkpoints / "last.ckpt")
+        best = (
+            f"best file so far: {self.best_file} ({self.best_psnr:.2f} dB)"
+            if self.best_file
+            else "no file yet"
+        )
+        rank_zero_info(f"Interrupted at step {trainer.global_step}; {best}. Go on with --ckpt_path last")
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._started
+
+    def _keep(self, trainer: pl.Trainer, measurement: Measurement) -> None:
+        better = measurement.psnr > self.best_psnr
+        if better:
+            self.best_psnr = measurement.psnr
+            if trainer.is_global_zero:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(self._file, measurement.encoded.data)
+            self.best_file, self.best_model_path = self._file, str(self._checkpoints / "best.ckpt")
+        trainer.save_checkpoint(self._checkpoints / "last.ckpt")
+        if better:
+            trainer.save_checkpoint(self.best_model_path)
+
+    def _report(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        result = figures(trainer.datamodule, self._file.read_bytes())  # type: ignore[attr-defined]
+        encode_seconds = self._fit_seconds + self._elapsed()
+        result = {
+            "image": trainer.datamodule.name,  # type: ignore[attr-defined]
+            "method": type(module.network).__name__,
+            "parameters": module.network.parameter_count(),
+            **result,
+            "encode_seconds": round(encode_seconds, 3),
+            "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            "versions": {"python": platform.python_version(), "quinr-pl": __version__}
+            | {name: version(name) for name in REPORTED_PACKAGES},
+        }
+        write_bytes(self._file.parent / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                final = {"hp/psnr": result["psnr"], "hp/bpp": result["bpp"]}
+                logger.log_hyperparams(dict(module.hparams), final, step=trainer.global_step)
+        print(f"{self._file}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes")
+
+
+def figures(data: Any, encoded: bytes) -> dict[str, Any]:
+    """Rate and distortion of a file, taken from its decoder's output.
+
+    Args:
+        data: The data module with the original signal.
+        encoded: The file.
+
+    Returns:
+        ``bytes``, ``bpp``, ``psnr``, ``decode_seconds``; for range images also ``rmse`` in metres, and
+        ``psnr_valid`` and ``rmse_valid`` over the pixels with a return.
+
+    Raises:
+        QuinrError: If the file does not decode.
+    """
+    start = time.perf_counter()
+    decoded = decode(encoded).reconstruct()
+    seconds = time.perf_counter() - start
+    result: dict[str, Any] = {
+        "bytes": len(encoded),
+        "bpp": bits_per_pixel(len(encoded), data.spec.pixels),
+        "psnr": psnr(data.values, decoded, data.spec.peak),
+        "decode_seconds": round(seconds, 3),
+    }
+    if data.valid is not None:
+        mask: np.ndarray = data.valid
+        result["rmse"] = rmse(data.values, decoded)
+        result["rmse_valid"] = rmse(data.values, decoded, mask)
+        result["psnr_valid"] = psnr(data.values, decoded, data.spec.peak, mask)
+    return result

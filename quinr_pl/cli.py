@@ -1,0 +1,175 @@
+"""The command line: the composition root, and the only place that knows all the others.
+
+Heavy imports wait inside the commands, so that ``--help`` and ``--version`` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from quinr_pl._version import __version__
+from quinr_pl.errors import QuinrError
+
+
+class OneLineArgumentParser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises QuinrError, which ends the program with exit status 2."""
+        raise QuinrError(f"{message}; see {self.prog} --help")
+
+
+def lightning(args: list[str]) -> int:
+    """fit, validate, test, predict."""
+    from quinr_pl.lightning_cli import QuinrCLI
+
+    QuinrCLI(args)
+    return 0
+
+
+def compress(args: list[str]) -> int:
+    """Fits a network to one file and writes what the fit's best state encodes to."""
+    parser = OneLineArgumentParser(
+        "quinr-pl compress",
+        description="Compress an image, a range scan or an array. Every override of `fit` is understood.",
+        epilog="example: quinr-pl compress photo.png -o photo.quinr --trainer.max_steps 2000",
+    )
+    parser.add_argument("input", type=Path, help="image (8 or 16 bit), KITTI .bin scan or .npy array")
+    parser.add_argument("-o", "--output", type=Path, help="the file to write (default: input with .quinr)")
+    parser.add_argument("--config", default="compress.yaml", help="a YAML file or a packaged config")
+    options, overrides = parser.parse_known_args(args)
+    output = options.output or options.input.with_suffix(".quinr")
+    if not output.parent.is_dir():
+        raise QuinrError(f"--output {output}: there is no folder {output.parent}; make it first")
+
+    from quinr_pl.atomic_file import write_bytes
+    from quinr_pl.lightning_cli import QuinrCLI
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = ["--data", "ImageDataModule", "--data.path", str(options.input)]
+        run = ["--trainer.logger", "false", "--trainer.default_root_dir", folder]
+        QuinrCLI(["fit", "--config", options.config, *data, *run, *overrides])
+        written = list(Path(folder).glob("*.quinr"))
+        write_bytes(output, written[0].read_bytes())
+    print(output)
+    return 0
+
+
+def decompress(args: list[str]) -> int:
+    """Decodes a file to a picture or an array."""
+    parser = OneLineArgumentParser("quinr-pl decompress", description="Decode a .quinr file.")
+    parser.add_argument("input", type=Path, help=".quinr file")
+    parser.add_argument("-o", "--output", type=Path, help=".png, or .npy to keep floats and metres")
+    options = parser.parse_args(args)
+
+    from quinr_pl.codec import decode
+    from quinr_pl.datamodules.image_file import write_signal
+
+    decoded = decode(_read(options.input), str(options.input))
+    suffix = ".png" if decoded.spec.kind.is_image else ".npy"
+    output = options.output or options.input.with_suffix(suffix)
+    write_signal(decoded.reconstruct(), decoded.spec, output)
+    print(output)
+    return 0
+
+
+def inspect(args: list[str]) -> int:
+    """Shows what a file holds."""
+    parser = OneLineArgumentParser("quinr-pl inspect", description="Show what a .quinr file holds.")
+    parser.add_argument("input", type=Path, help=".quinr file")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args(args)
+
+    from quinr_pl import codec
+
+    description = codec.inspect(_read(options.input), str(options.input))
+    if options.json:
+        print(json.dumps(description, indent=2))
+        return 0
+    for name, value in description.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for key, item in value.items():
+                print(f"  {key + ':':<22} {item}")
+        else:
+            print(f"{name + ':':<24} {value}")
+    return 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise QuinrError(f"{path}: cannot read ({error.strerror}); give a .quinr file") from error
+
+
+Command = Callable[[list[str]], int]
+
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "fit": (
+        lightning,
+        "fit a network to a signal: --config kodak.yaml | kitti.yaml | sample.yaml | your own",
+    ),
+    "validate": (lightning, "PSNR and size of a fitted network"),
+    "test": (lightning, "the same under the test/ names"),
+    "predict": (lightning, "save the reconstruction of a fitted network"),
+    "compress": (compress, "photo.png -> photo.quinr"),
+    "decompress": (decompress, "photo.quinr -> photo.png or .npy"),
+    "inspect": (inspect, "architecture, shape, bytes by section"),
+}
+
+
+def _help() -> str:
+    width = shutil.get_terminal_size().columns
+    lines = [f"  {name:<12} {text}"[:width] for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: quinr-pl COMMAND ...   (quinr-pl COMMAND --help tells more)",
+            "",
+            "Compress images and LiDAR range images with quantum implicit neural representations.",
+            "",
+            *lines,
+            "",
+            "  --version    print the version",
+        ]
+    )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        args: Command line without the program's name; that of the process when left out.
+
+    Returns:
+        Exit status: 0, 2 for bad input, 130 when interrupted.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        print(f"quinr-pl {__version__}")
+        return 0
+    try:
+        if arguments[0] not in COMMANDS:
+            raise QuinrError(f"{arguments[0]}: no such command; there are {', '.join(COMMANDS)}")
+        command, _ = COMMANDS[arguments[0]]
+        return command(arguments if command is lightning else arguments[1:])
+    except QuinrError as error:
+        print(f"quinr-pl: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("quinr-pl: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""fit, validate, test and predict: LightningCLI over this package's modules, data and callbacks."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import ActionConfigFile
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, instantiate_class
+
+import quinr_pl.callbacks
+import quinr_pl.datamodules  # noqa: F401  imported so that classes resolve by their short names
+import quinr_pl.network  # noqa: F401
+from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.errors import QuinrError
+from quinr_pl.module import CoordinateNetworkModule
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+PACKAGED_CONFIGS = Path(str(files("quinr_pl.configs")))
+
+
+def find_config(name: str) -> str:
+    """A config file: the path itself if there is one, else the packaged config of that name.
+
+    Raises:
+        QuinrError: If there is neither.
+    """
+    if Path(name).is_file():
+        return name
+    packaged = PACKAGED_CONFIGS / name
+    if packaged.is_file():
+        return str(packaged)
+    known = ", ".join(sorted(path.name for path in PACKAGED_CONFIGS.glob("*.yaml")))
+    raise QuinrError(f"--config {name}: no such file; the packaged configs are {known}")
+
+
+class PackagedConfigFile(ActionConfigFile):
+    """``--config NAME``: a user's own file, or a packaged config by its bare name."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Called by the parser with the flag's value."""
+        super().__call__(
+            parser, cfg, find_config(values) if isinstance(values, str) else values, option_string
+        )
+
+
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises QuinrError, which ends the program with exit status 2."""
+        raise QuinrError(_one_line(message)) from ex
+
+
+def _one_line(message: str) -> str:
+    """The innermost cause of jsonargparse's nested report, behind the key that it belongs to."""
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -^~")]
+    text = " ".join(lines)
+    keys = re.findall(r"""[Kk]ey ["']([\w.+]+)["']""", text)
+    cause = lines[-1] if len(lines) > 1 else text
+    if keys and not any(key in cause for key in keys):
+        cause = f"{'.'.join(dict.fromkeys(keys))}: {cause}"
+    return cause
+
+
+class QuinrCLI(LightningCLI):
+    """LightningCLI with packaged configs, run folders that can be continued, and channels from the data."""
+
+    def __init__(self, args: list[str]) -> None:
+        defaults = {"default_config_files": [str(PACKAGED_CONFIGS / "defaults.yaml")]}
+        super().__init__(
+            CoordinateNetworkModule,
+            CoordinateDataModule,
+            subclass_mode_data=True,
+            save_config_kwargs={"overwrite": True},  # a continued fit writes into the folder it had
+            parser_kwargs={name: dict(defaults) for name in SUBCOMMANDS},
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The trainer's methods."""
+        skipped = {"model", "dataloaders", "datamodule"}
+        return {
+            "fit": skipped | {"train_dataloaders", "val_dataloaders"},
+            "validate": skipped,
+            "test": skipped,
+            "predict": skipped,
+        }
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that reports in one line and knows the packaged configs."""
+        parser = OneLineParser(**{"prog": "quinr-pl", **kwargs})
+        parser.add_argument(
+            "-c", "--config", action=PackagedConfigFile, help="A YAML file, or the name of a packaged config."
+        )
+        return parser
+
+    def before_instantiate_classes(self) -> None:
+        """Finds the run that ``--ckpt_path last`` or ``best`` means."""
+        config = self.config[self.subcommand]
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path, version = _find_checkpoint(config.trainer, config.ckpt_path)
+            if version is not None:
+                config.trainer.logger.init_args.version = version
+
+    def instantiate_classes(self) -> None:
+        """Sets the network's channels from the data before it is built."""
+        config = self.config[self.subcommand]
+        arguments = config.model.network.get("init_args") if "network" in config.model else None
+        if arguments is not None and "data" in config:
+            data = instantiate_class((), config.data.as_dict())
+            arguments.out_features = data.channels
+        super().instantiate_classes()
+
+    def before_fit(self) -> None:
+        """A continued fit keeps its checkpoint's hyperparameters: refuses flags that say otherwise."""
+        path = self.config[self.subcommand].ckpt_path
+        if path is None:
+            return
+        kept = _load_checkpoint(path)["hyper_parameters"]
+        for name, value in self.model.hparams.items():
+            if kept.get(name) != value:
+                raise QuinrError(
+                    f"--model.{name} {value}: {path} was fitted with {kept.get(name)} and goes on with it; "
+                    "leave the flag out or start a new fit"
+                )
+
+
+def _load_checkpoint(path: str) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the broken file leads to
+        raise QuinrError(
+            f"--ckpt_path {path}: not a readable checkpoint; give one that a fit wrote"
+        ) from error
+
+
+def _find_checkpoint(trainer: Any, which: str) -> tuple[str, int | None]:
+    """Path and version of the newest run's checkpoint."""
+    logger = trainer.get("logger")
+    if not logger or isinstance(logger, bool):
+        path = Path(trainer.get("default_root_dir") or ".") / "checkpoints" / f"{which}.ckpt"
+        if path.is_file():
+            return str(path), None
+        raise QuinrError(f"--ckpt_path {which}: there is no {path}; run fit first or give a path")
+    folder = Path(logger.init_args.save_dir) / (logger.init_args.get("name") or "")
+    runs = sorted(
+        folder.glob(f"version_*/checkpoints/{which}.ckpt"),
+        key=lambda path: int(path.parts[-3].removeprefix("version_")),
+    )
+    if not runs:
+        raise QuinrError(f"--ckpt_path {which}: no run in {folder} has one; run fit first or give a path")
+    return str(runs[-1]), int(runs[-1].parts[-3].removeprefix("version_"))

@@ -1,0 +1,131 @@
+"""The LightningModule that fits a coordinate network to one signal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics.image import PeakSignalNoiseRatio
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import NETWORKS, CoordinateNetwork
+
+Batch = tuple[Tensor, Tensor]
+
+
+class CoordinateNetworkModule(pl.LightningModule):
+    """Fits any coordinate network to one signal by mean squared error with Adam.
+
+    Args:
+        network: The network. A checkpoint passes the dictionary of its class name and constructor
+            arguments instead, which this class saved as a hyperparameter.
+        learning_rate: Peak learning rate of Adam.
+        betas: Decay rates of Adam's moment estimates.
+        schedule: "cosine": falls along half a cosine to ``final_learning_rate`` at the last step;
+            "constant": stays.
+        warmup_steps: Steps over which the learning rate first rises from zero.
+        final_learning_rate: Where the cosine ends, as a share of ``learning_rate``.
+
+    Raises:
+        QuinrError: If a value is out of range, or the data has other channels than the network.
+    """
+
+    def __init__(
+        self,
+        network: CoordinateNetwork,
+        learning_rate: float = 1e-2,
+        betas: tuple[float, float] = (0.9, 0.99),
+        schedule: Literal["cosine", "constant"] = "cosine",
+        warmup_steps: int = 0,
+        final_learning_rate: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if not learning_rate > 0:
+            raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive")
+        self.network = network if isinstance(network, CoordinateNetwork) else _build(network)
+        self.betas = tuple(betas)
+        self.save_hyperparameters(
+            {
+                "network": {"name": type(self.network).__name__, **self.network.architecture()},
+                "learning_rate": learning_rate,
+                "betas": self.betas,
+                "schedule": schedule,
+                "warmup_steps": warmup_steps,
+                "final_learning_rate": final_learning_rate,
+            },
+            logger=False,  # logged once, with the final figures, by the callback that knows them
+        )
+        # Targets lie in [0, 1], and so does every decoded value: a tuple clamps the prediction.
+        self.validation_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
+        self.test_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
+
+    def setup(self, stage: str) -> None:
+        """Refuses data whose channels the network does not have."""
+        spec = getattr(getattr(self.trainer, "datamodule", None), "spec", None)
+        if spec is not None and spec.channels != self.network.out_features:
+            raise QuinrError(
+                f"--model.network.out_features {self.network.out_features}: the signal has "
+                f"{spec.channels} channel(s); give that number"
+            )
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """Values of coordinates: (batch, in_features) -> (batch, out_features)."""
+        return self.network(coordinates)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Mean squared error over one block of random coordinates."""
+        coordinates, targets = batch
+        loss = torch.nn.functional.mse_loss(self.network(coordinates), targets)
+        # `log` costs as much as a small network: once in a while is enough for a curve.
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            mse = loss.detach()
+            self.log("train/loss", mse)
+            self.log("train/psnr", -10 * torch.log10(mse))
+            self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """PSNR of the float weights over all coordinates."""
+        coordinates, targets = batch
+        self.validation_psnr(self.network(coordinates), targets)
+        self.log("val/psnr", self.validation_psnr, on_epoch=True)
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """PSNR of the float weights over all coordinates."""
+        coordinates, targets = batch
+        self.test_psnr(self.network(coordinates), targets)
+        self.log("test/psnr", self.test_psnr, on_epoch=True)
+
+    def predict_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Values in [0, 1] of one block of consecutive coordinates: (block, out_features)."""
+        return self.network(batch[0]).clamp(0, 1)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam, with a schedule that ends at the trainer's last step."""
+        optimizer = torch.optim.Adam(
+            self.parameters(), lr=self.hparams["learning_rate"], betas=self.betas, foreach=True
+        )
+        total = self.trainer.estimated_stepping_batches
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int, total: float) -> float:
+        warmup, final = self.hparams["warmup_steps"], self.hparams["final_learning_rate"]
+        if step < warmup:
+            return (step + 1) / warmup
+        if self.hparams["schedule"] == "constant" or math.isinf(total):
+            return 1.0
+        progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _build(description: Mapping[str, Any]) -> CoordinateNetwork:
+    arguments = dict(description)
+    name = arguments.pop("name", None)
+    if name not in NETWORKS:
+        raise QuinrError(f"checkpoint with network {name!r}: this version knows {', '.join(NETWORKS)}")
+    return NETWORKS[name](**arguments)

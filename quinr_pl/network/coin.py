@@ -1,0 +1,75 @@
+"""COIN: a plain SIREN, the classical coordinate network to compare with."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.network.coordinate_network import CoordinateNetwork
+from quinr_pl.network.embedding import SinusoidalEmbedding
+
+
+class COIN(CoordinateNetwork):
+    """Sine layers and a linear one, as in Dupont et al., "COIN: Compression with Implicit Neural
+    representations" (2021).
+
+    Args:
+        in_features: Size of a coordinate.
+        out_features: Size of a value.
+        layers: Number of sine layers.
+        width: Units of each sine layer.
+        omega0: Frequency of every sine layer.
+
+    Raises:
+        QuinrError: If a size is below 1.
+    """
+
+    def __init__(
+        self,
+        in_features: int = 2,
+        out_features: int = 3,
+        layers: int = 5,
+        width: int = 20,
+        omega0: float = 30.0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("layers", layers), ("width", width), ("out_features", out_features)):
+            if value < 1:
+                raise QuinrError(f"--model.network.{name} {value}: must be at least 1")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.omega0 = omega0
+        sizes = [in_features] + [width] * layers
+        self.hidden = nn.ModuleList(
+            SinusoidalEmbedding(size, width, omega0, first=index == 0)
+            for index, size in enumerate(sizes[:-1])
+        )
+        self.output = nn.Linear(width, out_features)
+        bound = math.sqrt(6 / width) / omega0
+        nn.init.uniform_(self.output.weight, -bound, bound)
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """(batch, in_features) -> (batch, out_features)."""
+        features = coordinates
+        for layer in self.hidden:
+            features = layer(features)
+        return self.output(features)
+
+    def architecture(self) -> dict[str, int | float | bool | str]:
+        """See CoordinateNetwork."""
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "layers": len(self.hidden),
+            "width": self.output.in_features,
+            "omega0": self.omega0,
+        }
+
+    def parameter_periods(self) -> dict[str, Tensor]:
+        """A sine layer's bias is periodic."""
+        return {
+            f"hidden.{index}.bias": torch.tensor(layer.bias_period) for index, layer in enumerate(self.hidden)
+        }

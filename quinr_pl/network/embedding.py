@@ -1,0 +1,45 @@
+"""The classical layer in front of the circuit: coordinates become embedding angles."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class SinusoidalEmbedding(nn.Module):
+    """Angles ``scale * sin(omega0 * (W x + b))`` of coordinates or features x.
+
+    After Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions" (2020),
+    whose initialisation it takes: uniform in 1/in_features for coordinates, in
+    sqrt(6 / in_features) / omega0 for features of an earlier layer.
+
+    Args:
+        in_features: Size of x.
+        out_features: Number of angles.
+        omega0: Frequency that multiplies the linear layer.
+        scale: Largest angle, in radians.
+        first: Whether x is a coordinate.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, omega0: float, scale: float = 1.0, first: bool = True
+    ) -> None:
+        super().__init__()
+        self.omega0 = omega0
+        self.scale = scale
+        bound = 1 / in_features if first else math.sqrt(6 / in_features) / omega0
+        self.weight = nn.Parameter(torch.empty(out_features, in_features).uniform_(-bound, bound))
+        bias_bound = 1 / math.sqrt(in_features)
+        self.bias = nn.Parameter(torch.empty(out_features).uniform_(-bias_bound, bias_bound))
+
+    @property
+    def bias_period(self) -> float:
+        """A shift of a bias by this much leaves its angle as it was."""
+        return 2 * math.pi / self.omega0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, in_features) -> (batch, out_features), in [-scale, scale]."""
+        phase = nn.functional.linear(inputs, self.omega0 * self.weight, self.omega0 * self.bias)
+        return self.scale * torch.sin(phase)

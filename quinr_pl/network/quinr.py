@@ -1,0 +1,141 @@
+"""quINR: coordinates -> sinusoidal embedding -> quantum circuit -> read-out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.errors import QuinrError
+from quinr_pl.network.coordinate_network import CoordinateNetwork
+from quinr_pl.network.embedding import SinusoidalEmbedding
+from quinr_pl.network.quantum_layer import QuantumLayer
+from quinr_pl.network.readout import LastStatesReadout, LinearReadout
+
+
+class QuINR(CoordinateNetwork):
+    """The hybrid network of Fujihashi & Koike-Akino, "Quantum Implicit Neural Compression" (2024).
+
+    The defaults are the paper's choices; the options beside them train better.
+
+    Args:
+        in_features: Size of a coordinate.
+        out_features: Size of a value.
+        qubits: Number of qubits n.
+        angles: Embedding angles M of one upload, folded onto the qubits.
+        uploads: Number of blocks: an upload of the angles, then entangling layers.
+        layers: Entangling layers of one block.
+        features: "shared": every upload takes the same angles, shuffled from the second on; "own": every
+            upload has angles of its own.
+        pairs: Which qubits the entangling layers couple; see Ansatz.
+        omega0: Frequency of the sinusoidal embedding.
+        angle_scale: Largest embedding angle, in radians.
+        weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
+        readout: "last_states": probabilities of the last out_features states, through QReLU; "linear": a
+            linear function of all probabilities.
+        range_map: Whether "last_states" has a learned gain and bias for each value.
+        stages: How often embedding and circuit follow each other; probabilities feed the next embedding.
+        stage_norm: What the next stage sees of probabilities p: "none": p; "centred": 2**n p - 1;
+            "standardized": p with mean 0 and deviation 1 over the states.
+        shuffle_seed: Seed of the shuffled re-uploads.
+        engine: What runs the circuit in training; see quinr_pl.circuit.engine.choose.
+
+    Raises:
+        QuinrError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        in_features: int = 2,
+        out_features: int = 3,
+        qubits: int = 4,
+        angles: int = 12,
+        uploads: int = 3,
+        layers: int = 2,
+        features: Literal["shared", "own"] = "shared",
+        pairs: Literal["ordered", "unordered", "ring"] = "ordered",
+        omega0: float = 30.0,
+        angle_scale: float = 1.0,
+        weight_init: float = torch.pi,
+        readout: Literal["last_states", "linear"] = "last_states",
+        range_map: bool = True,
+        stages: int = 1,
+        stage_norm: Literal["none", "centred", "standardized"] = "none",
+        shuffle_seed: int = 0,
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.stage_norm = stage_norm
+        self.ansatz = Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)
+        states = 2**qubits
+        _check(out_features, omega0, readout, stages, states)
+        sizes = [in_features] + [states] * (stages - 1)
+        self.embeddings = nn.ModuleList(
+            SinusoidalEmbedding(size, self.ansatz.features_count, omega0, angle_scale, first=index == 0)
+            for index, size in enumerate(sizes)
+        )
+        self.circuits = nn.ModuleList(QuantumLayer(self.ansatz, engine, weight_init) for _ in sizes)
+        self.readout: LastStatesReadout | LinearReadout
+        if readout == "linear":
+            self.readout = LinearReadout(states, out_features)
+        else:
+            self.readout = LastStatesReadout(states, out_features, range_map)
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """(batch, in_features) -> (batch, out_features)."""
+        features = coordinates  # (batch, in_features)
+        for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
+            features = self._normalize(circuit(embedding(features)))  # (batch, 2**qubits)
+        angles = self.embeddings[-1](features)  # (batch, features_count)
+        probabilities = self.circuits[-1](angles, self.readout.measured)  # (batch, measured states)
+        return self.readout(probabilities)
+
+    def _normalize(self, probabilities: Tensor) -> Tensor:
+        if self.stage_norm == "centred":
+            return probabilities * probabilities.shape[1] - 1
+        if self.stage_norm == "standardized":
+            return nn.functional.layer_norm(probabilities, probabilities.shape[1:])
+        return probabilities
+
+    def architecture(self) -> dict[str, int | float | bool | str]:
+        """See CoordinateNetwork. Initialisation and engine leave no trace in a file."""
+        first = self.embeddings[0]
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "qubits": self.ansatz.qubits,
+            "angles": self.ansatz.angles,
+            "uploads": self.ansatz.uploads,
+            "layers": self.ansatz.layers,
+            "features": self.ansatz.features,
+            "pairs": self.ansatz.pairs,
+            "omega0": first.omega0,
+            "angle_scale": first.scale,
+            "readout": "linear" if isinstance(self.readout, LinearReadout) else "last_states",
+            "range_map": isinstance(self.readout, LinearReadout) or self.readout.gain is not None,
+            "stages": len(self.circuits),
+            "stage_norm": self.stage_norm,
+            "shuffle_seed": self.ansatz.shuffle_seed,
+        }
+
+    def parameter_periods(self) -> dict[str, Tensor]:
+        """Biases of the embedding and rotations of the entangling layers are periodic."""
+        periods = {
+            f"embeddings.{index}.bias": torch.tensor(embedding.bias_period)
+            for index, embedding in enumerate(self.embeddings)
+        }
+        rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
+        return periods | {f"circuits.{index}.weight": rotations for index in range(len(self.circuits))}
+
+
+def _check(out_features: int, omega0: float, readout: str, stages: int, states: int) -> None:
+    if out_features < 1 or (readout == "last_states" and out_features > states):
+        raise QuinrError(f"--model.network.out_features {out_features}: must lie between 1 and {states}")
+    if stages < 1:
+        raise QuinrError(f"--model.network.stages {stages}: must be at least 1")
+    if not omega0 > 0:
+        raise QuinrError(f"--model.network.omega0 {omega0}: must be positive")
