@@ -1,0 +1,349 @@
+"""A second decoder of .quinr files, written from docs/format.md with NumPy and struct alone."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+ALPHABET, ZERO, ESCAPE = 1024, 511, 1023
+QUINR_FIELDS = [
+    ("qubits", "integer", None),
+    ("angles", "integer", None),
+    ("uploads", "integer", None),
+    ("layers", "integer", None),
+    ("omega0", "real", 10.0),
+    ("angle_scale", "real", 0.5),
+    ("features", ("switch", "shared"), "own"),
+    ("readout", ("switch", "last_states"), "linear"),
+    ("pairs", ("choice", "ordered", "unordered", "ring"), "ordered"),
+    ("stages", "integer", 1),
+    ("range_map", ("switch", False), True),
+    ("stage_norm", ("choice", "none", "centred", "standardized"), "none"),
+    ("shuffle_seed", "integer", 0),
+    ("in_features", "integer", 2),
+]
+COIN_FIELDS = [
+    ("layers", "integer", None),
+    ("width", "integer", None),
+    ("omega0", "real", 30.0),
+    ("in_features", "integer", 2),
+]
+
+
+class Bytes:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        self.at += count
+        assert self.at <= len(self.data)
+        return self.data[self.at - count : self.at]
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def float32(self) -> float:
+        return struct.unpack("<f", self.take(4))[0]
+
+
+def crc32(data: bytes) -> int:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
+        table.append(value)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def read_sections(data: bytes) -> dict[int, bytes]:
+    assert data[:4] == b"QNR\x01"
+    assert struct.unpack("<I", data[-4:])[0] == crc32(data[:-4])
+    stream, sections = Bytes(data[4:-4]), {}
+    while stream.at < len(stream.data):
+        kind = stream.byte()
+        sections[kind & 127] = stream.take(stream.varint())
+    return sections
+
+
+def read_signal(stream: Bytes) -> tuple[int, int, int, int, float, float]:
+    first = stream.byte()
+    kind, channels = first & 7, first >> 4
+    if channels == 15:
+        channels = stream.varint()
+    height, width = stream.varint(), stream.varint()
+    low, high = [(0.0, 255.0), (0.0, 65535.0), (0.0, 80.0), (0.0, 1.0)][kind]
+    if first & 8:
+        low, high = stream.float32(), stream.float32()
+    return kind, height, width, channels, low, high
+
+
+def read_field(stream: Bytes, kind: Any) -> Any:
+    if kind == "integer":
+        return stream.varint()
+    if kind == "real":
+        code = stream.byte()
+        return stream.float32() if code == 255 else code / 4
+    return kind[1] if kind[0] == "switch" else kind[1 + stream.byte()]
+
+
+def read_network(stream: Bytes) -> dict[str, Any]:
+    fields = [QUINR_FIELDS, COIN_FIELDS][stream.byte()]
+    mask, values = stream.varint(), {"class": "QuINR" if fields is QUINR_FIELDS else "COIN"}
+    for name, kind, default in fields:
+        present = True
+        if default is not None:
+            present, mask = bool(mask & 1), mask >> 1
+        values[name] = read_field(stream, kind) if present else default
+    return values
+
+
+def wire_pairs(kind: str, n: int) -> list[tuple[int, int]]:
+    if kind == "ring":
+        return [(a, (a + 1) % n) for a in range(n if n > 2 else n - 1)]
+    pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
+    return pairs if kind == "ordered" else [(a, b) for a, b in pairs if a < b]
+
+
+def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...]]:
+    if network["class"] == "COIN":
+        inputs = [2] + [network["width"]] * (network["layers"] - 1)
+        hidden = [shape for size in inputs for shape in ((network["width"], size), (network["width"],))]
+        return [*hidden, (channels, network["width"]), (channels,)]
+    n, uploads, stages = network["qubits"], network["uploads"], network["stages"]
+    features = network["angles"] * (uploads if network["features"] == "own" else 1)
+    inputs = [2] + [2**n] * (stages - 1)
+    shapes: list[tuple[int, ...]] = [shape for size in inputs for shape in ((features, size), (features,))]
+    shapes += [(uploads, network["layers"], 4 * n + len(wire_pairs(network["pairs"], n)))] * stages
+    if network["readout"] == "linear":
+        return [*shapes, (channels, 2**n), (channels,)]
+    return shapes + [(channels,), (channels,)] * network["range_map"]
+
+
+def candidates() -> list[list[int]]:
+    halves = []
+    for m in [0, 1, 2, 3] + [k << e for e in range(7) for k in (4, 5, 6, 7)] + [511]:
+        halves.append([1 if i <= m else 0 for i in range(512)])
+    for a in [1, 2, 4, 8] + [k << e for e in range(8) for k in (16, 24)] + [4096]:
+        ratio, half = (a << 32) // (a + 16), [1 << 40]
+        for _ in range(511):
+            half.append(half[-1] * ratio >> 32)
+        halves.append(half)
+    for e in range(22):
+        factor, half = (1 << e + 32) // ((1 << e) + 16), [1 << 40]
+        square = factor * factor >> 32
+        for _ in range(511):
+            half.append(half[-1] * factor >> 32)
+            factor = factor * square >> 32
+        halves.append(half)
+    assert len(halves) == 76
+    rows = []
+    for half in halves:
+        total = half[0] + 2 * sum(half[1:])
+        rows.append([(half[abs(level)] << 24) // total for level in range(-511, 512)] + [0])
+    return rows
+
+
+def log2(x: int) -> int:
+    result = x.bit_length() - 1
+    t = x << 30 - result
+    for _ in range(16):
+        t = t * t >> 30
+        bit = t >> 31
+        t >>= bit
+        result = 2 * result + bit
+    return result
+
+
+class Stack:
+    def __init__(self, data: bytes) -> None:
+        assert data[-1] != 0
+        padded = data + bytes(-len(data) % 4)
+        self.words, self.state = list(struct.unpack(f"<{len(padded) // 4}I", padded)), 0
+        self.refill()
+
+    def refill(self) -> None:
+        while self.state < 1 << 32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def pop(self, cumulative: np.ndarray) -> int:
+        r = self.state % (1 << 24)
+        symbol = int(np.searchsorted(cumulative, r, side="right")) - 1
+        low, high = int(cumulative[symbol]), int(cumulative[symbol + 1])
+        self.state = (self.state >> 24) * (high - low) + r - low
+        self.refill()
+        return symbol
+
+    def rest(self) -> bytes:
+        words = [*self.words, self.state & 0xFFFFFFFF, self.state >> 32]
+        return struct.pack(f"<{len(words)}I", *words).rstrip(b"\0")
+
+
+def mixture(costs: np.ndarray) -> np.ndarray:
+    excess = costs - costs.min()
+    w = ((2**17 - excess % 2**16) << 7) >> np.minimum(excess >> 16, 40)
+    v = (w @ P) >> 24
+    f = 1 + v * (2**24 - ALPHABET) // v.sum()
+    f[ZERO] += 2**24 - f.sum()
+    return f
+
+
+def tables() -> tuple[np.ndarray, np.ndarray]:
+    rows = candidates()
+    logs = {x: log2(x + 1) for row in rows for x in row}
+    costs = [[(24 << 16) - logs[x] for x in row] for row in rows]
+    return np.array(rows, dtype=np.int64), np.array(costs, dtype=np.int64)
+
+
+P, COSTS = tables()
+
+
+def read_levels(stack: Stack, counts: list[int]) -> Iterator[np.ndarray]:
+    for count in counts:
+        levels: list[int] = []
+        costs = np.zeros(len(P), dtype=np.int64)
+        while len(levels) < count:
+            start = len(levels)
+            stop = min(start + max(1, start // 4), count)
+            cumulative = np.concatenate([[0], np.cumsum(mixture(costs))])
+            symbols = [stack.pop(cumulative) for _ in range(start, stop)]
+            for symbol in symbols:
+                escaped = symbol == ESCAPE
+                levels.append(stack.pop(np.arange(65537) << 8) - 32768 if escaped else symbol - 511)
+                costs += COSTS[:, symbol]
+        yield np.array(levels)
+
+
+def read_tensors(section: bytes, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    stack = Stack(section)
+    levels = list(read_levels(stack, [int(np.prod(shape)) for shape in shapes]))
+    codes = stack.rest()
+    assert len(codes) == len(shapes)
+    tensors = []
+    for values, shape, code in zip(levels, shapes, codes, strict=True):
+        step = float(np.float32(2 ** (code % 8 / 8))) * 2.0 ** (code // 8 - 24)
+        tensors.append((values * step).astype(np.float32).astype(np.float64).reshape(shape))
+    return tensors
+
+
+def apply(state: np.ndarray, qubit: int, matrix: np.ndarray) -> np.ndarray:
+    """A 2x2 matrix, or one for each row, on a qubit of states of shape (batch, 2, ..., 2)."""
+    moved = np.moveaxis(state, qubit + 1, -1)
+    product = np.einsum("...ij,b...j->b...i" if matrix.ndim == 2 else "bij,b...j->b...i", matrix, moved)
+    return np.moveaxis(product, -1, qubit + 1)
+
+
+def rx(angle: np.ndarray) -> np.ndarray:
+    c, s = np.cos(angle / 2), -1j * np.sin(angle / 2)
+    return np.stack([np.stack([c + 0j, s], -1), np.stack([s, c + 0j], -1)], -2)
+
+
+def rz(angle: np.ndarray) -> np.ndarray:
+    phase = np.exp(-0.5j * np.asarray(angle))
+    zero = np.zeros_like(phase)
+    return np.stack([np.stack([phase, zero], -1), np.stack([zero, phase.conj()], -1)], -2)
+
+
+def crz(state: np.ndarray, control: int, target: int, angle: float) -> np.ndarray:
+    bits = np.indices(state.shape[1:])
+    phase = np.exp(-0.5j * angle * bits[control] * (1 - 2 * bits[target]))
+    return state * phase
+
+
+def upload_columns(network: dict[str, Any]) -> list[list[int]]:
+    m, uploads = network["angles"], network["uploads"]
+    if network["features"] == "own":
+        return [list(range(u * m, u * m + m)) for u in range(uploads)]
+    columns, x = [list(range(m))], network["shuffle_seed"]
+    for _ in range(1, uploads):
+        order = list(range(m))
+        for i in range(m - 1, 0, -1):
+            x = (1664525 * x + 1013904223) % 2**32
+            j = (x >> 16) * (i + 1) >> 16
+            order[i], order[j] = order[j], order[i]
+        columns.append(order)
+    return columns
+
+
+def probabilities(network: dict[str, Any], angles: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    n = network["qubits"]
+    pairs = wire_pairs(network["pairs"], n)
+    state = np.zeros((len(angles), *[2] * n), dtype=complex)
+    state[(slice(None), *[0] * n)] = 1
+    for upload, columns in enumerate(upload_columns(network)):
+        for j, column in enumerate(columns):
+            gate = rz if j // n % 2 else rx
+            state = apply(state, j % n, gate(angles[:, column]))
+        for layer in weights[upload]:
+            w = iter(layer)
+            for gate in (rz, rx):
+                for qubit in range(n):
+                    state = apply(state, qubit, gate(next(w)))
+            for control, target in pairs:
+                state = crz(state, control, target, next(w))
+            for gate in (rz, rx):
+                for qubit in range(n):
+                    state = apply(state, qubit, gate(next(w)))
+    return (np.abs(state) ** 2).reshape(len(angles), 2**n)
+
+
+def embed(z: np.ndarray, weight: np.ndarray, bias: np.ndarray, omega0: float) -> np.ndarray:
+    return np.sin(omega0 * (z @ weight.T + bias))
+
+
+def evaluate_quinr(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndarray) -> np.ndarray:
+    stages = network["stages"]
+    readout = tensors[3 * stages :]
+    for stage in range(stages):
+        angles = network["angle_scale"] * embed(z, *tensors[2 * stage : 2 * stage + 2], network["omega0"])
+        p = probabilities(network, angles, tensors[2 * stages + stage])
+        z = {
+            "none": p,
+            "centred": p * p.shape[1] - 1,
+            "standardized": (p - p.mean(1, keepdims=True)) / np.sqrt(p.var(1, keepdims=True) + 1e-5),
+        }[network["stage_norm"]]
+    if network["readout"] == "linear":
+        return (p * p.shape[1] - 1) @ readout[0].T + readout[1]
+    x = p[:, p.shape[1] - network["channels"] :]
+    if network["range_map"]:
+        x = x * readout[0] + readout[1]
+    return np.where(x > 0, x, -1.99 * x)
+
+
+def evaluate_coin(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndarray) -> np.ndarray:
+    for layer in range(network["layers"]):
+        z = embed(z, *tensors[2 * layer : 2 * layer + 2], network["omega0"])
+    return z @ tensors[-2].T + tensors[-1]
+
+
+def axis(size: int) -> np.ndarray:
+    return 2 * np.arange(size) / (size - 1) - 1 if size > 1 else np.zeros(1)
+
+
+def decode(data: bytes) -> np.ndarray:
+    """The signal of a .quinr file: (height, width, channels), integers as integers."""
+    sections = read_sections(data)
+    stream = Bytes(sections[1])
+    kind, height, width, channels, low, high = read_signal(stream)
+    network = read_network(stream) | {"channels": channels}
+    tensors = read_tensors(sections[2], tensor_shapes(network, channels))
+    z = np.stack(np.meshgrid(axis(height), axis(width), indexing="ij"), -1).reshape(-1, 2)
+    evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
+    t = np.concatenate([evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)])
+    values = low + np.clip(t, 0, 1) * (high - low)
+    values = np.rint(values).astype(np.int64) if kind < 2 else values.astype(np.float32)
+    return values.reshape(height, width, channels)
