@@ -1,0 +1,156 @@
+"""JPEG 2000 by OpenJPEG through glymur: raw codestreams, whose size is the rate."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes.util import find_library
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.signal import SignalKind, SignalSpec
+
+WAVELETS = ("9/7", "5/3")
+_MOST_RESOLUTIONS = 6  # OpenJPEG's own default, which small images cannot have
+
+
+@dataclass(frozen=True)
+class JPEG2000:
+    """An encoder's settings.
+
+    The defaults are the strong ones: the irreversible 9/7 wavelet with the colour transform, 0.3 to 0.6 dB
+    above the 5/3 wavelet that encoders start from.
+
+    Args:
+        wavelet: "9/7" irreversible or "5/3" reversible.
+        colour_transform: Whether three channels are decorrelated first.
+        bits: Depth, 8 or 16, that range images and arrays are rounded to; images keep their own.
+
+    Raises:
+        QuinrError: If a setting is none of these.
+    """
+
+    wavelet: str = "9/7"
+    colour_transform: bool = True
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        if self.wavelet not in WAVELETS:
+            raise QuinrError(f"JPEG 2000 wavelet {self.wavelet}: choose from {', '.join(WAVELETS)}")
+        if self.bits not in (8, 16):
+            raise QuinrError(f"JPEG 2000 bits {self.bits}: 8 or 16")
+
+    def encode(self, values: npt.NDArray, spec: SignalSpec, bpp: float) -> bytes:
+        """The codestream of a signal at about a rate; its real rate is that of its size.
+
+        Args:
+            values: (height, width, channels).
+            spec: What the values are.
+            bpp: Bits per pixel to aim at.
+
+        Raises:
+            QuinrError: If the rate is not positive or there is no OpenJPEG.
+        """
+        if not bpp > 0:
+            raise QuinrError(f"JPEG 2000 rate {bpp} bpp: must be positive")
+        samples = self._samples(values, spec)
+        depth = 8 * samples.itemsize
+        options: dict[str, Any] = {"cratios": [max(1.0, depth * spec.channels / bpp)]}
+        options["irreversible"] = self.wavelet == "9/7"
+        if spec.channels == 3:
+            options["mct"] = self.colour_transform
+        options["numres"] = min(_MOST_RESOLUTIONS, 1 + int(math.log2(min(spec.height, spec.width))))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "signal.j2k"
+            _glymur().Jp2k(path, data=samples if spec.channels > 1 else samples[:, :, 0], **options)
+            return path.read_bytes()
+
+    def decode(self, codestream: bytes, spec: SignalSpec) -> npt.NDArray:
+        """The signal of a codestream: (height, width, channels) of the dtype that the spec has."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "signal.j2k"
+            path.write_bytes(codestream)
+            samples = _glymur().Jp2k(path)[:]
+        samples = samples.reshape(spec.height, spec.width, spec.channels)
+        if spec.kind in (SignalKind.IMAGE_8, SignalKind.IMAGE_16):
+            return samples
+        return spec.denormalize(samples.astype(np.float64) / (2**self.bits - 1))
+
+    def _samples(self, values: npt.NDArray, spec: SignalSpec) -> npt.NDArray:
+        if spec.kind in (SignalKind.IMAGE_8, SignalKind.IMAGE_16):
+            return values
+        dtype = np.uint8 if self.bits == 8 else np.uint16
+        return np.rint(np.clip(spec.normalize(values), 0, 1) * (2**self.bits - 1)).astype(dtype)
+
+
+def openjpeg_version() -> str:
+    """Version of the OpenJPEG library that encodes.
+
+    Raises:
+        QuinrError: If there is none.
+    """
+    return str(_glymur().version.openjpeg_version)
+
+
+@cache
+def _glymur() -> Any:
+    """Give glymur with an OpenJPEG: one that it finds itself, or the one inside Pillow's wheel.
+
+    glymur looks for its library when it is first imported, and swapping it later crashes.
+    """
+    if "glymur" in sys.modules or find_library("openjp2"):
+        import glymur
+    else:
+        with _bundled_openjpeg():
+            import glymur
+    if glymur.version.openjpeg_version == "0.0.0":
+        raise QuinrError(
+            "JPEG 2000: glymur found no OpenJPEG library and Pillow's wheel holds none; install OpenJPEG "
+            "(libopenjp2) or name it in glymurrc"
+        )
+    glymur.set_option("lib.num_threads", 1)  # jobs share the machine by process
+    return glymur
+
+
+@contextmanager
+def _bundled_openjpeg() -> Iterator[None]:
+    """A configuration folder for glymur that names Pillow's OpenJPEG, unless the user has one."""
+    home = os.environ.get("XDG_CONFIG_HOME")
+    users = [Path.cwd(), Path(home or Path.home() / ".config") / "glymur"]
+    library = bundled_openjpeg()
+    if library is None or any((folder / "glymurrc").is_file() for folder in users):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "glymur").mkdir()
+        (Path(folder) / "glymur" / "glymurrc").write_text(f"[library]\nopenjp2: {library}\n")
+        os.environ["XDG_CONFIG_HOME"] = folder
+        try:
+            yield
+        finally:
+            if home is None:
+                del os.environ["XDG_CONFIG_HOME"]
+            else:
+                os.environ["XDG_CONFIG_HOME"] = home
+
+
+def bundled_openjpeg() -> Path | None:
+    """The OpenJPEG library inside Pillow's wheel, if there is one."""
+    package = find_spec("PIL")
+    if package is None or not package.submodule_search_locations:
+        return None
+    site = Path(package.submodule_search_locations[0])
+    folders = (site.parent / "pillow.libs", site / ".dylibs")
+    found = [path for folder in folders for path in sorted(folder.glob("libopenjp2*"))]
+    return found[0] if found else None
