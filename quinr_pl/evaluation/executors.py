@@ -1,0 +1,191 @@
+"""Where the jobs of a sweep run: processes of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from quinr_pl.atomic_file import write_bytes
+from quinr_pl.errors import QuinrError
+from quinr_pl.evaluation.sweep import ERROR, LOG, RESULT, Job, Outcome, RunJob, perform
+
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+_LARGEST_RETURNED_FILE = 1 << 24
+
+
+class LocalExecutor:
+    """A process for each job, of one thread, so many at a time.
+
+    A job that crashes, even by a signal, fails alone. Jobs end with the process that started them.
+
+    Args:
+        processes: How many at a time.
+
+    Raises:
+        QuinrError: If there is not one.
+    """
+
+    def __init__(self, processes: int) -> None:
+        if processes < 1:
+            raise QuinrError(f"--processes {processes}: must be at least 1")
+        self.processes = processes
+
+    def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
+        """See `Executor`."""
+        context = multiprocessing.get_context("spawn")
+        waiting = list(jobs)
+        running: dict[int, tuple[BaseProcess, Job]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.processes:
+                    job = waiting.pop(0)
+                    process = context.Process(target=_work, args=(run_job, job, folder), daemon=True)
+                    with _environment(_ONE_THREAD):
+                        process.start()
+                    running[process.sentinel] = process, job
+                for sentinel in wait(list(running)):
+                    process, job = running.pop(int(sentinel))  # type: ignore[call-overload]
+                    process.join()
+                    yield Outcome(job, _error(process.exitcode, folder / job.folder))
+        finally:
+            for process, _ in running.values():
+                process.terminate()
+                process.join()
+
+
+def _work(run_job: RunJob, job: Job, folder: Path) -> None:
+    """The life of a job's process: what it prints goes to its log."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    own = folder / job.folder
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+        error = None
+        try:
+            perform(run_job, job, folder)
+        except QuinrError as failure:
+            error = str(failure)
+        except BaseException as failure:
+            traceback.print_exc()
+            error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        log.seek(0)
+        own.mkdir(parents=True, exist_ok=True)
+        write_bytes(own / LOG, log.read().encode())
+        if error is not None:
+            write_bytes(own / ERROR, (error + "\n").encode())
+            os._exit(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _error(status: int | None, own: Path) -> str | None:
+    if status == 0:
+        return None
+    if status == 1 and (own / ERROR).is_file():
+        return (own / ERROR).read_text().strip()
+    return f"its process ended with status {status}"
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class RayExecutor:
+    """Tasks of a Ray cluster, one CPU each; the files that they make come back to this machine.
+
+    A task whose worker dies is started again elsewhere. The machines need the package and the data, but
+    no shared file system.
+
+    Args:
+        address: Of the cluster: "auto" for the one that this machine belongs to, "local" for a new one.
+        retries: How often a task whose worker dies is started again.
+
+    Raises:
+        QuinrError: If Ray is not installed or there is no cluster.
+    """
+
+    def __init__(self, address: str = "auto", retries: int = 3) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise QuinrError("--executor ray: Ray is not installed; pip install 'quinr-pl[ray]'") from error
+        self.ray: Any = ray
+        self.retries = retries
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": _ONE_THREAD})
+            except (ConnectionError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise QuinrError(
+                    f"--address {address}: no Ray cluster there ({reason}); ray start --head"
+                ) from error
+
+    def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
+        """See `Executor`."""
+        task = self.ray.remote(num_cpus=1, max_retries=self.retries)(_perform_elsewhere)
+        running = {task.remote(run_job, job): job for job in jobs}
+        while running:
+            (reference, *_), _ = self.ray.wait(list(running))
+            job = running.pop(reference)
+            try:
+                files, error = self.ray.get(reference)
+            except self.ray.exceptions.RayError as failure:
+                yield Outcome(job, f"{type(failure).__name__}: {failure}".splitlines()[0])
+                continue
+            _store(files, folder)
+            yield Outcome(job, error)
+
+
+def _perform_elsewhere(run_job: RunJob, job: Job) -> tuple[dict[str, bytes], str | None]:
+    """Run a job in a folder of its own and return its files by relative path, with an error if it failed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        error = None
+        try:
+            perform(run_job, job, folder)
+        except QuinrError as failure:
+            error = str(failure)
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+            (folder / job.folder / LOG).write_text(traceback.format_exc())
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        small = [
+            path for path in paths if path.suffix != ".ckpt" and path.stat().st_size < _LARGEST_RETURNED_FILE
+        ]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in small}, error
+
+
+def _store(files: dict[str, bytes], folder: Path) -> None:
+    # The result comes last: a job whose result exists has all its files.
+    for name in sorted(files, key=lambda name: Path(name).name == RESULT):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / name, files[name])

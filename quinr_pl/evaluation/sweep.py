@@ -1,0 +1,159 @@
+"""Many independent jobs, each with a folder of its own: run, skipped when done, and never lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from quinr_pl.atomic_file import write_bytes
+
+RESULT, JOB, ERROR, LOG = "result.json", "job.json", "error.txt", "log.txt"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One signal, one method, one rate point and one seed.
+
+    Args:
+        image: Name of the signal.
+        method: Name of the method.
+        point: Name of the rate point.
+        seed: Seed.
+        settings: All that a run needs to know, of JSON's types.
+        cost: Estimate of its duration in any unit, for the time left.
+    """
+
+    image: str
+    method: str
+    point: str
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    cost: float = 1.0
+
+    @property
+    def folder(self) -> Path:
+        """Where it lives below the sweep's folder."""
+        parts = (self.image, self.method, self.point, f"seed_{self.seed}")
+        return Path(*("".join(c if c.isalnum() or c in "._-+" else "_" for c in part) for part in parts))
+
+    def __str__(self) -> str:
+        return f"{self.image} {self.method} {self.point}" + (f" seed {self.seed}" if self.seed else "")
+
+
+RunJob = Callable[[Job, Path], dict[str, Any]]
+"""Runs a job in a folder and returns its figures, of JSON's types. Must be importable by name."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: in an error, or well where there is none."""
+
+    job: Job
+    error: str | None = None
+
+
+class Executor(Protocol):
+    """Where jobs run."""
+
+    def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
+        """Run jobs in any order and yield each one's outcome when it ends."""
+
+
+def read_result(job: Job, folder: Path) -> dict[str, Any] | None:
+    """The figures of a finished job; None if it has not finished with these settings."""
+    try:
+        written = json.loads((folder / job.folder / JOB).read_text())
+        result = json.loads((folder / job.folder / RESULT).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    same = written == _description(job) and result.get("point") == job.point
+    return result if same else None
+
+
+def perform(run_job: RunJob, job: Job, folder: Path) -> None:
+    """Run one job: its folder holds ``job.json`` from the start and ``result.json`` at the end.
+
+    Args:
+        run_job: Does the work.
+        job: What to do.
+        folder: The sweep's folder.
+    """
+    own = folder / job.folder
+    if own.exists():
+        shutil.rmtree(own)  # what a broken attempt, or one with other settings, left
+    own.mkdir(parents=True)
+    write_bytes(own / JOB, _json(_description(job)))
+    result = run_job(job, own)
+    result |= {"image": job.image, "method": job.method, "point": job.point, "seed": job.seed}
+    write_bytes(own / RESULT, _json(result))
+
+
+def run_sweep(
+    jobs: Sequence[Job], folder: Path, run_job: RunJob, executor: Executor, console: Console | None = None
+) -> list[Outcome]:
+    """Run the jobs that have no result yet.
+
+    A failed job is reported and the rest goes on.
+
+    Args:
+        jobs: All jobs of the sweep, of different folders.
+        folder: The sweep's folder.
+        run_job: Does the work of one.
+        executor: Where.
+        console: Where the progress is shown.
+
+    Returns:
+        The outcomes that are errors.
+    """
+    pending = [job for job in jobs if read_result(job, folder) is None]
+    failed = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    # The rate of progress counts from the start: jobs end minutes apart.
+    with Progress(*columns, left, console=console, speed_estimate_period=1e9) as progress:
+        done = sum(job.cost for job in jobs) - sum(job.cost for job in pending)
+        shown = progress.add_task("jobs", total=len(jobs), completed=len(jobs) - len(pending))
+        if len(pending) < len(jobs):
+            progress.console.print(
+                f"{len(jobs) - len(pending)} of {len(jobs)} jobs have their result already"
+            )
+        start = time.monotonic()
+        for outcome in executor.execute(pending, folder, run_job):
+            progress.advance(shown)
+            progress.console.print(_line(outcome, folder), highlight=False, markup=False)
+            if outcome.error is not None:
+                failed.append(outcome)
+            done += outcome.job.cost
+        progress.update(shown, description=f"jobs, {time.monotonic() - start:.0f} s")
+    return failed
+
+
+def _line(outcome: Outcome, folder: Path) -> str:
+    if outcome.error is not None:
+        return f"FAILED {outcome.job}: {outcome.error} (see {folder / outcome.job.folder / LOG})"
+    result = read_result(outcome.job, folder) or {}
+    figures = f"{result.get('psnr', float('nan')):.2f} dB at {result.get('bpp', float('nan')):.4f} bpp"
+    return f"{outcome.job}: {figures}, {result.get('encode_seconds', 0):.0f} s"
+
+
+def _description(job: Job) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(job)))
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
