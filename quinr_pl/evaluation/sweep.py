@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from quinr_pl.atomic_file import write_bytes
 
@@ -121,25 +113,21 @@ def run_sweep(
         The outcomes that are errors.
     """
     pending = [job for job in jobs if read_result(job, folder) is None]
+    pending.sort(key=lambda job: -job.cost)  # so that no long job is left alone at the end
     failed = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    left = TimeRemainingColumn(elapsed_when_finished=True)
-    # The rate of progress counts from the start: jobs end minutes apart.
-    with Progress(*columns, left, console=console, speed_estimate_period=1e9) as progress:
-        done = sum(job.cost for job in jobs) - sum(job.cost for job in pending)
-        shown = progress.add_task("jobs", total=len(jobs), completed=len(jobs) - len(pending))
-        if len(pending) < len(jobs):
-            progress.console.print(
-                f"{len(jobs) - len(pending)} of {len(jobs)} jobs have their result already"
-            )
-        start = time.monotonic()
+    ended = len(jobs) - len(pending)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
+    # The speed counts from the start: jobs end minutes apart.
+    with Progress(*columns, TimeRemainingColumn(), console=console, speed_estimate_period=1e9) as progress:
+        if ended:
+            progress.console.print(f"{ended} of {len(jobs)} jobs have their result already")
+        shown = progress.add_task(f"{ended} of {len(jobs)} jobs", total=sum(job.cost for job in pending))
         for outcome in executor.execute(pending, folder, run_job):
-            progress.advance(shown)
+            ended += 1
+            progress.update(shown, advance=outcome.job.cost, description=f"{ended} of {len(jobs)} jobs")
             progress.console.print(_line(outcome, folder), highlight=False, markup=False)
             if outcome.error is not None:
                 failed.append(outcome)
-            done += outcome.job.cost
-        progress.update(shown, description=f"jobs, {time.monotonic() - start:.0f} s")
     return failed
 
 

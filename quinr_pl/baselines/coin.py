@@ -1,0 +1,97 @@
+"""COIN as it was published: full batches, half precision, no header."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import COIN
+from quinr_pl.signal import SignalSpec
+
+
+@dataclass(frozen=True)
+class PublishedCOIN:
+    """The method of Dupont et al. (2021), by its paper and code.
+
+    Every step sees all pixels; the learning rate stays; the best weights of the second half are kept and
+    halved to 16 bits; the file is these weights alone, so that the architecture, the shape and the range
+    must be known to the decoder. Both coordinates are divided by the height less one.
+
+    The decoder computes in single precision, which half precision can only fall short of.
+
+    Args:
+        layers: Sine layers.
+        width: Units of each.
+        steps: Adam's steps.
+        learning_rate: Adam's.
+        omega0: Frequency of every sine layer.
+    """
+
+    layers: int
+    width: int
+    steps: int = 50_000
+    learning_rate: float = 2e-4
+    omega0: float = 30.0
+
+    def encode(self, values: npt.NDArray, spec: SignalSpec, seed: int = 0) -> bytes:
+        """The weights' bytes, two a weight.
+
+        Args:
+            values: (height, width, channels).
+            spec: What the values are.
+            seed: Of the initial weights.
+        """
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self._network(spec).to(device)
+        inputs = coin_coordinates(spec.height, spec.width).to(device)
+        targets = torch.from_numpy(spec.normalize(values).reshape(spec.pixels, spec.channels)).to(device)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        least, best = float("inf"), network.state_dict()
+        for step in range(self.steps):
+            loss = torch.nn.functional.mse_loss(network(inputs), targets)
+            if step >= self.steps // 2 and loss.item() < least:
+                least, best = loss.item(), copy.deepcopy(network.state_dict())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return b"".join(tensor.half().cpu().numpy().tobytes() for tensor in best.values())
+
+    @torch.no_grad()
+    def decode(self, data: bytes, spec: SignalSpec) -> npt.NDArray:
+        """The signal of a file.
+
+        Raises:
+            QuinrError: If the file has not two bytes for each weight.
+        """
+        network = self._network(spec)
+        if len(data) != 2 * network.parameter_count():
+            raise QuinrError(
+                f"COIN {self.layers}x{self.width}: {len(data)} bytes for {network.parameter_count()} weights "
+                "of two bytes; the file is another network's"
+            )
+        weights = torch.from_numpy(np.frombuffer(data, np.float16).astype(np.float32))
+        torch.nn.utils.vector_to_parameters(weights, network.parameters())
+        targets = network.evaluate(coin_coordinates(spec.height, spec.width))
+        return spec.denormalize(targets.numpy()).reshape(spec.height, spec.width, spec.channels)
+
+    def _network(self, spec: SignalSpec) -> COIN:
+        return COIN(2, spec.channels, self.layers, self.width, self.omega0)
+
+
+def coin_coordinates(height: int, width: int) -> Tensor:
+    """COIN's coordinates: rows over [-1, 1], columns at the same scale, and so beyond 1 in a wide image.
+
+    Returns:
+        (height * width, 2) float32, row then column, in row-major order.
+    """
+    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixel = torch.stack([row.flatten(), column.flatten()], dim=1).float()
+    return 2 * (pixel / max(height - 1, 1) - 0.5)
