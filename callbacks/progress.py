@@ -19,7 +19,7 @@ from rich.progress import (
 
 
 class FitProgress(ProgressBar):
-    """Steps done, time left, PSNR and bits per pixel; a line at each validation where there is no terminal."""
+    """Steps done, time left, PSNR and bits per pixel; a line a validation where there is no terminal."""
 
     def __init__(self) -> None:
         super().__init__()

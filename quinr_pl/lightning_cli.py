@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,8 +13,9 @@ import torch
 from jsonargparse import ActionConfigFile
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, instantiate_class
 
+# Imported so that their classes resolve by short names.
 import quinr_pl.callbacks
-import quinr_pl.datamodules  # noqa: F401  imported so that classes resolve by their short names
+import quinr_pl.datamodules
 import quinr_pl.network  # noqa: F401
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
@@ -56,20 +59,30 @@ class OneLineParser(LightningArgumentParser):
 
 
 def _one_line(message: str) -> str:
-    """The innermost cause of jsonargparse's nested report, behind the key that it belongs to."""
+    """A nested report of jsonargparse as one line, without the dump of what was parsed."""
     lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -^~")]
-    text = " ".join(lines)
-    keys = re.findall(r"""[Kk]ey ["']([\w.+]+)["']""", text)
-    cause = lines[-1] if len(lines) > 1 else text
-    if keys and not any(key in cause for key in keys):
-        cause = f"{'.'.join(dict.fromkeys(keys))}: {cause}"
-    return cause
+    kept = [line for line in lines if not line.startswith(("Given value type", "Given value: Namespace"))]
+    return re.sub(r"\s+", " ", "; ".join(kept))
+
+
+def _quieten() -> None:
+    """Keeps advertisements and other packages' deprecations off the terminal; warnings to users stay."""
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"pytorch_lightning.{name}").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return "litlogger" not in message and "`weights_only` was not set" not in message
 
 
 class QuinrCLI(LightningCLI):
     """LightningCLI with packaged configs, run folders that can be continued, and channels from the data."""
 
     def __init__(self, args: list[str]) -> None:
+        _quieten()
         defaults = {"default_config_files": [str(PACKAGED_CONFIGS / "defaults.yaml")]}
         super().__init__(
             CoordinateNetworkModule,

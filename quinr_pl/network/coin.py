@@ -13,8 +13,9 @@ from quinr_pl.network.embedding import SinusoidalEmbedding
 
 
 class COIN(CoordinateNetwork):
-    """Sine layers and a linear one, as in Dupont et al., "COIN: Compression with Implicit Neural
-    representations" (2021).
+    """Sine layers, then a linear one.
+
+    After Dupont et al., "COIN: Compression with Implicit Neural representations" (2021).
 
     Args:
         in_features: Size of a coordinate.
