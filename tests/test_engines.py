@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -195,3 +199,64 @@ def test_unfit_tensors_are_refused(name):
         engine.probabilities(ansatz, angles.float(), weights)
     with pytest.raises(QuinrError, match="basis state 4"):
         engine.probabilities(ansatz, angles, weights, states=[4])
+
+
+@pytest.mark.parametrize("linear", [True, False], ids=["readout", "probabilities"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_fused_layer_is_embedding_circuit_and_readout(dtype, linear):
+    ansatz = Ansatz(qubits=4, angles=10, uploads=2, features="own")
+    generator = torch.Generator().manual_seed(0)
+
+    def tensor(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    leaves = [tensor(37, 3), tensor(20, 3), tensor(20), tensor(*ansatz.weights_shape), tensor(5, 16)]
+    cotangent = tensor(37, 5 if linear else 16)
+
+    def apart(x, weight, bias, weights, readout):
+        angles = 0.7 * torch.sin(4.0 * (x @ weight.t() + bias))
+        probabilities = choose("torch").probabilities(ansatz, angles, weights)
+        return probabilities @ readout.t() if linear else probabilities
+
+    def fused(x, weight, bias, weights, readout):
+        given = (x, weight, bias, weights, readout if linear else None)
+        return choose("cpu").sine_layer(ansatz, *given, omega0=4.0, angle_scale=0.7)
+
+    def results(function, to):
+        inputs = [leaf.detach().clone().to(to).requires_grad_() for leaf in leaves]
+        result = function(*inputs)
+        (result * cotangent.to(to)).sum().backward()
+        return [result.detach(), *(leaf.grad for leaf in inputs[: 5 if linear else 4])]
+
+    found, expected = results(fused, dtype), results(apart, torch.float64)
+    assert_agree(found, expected, 2e-5 if dtype == torch.float32 else 1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(*leaves), found[0], rtol=0, atol=0)
+
+
+def test_fused_layer_refuses_unfit_shapes():
+    ansatz = Ansatz(qubits=2, angles=3)
+    x, weight, bias, weights = torch.zeros(4, 2), torch.zeros(3, 2), torch.zeros(3), torch.zeros(1, 1, 10)
+    engine = choose("cpu")
+    with pytest.raises(QuinrError, match=r"embedding weight of shape \(3, 1\)"):
+        engine.sine_layer(ansatz, x, weight[:, :1], bias, weights)
+    with pytest.raises(QuinrError, match=r"readout of shape \(3, 2\): needs \(out, 4\)"):
+        engine.sine_layer(ansatz, x, weight, bias, weights, torch.zeros(3, 2))
+
+
+def test_compiled_code_is_kept_on_disk(tmp_path):
+    """Two processes: the first compiles and says so, the second finds the machine code."""
+    program = (
+        "import torch; from quinr_pl.circuit.engine import choose;"
+        "from quinr_pl.circuit.ansatz import Ansatz;"
+        "choose('cpu').probabilities(Ansatz(1, 1), torch.zeros(3, 1), torch.zeros(1, 1, 4))"
+    )
+    messages = []
+    for _ in range(2):
+        environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        messages.append(done.stderr)
+    assert "compiling the CPU engine for 1 qubits in float32" in messages[0]
+    assert messages[1] == ""

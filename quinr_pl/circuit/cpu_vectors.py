@@ -1,0 +1,338 @@
+"""Arithmetic on SIMD vectors, written in Python and emitted as LLVM code.
+
+A vector holds one number for each of a few coordinates, its lanes. Explicit vectors keep amplitudes in
+registers where a compiler that vectorizes loops would first have to prove that arrays do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import factorial, pi
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+INDEX = ir.IntType(64)
+Value = Any
+"""An ir.Value of vector type, or for indices a Python int or an ir.Value of 64 bits."""
+
+VECTOR_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A number format: ``float32`` in 16 lanes or ``float64`` in 8.
+
+    Attributes:
+        name: NumPy's name.
+        lanes: Numbers in a vector.
+    """
+
+    name: str
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy's dtype."""
+        return np.dtype(self.name)
+
+    @property
+    def lanes(self) -> int:
+        """Numbers in a vector."""
+        return VECTOR_BYTES // self.dtype.itemsize
+
+    @property
+    def number(self) -> ir.Type:
+        """LLVM's type of one number."""
+        return ir.FloatType() if self.name == "float32" else ir.DoubleType()
+
+    @property
+    def vector(self) -> ir.Type:
+        """LLVM's type of a vector of numbers."""
+        return ir.VectorType(self.number, self.lanes)
+
+
+@dataclass(frozen=True)
+class Array:
+    """Memory in a kernel: ``vectors[i]`` are vectors, or single numbers when ``scalar``."""
+
+    pointer: Value
+    scalar: bool = False
+
+
+Complex = tuple[Value, Value]
+
+
+class Emitter:
+    """Emits the instructions of one function.
+
+    Args:
+        function: An empty LLVM function.
+        precision: The format of its numbers.
+    """
+
+    def __init__(self, function: ir.Function, precision: Precision) -> None:
+        self.builder = ir.IRBuilder(function.append_basic_block())
+        self.module = function.module
+        self.precision = precision
+        self.zero = self.constant(0.0)
+        self.one = self.constant(1.0)
+
+    def constant(self, value: float) -> Value:
+        """The same number in every lane."""
+        return ir.Constant(self.precision.vector, [float(self.precision.dtype.type(value))] * self.lanes)
+
+    @property
+    def lanes(self) -> int:
+        """Numbers in a vector."""
+        return self.precision.lanes
+
+    # Indices ------------------------------------------------------------------------------------------
+
+    def index(self, value: Value) -> Value:
+        """A Python int as an LLVM index."""
+        return ir.Constant(INDEX, value) if isinstance(value, int) else value
+
+    def plus(self, a: Value, b: Value) -> Value:
+        """Sum of indices."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a + b
+        return self.builder.add(self.index(a), self.index(b))
+
+    def times(self, a: Value, b: Value) -> Value:
+        """Product of indices."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a * b
+        return self.builder.mul(self.index(a), self.index(b))
+
+    def offset(self, *terms: tuple[Value, Value] | Value) -> Value:
+        """Sum of indices and of (index, stride) pairs."""
+        total: Value = 0
+        for term in terms:
+            total = self.plus(total, self.times(*term) if isinstance(term, tuple) else term)
+        return total
+
+    # Memory -------------------------------------------------------------------------------------------
+
+    def _address(self, array: Array, index: Value) -> Value:
+        element = self.precision.number if array.scalar else self.precision.vector
+        return self.builder.gep(array.pointer, [self.index(index)], source_etype=element)
+
+    def at(self, array: Array, index: Value) -> Array:
+        """The array from an index on."""
+        return Array(self._address(array, index), array.scalar)
+
+    def load(self, array: Array, index: Value = 0) -> Value:
+        """Read a vector, or a number into every lane."""
+        address, align = self._address(array, index), self.precision.dtype.itemsize
+        if array.scalar:
+            return self.splat(self.builder.load(address, typ=self.precision.number, align=align))
+        return self.builder.load(address, typ=self.precision.vector, align=align)
+
+    def store(self, value: Value, array: Array, index: Value = 0) -> None:
+        """Write a vector."""
+        self.builder.store(value, self._address(array, index), align=self.precision.dtype.itemsize)
+
+    def add_to(self, array: Array, index: Value, value: Value) -> None:
+        """Add to a vector in memory."""
+        self.store(self.add(self.load(array, index), value), array, index)
+
+    def load_complex(self, array: Array, index: Value, stride: int = 2) -> Complex:
+        """Read element ``index`` of pairs (real, imaginary), ``stride`` numbers or vectors apart."""
+        base = self.times(index, stride)
+        return self.load(array, base), self.load(array, self.plus(base, 1))
+
+    def store_complex(self, value: Complex, array: Array, index: Value, stride: int = 2) -> None:
+        """Write element ``index`` of pairs (real, imaginary)."""
+        base = self.times(index, stride)
+        self.store(value[0], array, base)
+        self.store(value[1], array, self.plus(base, 1))
+
+    def integer(self, pointer: Value, index: Value) -> Value:
+        """Read an index from an array of 64-bit integers."""
+        return self.builder.load(
+            self.builder.gep(pointer, [self.index(index)], source_etype=INDEX), typ=INDEX, align=8
+        )
+
+    def splat(self, number: Value) -> Value:
+        """One number in every lane."""
+        vector = ir.Constant(self.precision.vector, ir.Undefined)
+        first = self.builder.insert_element(vector, number, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, vector, mask)
+
+    # Arithmetic ---------------------------------------------------------------------------------------
+
+    def add(self, a: Value, b: Value) -> Value:
+        """Sum."""
+        return self.builder.fadd(a, b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        """Difference."""
+        return self.builder.fsub(a, b)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        """Product."""
+        return self.builder.fmul(a, b)
+
+    def div(self, a: Value, b: Value) -> Value:
+        """Quotient."""
+        return self.builder.fdiv(a, b)
+
+    def neg(self, a: Value) -> Value:
+        """Negative."""
+        return self.builder.fneg(a)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """Product a b plus c, rounded once where the machine can."""
+        return self._intrinsic("llvm.fmuladd", a, b, c)
+
+    def sqrt(self, a: Value) -> Value:
+        """Square root."""
+        return self._intrinsic("llvm.sqrt", a)
+
+    def dot(self, *pairs: tuple[Value, Value]) -> Value:
+        """Sum of products; negate a factor to subtract."""
+        total = self.mul(*pairs[0])
+        for a, b in pairs[1:]:
+            total = self.fma(a, b, total)
+        return total
+
+    def multiply(self, a: Complex, b: Complex) -> Complex:
+        """Complex product."""
+        return (
+            self.fma(a[0], b[0], self.neg(self.mul(a[1], b[1]))),
+            self.fma(a[0], b[1], self.mul(a[1], b[0])),
+        )
+
+    def conj(self, a: Complex) -> Complex:
+        """Complex conjugate."""
+        return a[0], self.neg(a[1])
+
+    def select(self, condition: Value, a: Value, b: Value) -> Value:
+        """Lane by lane, a where the condition holds, else b."""
+        return self.builder.select(condition, a, b)
+
+    def _intrinsic(self, name: str, *arguments: Value) -> Value:
+        vector = self.precision.vector
+        full = f"{name}.v{self.lanes}f{8 * self.precision.dtype.itemsize}"
+        called = self.module.globals.get(full) or ir.Function(
+            self.module, ir.FunctionType(vector, [vector] * len(arguments)), full
+        )
+        return self.builder.call(called, arguments)
+
+    def store_sum(self, a: Value, array: Array, index: Value) -> None:
+        """Write the sum over the lanes, taken by halving, as one number."""
+        width = self.lanes
+        while width > 1:
+            width //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(start, start + width)))
+                for start in (0, width)
+            )
+            a = self.builder.fadd(
+                self.builder.shuffle_vector(a, a, low), self.builder.shuffle_vector(a, a, high)
+            )
+        number = self.builder.extract_element(a, ir.Constant(ir.IntType(32), 0))
+        self.builder.store(number, self._address(array, index), align=self.precision.dtype.itemsize)
+
+    # Control ------------------------------------------------------------------------------------------
+
+    def loop(
+        self,
+        start: Value,
+        stop: Value,
+        body: Callable[..., Sequence[Value] | None],
+        carried: Sequence[Value] = (),
+        unroll: int = 1,
+    ) -> list[Value]:
+        """Run ``body(index, *carried)``, which returns the next carried values, for start <= index < stop.
+
+        A range of at most ``unroll`` known indices becomes straight code.
+        """
+        values = list(carried)
+        if isinstance(start, int) and isinstance(stop, int) and stop - start <= unroll:
+            for position in range(start, stop):
+                values = list(body(position, *values) or ())
+            return values
+        builder = self.builder
+        before, head = builder.block, builder.append_basic_block()
+        inner, after = builder.append_basic_block(), builder.append_basic_block()
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.phi(INDEX)
+        index.add_incoming(self.index(start), before)
+        phis = [builder.phi(value.type) for value in values]
+        for phi, value in zip(phis, values, strict=True):
+            phi.add_incoming(value, before)
+        builder.cbranch(builder.icmp_signed("<", index, self.index(stop)), inner, after)
+        builder.position_at_end(inner)
+        following = list(body(index, *phis) or ())
+        index.add_incoming(builder.add(index, ir.Constant(INDEX, 1)), builder.block)
+        for phi, value in zip(phis, following, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return phis
+
+    def when(self, condition: Value, body: Callable[[], None]) -> None:
+        """Run the body if an index is not 0."""
+        with self.builder.if_then(self.builder.icmp_signed("!=", condition, ir.Constant(INDEX, 0))):
+            body()
+
+    # Functions ----------------------------------------------------------------------------------------
+
+    def cos_sin(self, x: Value) -> Complex:
+        """Cosine and sine, to rounding error up to some thousand radians.
+
+        The argument is brought into [-π/4, π/4] by subtracting a multiple of π/2, kept in three parts
+        (Cody and Waite 1980), and Taylor's series ends below half a unit in the last place.
+        """
+        builder, single = self.builder, self.precision.name == "float32"
+        turns = self._intrinsic("llvm.rint", self.mul(x, self.constant(2 / pi)))
+        for part in _half_pi_parts(self.precision.dtype):
+            x = self.fma(turns, self.constant(-part), x)
+        square = self.mul(x, x)
+        odd = self._series([(-1) ** k / factorial(2 * k + 1) for k in range(1, 5 if single else 9)], square)
+        even = self._series([(-1) ** k / factorial(2 * k) for k in range(1, 5 if single else 9)], square)
+        sin = self.fma(self.mul(odd, square), x, x)
+        cos = self.fma(even, square, self.one)
+        integer = ir.VectorType(ir.IntType(32 if single else 64), self.lanes)
+
+        def number(value: int) -> Value:
+            return ir.Constant(integer, [value] * self.lanes)
+
+        quadrant = builder.fptosi(turns, integer)
+        swapped = builder.icmp_signed("!=", builder.and_(quadrant, number(1)), number(0))
+        top = integer.element.width - 2
+        flips = (
+            builder.and_(
+                builder.shl(builder.add(quadrant, number(1)), number(top)), number(-(1 << (top + 1)))
+            ),
+            builder.and_(builder.shl(quadrant, number(top)), number(-(1 << (top + 1)))),
+        )
+        chosen = self.select(swapped, sin, cos), self.select(swapped, cos, sin)
+        cosine, sine = (
+            builder.bitcast(builder.xor(builder.bitcast(value, integer), flip), self.precision.vector)
+            for value, flip in zip(chosen, flips, strict=True)
+        )
+        return cosine, sine
+
+    def _series(self, coefficients: Sequence[float], x: Value) -> Value:
+        total = self.constant(coefficients[-1])
+        for coefficient in reversed(coefficients[:-1]):
+            total = self.fma(total, x, self.constant(coefficient))
+        return total
+
+
+def _half_pi_parts(dtype: np.dtype) -> list[float]:
+    # π/2 to 160 bits: the sum of three doubles.
+    exact = [1.5707963267948966, 6.123233995736766e-17, -1.4973849048591833e-33]
+    if dtype == np.float64:
+        return exact
+    parts, rest = [], exact[0]
+    for _ in range(3):
+        parts.append(float(np.float32(rest)))
+        rest -= parts[-1]
+    return parts
