@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import independent_decoder
+import numpy as np
+import pytest
+
+from quinr_pl.codec import decode, encode
+
+DATA = Path(__file__).parent / "data"
+FILES = sorted(DATA.glob("*.quinr"))
+
+
+def largest_difference(values: np.ndarray, path: Path) -> float:
+    """In units of the signal's range."""
+    expected = np.load(path.with_suffix(".npy"))
+    assert values.shape == expected.shape
+    return float(np.abs(values.astype(float) - expected).max() / decode(path.read_bytes()).spec.peak)
+
+
+def test_there_are_golden_files() -> None:
+    assert len(FILES) >= 6
+    assert all(path.stat().st_size < 3072 for path in FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_same_pixels_for_ever(path: Path) -> None:
+    decoded = decode(path.read_bytes(), path.name)
+    values = decoded.reconstruct()
+    assert values.dtype == np.load(path.with_suffix(".npy")).dtype
+    assert largest_difference(values, path) <= 1 / 255
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_independent_decoder_agrees(path: Path) -> None:
+    assert largest_difference(independent_decoder.decode(path.read_bytes()), path) <= 1 / 255
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_encoding_again_gives_the_same_bytes(path: Path) -> None:
+    decoded = decode(path.read_bytes())
+    assert encode(decoded.quantized, decoded.spec).data == path.read_bytes()
