@@ -18,6 +18,13 @@ class BitrateMonitor(Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the rate of the file that this validation measured."""
+        self._log(trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Logs the rate of the file that this test measured."""
+        self._log(trainer, pl_module)
+
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         measurement = find_quantization(trainer, self).measurement
         if trainer.sanity_checking or measurement is None:
             return

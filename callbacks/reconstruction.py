@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import BasePredictionWriter, Callback
+from pytorch_lightning.callbacks import Callback
 
 from quinr_pl.callbacks.quantization import find_quantization
 from quinr_pl.callbacks.tensorboard import error_picture, picture, writers
@@ -57,27 +56,19 @@ class ReconstructionLogger(Callback):
             writer.add_image("error", error, measurement.step, dataformats="HWC")
 
 
-class ReconstructionWriter(BasePredictionWriter):
+class ReconstructionWriter(Callback):
     """Saves what ``predict`` returns, float weights as they are, beside the run's other files."""
 
-    def __init__(self) -> None:
-        super().__init__(write_interval="epoch")
-        self.path: Path | None = None
-
-    def write_on_epoch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        predictions: Sequence[Any],
-        batch_indices: Sequence[Any],
-    ) -> None:
-        """Joins the blocks to one picture and writes it as PNG, or as .npy if it is none."""
+    def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Joins the blocks to one signal and writes it as PNG, or as .npy if it is no image."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         spec = data.spec
-        values = spec.denormalize(torch.cat(list(predictions)).cpu().numpy())
         folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if not trainer.is_global_zero:
+            return
+        predictions = torch.cat(list(trainer.predict_loop.predictions)).cpu().numpy()
+        values = spec.denormalize(predictions).reshape(spec.height, spec.width, spec.channels)
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = ".png" if spec.kind.is_image else ".npy"
-        self.path = folder / f"{data.name}_reconstruction{suffix}"
-        write_signal(values.reshape(spec.height, spec.width, spec.channels), spec, self.path)
-        print(f"reconstruction: {self.path}")
+        path = folder / f"{data.name}_reconstruction{'.png' if spec.kind.is_image else '.npy'}"
+        write_signal(values, spec, path)
+        print(f"reconstruction: {path}")

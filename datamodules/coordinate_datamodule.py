@@ -13,7 +13,12 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from quinr_pl.datamodules.coordinates import ConsecutiveBlockSampler, CoordinateDataset, RandomBlockSampler
+from quinr_pl.datamodules.coordinates import (
+    ConsecutiveBlockSampler,
+    CoordinateDataset,
+    RandomBlockSampler,
+    ResumableBlocks,
+)
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalSpec, coordinates
 
@@ -118,11 +123,12 @@ class CoordinateDataModule(LightningDataModule):
             num_replicas=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
         )
-        return self._loader(sampler)
+        return ResumableBlocks(self._laid_out(), sampler)
 
     def val_dataloader(self) -> DataLoader:
         """Blocks of consecutive (coordinates, targets), in row-major order."""
-        return self._loader(ConsecutiveBlockSampler(self.spec.pixels, self.eval_batch_size))
+        sampler = ConsecutiveBlockSampler(self.spec.pixels, self.eval_batch_size)
+        return DataLoader(self._laid_out(), batch_size=None, sampler=sampler)
 
     def test_dataloader(self) -> DataLoader:
         """As `val_dataloader`."""
@@ -132,8 +138,8 @@ class CoordinateDataModule(LightningDataModule):
         """As `val_dataloader`."""
         return self.val_dataloader()
 
-    def _loader(self, sampler: RandomBlockSampler | ConsecutiveBlockSampler) -> DataLoader:
+    def _laid_out(self) -> CoordinateDataset:
         # Lightning asks for worker processes, which would only copy what already lies in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         assert self._dataset is not None, "setup() comes first"
-        return DataLoader(self._dataset, batch_size=None, sampler=sampler)
+        return self._dataset

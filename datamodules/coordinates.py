@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 
 class CoordinateDataset(Dataset):
@@ -49,6 +50,9 @@ class RandomBlockSampler(DistributedSampler):
         seed: Seed of the permutations.
         num_replicas: Number of ranks.
         rank: This rank.
+
+    Attributes:
+        skip: Blocks to leave out at the start of the next epoch: an interrupted fit has taken them.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class RandomBlockSampler(DistributedSampler):
         self.pixels = pixels
         self.block = min(batch_size, pixels)
         self.steps = steps_per_epoch or -(-pixels // (self.block * num_replicas))
+        self.skip = 0
 
     def __len__(self) -> int:
         return self.steps
@@ -72,10 +77,13 @@ class RandomBlockSampler(DistributedSampler):
         generator = torch.Generator().manual_seed(_mixed_seed(self.seed, self.epoch))
         queue = torch.empty(0, dtype=torch.long)
         share = self.block * self.num_replicas
-        for _ in range(self.steps):
+        skip, self.skip = self.skip, 0
+        for step in range(self.steps):
             while len(queue) < share:
                 queue = torch.cat([queue, torch.randperm(self.pixels, generator=generator)])
             taken, queue = queue[:share], queue[share:]
+            if step < skip:
+                continue
             yield taken[self.rank * self.block : (self.rank + 1) * self.block]
 
 
@@ -101,6 +109,36 @@ class ConsecutiveBlockSampler(DistributedSampler):
     def __iter__(self) -> Iterator[slice]:
         for start in range(0, self.pixels, self.block):
             yield slice(start, min(start + self.block, self.pixels))
+
+
+class ResumableBlocks(DataLoader):
+    """Random blocks that go on within an epoch where an interrupted fit stopped.
+
+    Lightning saves ``state_dict`` with its checkpoints and gives it back before the first block.
+
+    Args:
+        dataset: Coordinates and targets.
+        sampler: The blocks.
+    """
+
+    def __init__(self, dataset: CoordinateDataset, sampler: RandomBlockSampler) -> None:
+        super().__init__(dataset, batch_size=None, sampler=sampler)
+        self._blocks = sampler
+        self._taken = 0
+
+    def __iter__(self) -> Any:
+        self._taken = self._blocks.skip
+        for block in super().__iter__():
+            self._taken += 1
+            yield block
+
+    def state_dict(self) -> dict[str, int]:
+        """How many blocks of the present epoch were taken."""
+        return {"taken": self._taken % len(self._blocks)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Skips them in the next epoch that starts."""
+        self._blocks.skip = state["taken"]
 
 
 def _mixed_seed(seed: int, epoch: int) -> int:

@@ -129,16 +129,28 @@ class QuinrCLI(LightningCLI):
             arguments.out_features = data.channels
         super().instantiate_classes()
 
+    def _parse_ckpt_path(self) -> None:
+        """Keeps Lightning from laying a checkpoint's hyperparameters over the user's: they are compared."""
+
     def before_fit(self) -> None:
         """A continued fit keeps its checkpoint's hyperparameters: refuses flags that say otherwise."""
+        self._compare_with_checkpoint(list(self.model.hparams))
+
+    def before_validate(self) -> None:
+        """Refuses a checkpoint of another network."""
+        self._compare_with_checkpoint(["network"])
+
+    before_test = before_predict = before_validate
+
+    def _compare_with_checkpoint(self, names: list[str]) -> None:
         path = self.config[self.subcommand].ckpt_path
         if path is None:
             return
-        kept = _load_checkpoint(path)["hyper_parameters"]
-        for name, value in self.model.hparams.items():
-            if kept.get(name) != value:
+        kept = _load_checkpoint(path).get("hyper_parameters", {})
+        for name in names:
+            if kept.get(name) != self.model.hparams[name]:
                 raise QuinrError(
-                    f"--model.{name} {value}: {path} was fitted with {kept.get(name)} and goes on with it; "
+                    f"--model.{name} {self.model.hparams[name]}: {path} was fitted with {kept.get(name)}; "
                     "leave the flag out or start a new fit"
                 )
 

@@ -6,7 +6,12 @@ import pytorch_lightning as pl
 import torch
 
 from quinr_pl.datamodules import SampleDataModule
-from quinr_pl.datamodules.coordinates import ConsecutiveBlockSampler, CoordinateDataset, RandomBlockSampler
+from quinr_pl.datamodules.coordinates import (
+    ConsecutiveBlockSampler,
+    CoordinateDataset,
+    RandomBlockSampler,
+    ResumableBlocks,
+)
 from quinr_pl.errors import QuinrError
 
 
@@ -124,3 +129,20 @@ def test_sample_is_the_photograph(image, shape):
     assert data.values.shape == shape == (data.spec.height, data.spec.width, data.channels)
     skimage_data = pytest.importorskip("skimage.data")
     np.testing.assert_array_equal(data.values, getattr(skimage_data, image)())
+
+
+def test_interrupted_blocks_go_on_within_the_epoch():
+    signal = CoordinateDataset(torch.rand(50, 2), torch.rand(50, 1))
+
+    def loader() -> ResumableBlocks:
+        return ResumableBlocks(signal, RandomBlockSampler(50, 8, steps_per_epoch=9, seed=3))
+
+    whole = [targets for _, targets in loader()]
+    first, second = loader(), loader()
+    iterator = iter(first)
+    taken = [next(iterator)[1] for _ in range(4)]
+    second.load_state_dict(first.state_dict())
+    rest = [targets for _, targets in second]
+    assert torch.equal(torch.cat(taken + rest), torch.cat(whole))
+    assert second.state_dict() == {"taken": 0}
+    assert len(list(second)) == 9

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import choose
+from quinr_pl.network.embedding import SinusoidalEmbedding
+
+
+class Observables(Protocol):
+    """What is measured: linear combinations of probabilities.
+
+    Attributes:
+        measured: The basis states that have a part in them; None for all.
+    """
+
+    measured: range | None
+
+    @property
+    def matrix(self) -> Tensor:
+        """The combinations, (out_features, 2**qubits)."""
+        ...
 
 
 class QuantumLayer(nn.Module):
-    """Probabilities of basis states after the circuit.
+    """Embedding, circuit and measurement of one stage.
 
     Gradients flow through the chosen engine. Without gradients (validation, decoding) the fastest engine
     of the device runs, since all of them compute the same function.
@@ -33,7 +49,34 @@ class QuantumLayer(nn.Module):
         self.engine = engine
         self.weight = nn.Parameter(torch.empty(ansatz.weights_shape).uniform_(-weight_init, weight_init))
 
-    def forward(self, angles: Tensor, states: Sequence[int] | None = None) -> Tensor:
-        """(batch, ansatz.features_count) -> (batch, len(states)); all 2**qubits states when left out."""
-        name = self.engine if torch.is_grad_enabled() else "auto"
-        return choose(name, angles.device).probabilities(self.ansatz, angles, self.weight, states)
+    def forward(
+        self, inputs: Tensor, embedding: SinusoidalEmbedding, observables: Observables | None = None
+    ) -> Tensor:
+        """Probabilities, or linear combinations of them.
+
+        Args:
+            inputs: (batch, in_features).
+            embedding: Makes the angles of them.
+            observables: What is measured; the probabilities of all basis states when left out.
+
+        Returns:
+            (batch, out_features) of the observables, or (batch, 2**qubits).
+        """
+        engine = choose(self.engine if torch.is_grad_enabled() else "auto", inputs.device)
+        if hasattr(engine, "sine_layer"):
+            return engine.sine_layer(
+                self.ansatz,
+                inputs,
+                embedding.weight,
+                embedding.bias,
+                self.weight,
+                None if observables is None else observables.matrix,
+                omega0=embedding.omega0,
+                angle_scale=embedding.scale,
+            )
+        angles = embedding(inputs)
+        if observables is None:
+            return engine.probabilities(self.ansatz, angles, self.weight)
+        states = observables.measured or range(self.ansatz.states)
+        probabilities = engine.probabilities(self.ansatz, angles, self.weight, states)
+        return nn.functional.linear(probabilities, observables.matrix[:, states.start : states.stop])

@@ -89,10 +89,9 @@ class QuINR(CoordinateNetwork):
         """(batch, in_features) -> (batch, out_features)."""
         features = coordinates  # (batch, in_features)
         for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
-            features = self._normalize(circuit(embedding(features)))  # (batch, 2**qubits)
-        angles = self.embeddings[-1](features)  # (batch, features_count)
-        probabilities = self.circuits[-1](angles, self.readout.measured)  # (batch, measured states)
-        return self.readout(probabilities)
+            features = self._normalize(circuit(features, embedding))  # (batch, 2**qubits)
+        observed = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
+        return self.readout(observed)
 
     def _normalize(self, probabilities: Tensor) -> Tensor:
         if self.stage_norm == "centred":

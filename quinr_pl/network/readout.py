@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -20,19 +18,23 @@ def qrelu(x: Tensor) -> Tensor:
 class LastStatesReadout(nn.Module):
     """The probabilities of the last basis states through QReLU: the read-out of the paper.
 
-    Attributes:
-        measured: The states to measure.
-
     Args:
         states: Number of basis states, 2**qubits.
         out_features: Number of values.
         range_map: Whether each value has a learned gain and bias before QReLU. Without one the values of
             a coordinate sum to at most 1, so that white lies out of reach.
+
+    Attributes:
+        measured: The states to measure.
+        matrix: Which probability each value is, (out_features, states).
     """
+
+    matrix: Tensor
 
     def __init__(self, states: int, out_features: int, range_map: bool) -> None:
         super().__init__()
-        self.measured: Sequence[int] | None = range(states - out_features, states)
+        self.measured: range | None = range(states - out_features, states)
+        self.register_buffer("matrix", torch.eye(states)[self.measured.start :], persistent=False)
         if range_map:
             self.gain = nn.Parameter(torch.full((out_features,), float(out_features)))
             self.bias = nn.Parameter(torch.zeros(out_features))
@@ -47,25 +49,29 @@ class LastStatesReadout(nn.Module):
 
 
 class LinearReadout(nn.Module):
-    """A linear function of all probabilities, centred and scaled to unit spread.
+    """A linear function of all probabilities p, centred and scaled to unit spread: W (2**n p - 1) + b.
 
-    Over Haar-random states ``2**n p`` has mean 1 and a standard deviation near 1, hence ``2**n p - 1``.
-
-    Attributes:
-        measured: The states to measure: None, for all.
+    Over Haar-random states ``2**n p`` has mean 1 and a standard deviation near 1.
 
     Args:
         states: Number of basis states, 2**qubits.
         out_features: Number of values.
+
+    Attributes:
+        measured: None: all states.
     """
 
     def __init__(self, states: int, out_features: int) -> None:
         super().__init__()
-        self.states = states
-        self.measured: Sequence[int] | None = None
+        self.measured: range | None = None
         self.weight = nn.Parameter(torch.empty(out_features, states).uniform_(-0.1, 0.1))
         self.bias = nn.Parameter(torch.full((out_features,), 0.5))
 
-    def forward(self, probabilities: Tensor) -> Tensor:
-        """(batch, states) -> (batch, out_features)."""
-        return nn.functional.linear(self.states * probabilities - 1, self.weight, self.bias)
+    @property
+    def matrix(self) -> Tensor:
+        """2**n W, (out_features, states)."""
+        return self.weight.shape[1] * self.weight
+
+    def forward(self, observed: Tensor) -> Tensor:
+        """2**n W p -> W (2**n p - 1) + b, both (batch, out_features)."""
+        return observed + (self.bias - self.weight.sum(dim=1))

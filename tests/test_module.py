@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.errors import QuinrError
+from quinr_pl.module import CoordinateNetworkModule
+from quinr_pl.network import COIN, QuINR
+
+
+def trainer(folder, **arguments) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **arguments,
+    )
+
+
+@pytest.fixture
+def data() -> SampleDataModule:
+    return SampleDataModule(longer_side=16, batch_size=64, steps_per_epoch=4)
+
+
+def small(**arguments) -> CoordinateNetworkModule:
+    torch.manual_seed(0)
+    network = QuINR(qubits=2, angles=4, uploads=1, layers=1, readout="linear", omega0=10.0, weight_init=0.3)
+    return CoordinateNetworkModule(network, **arguments)
+
+
+def test_fit_lowers_the_error_and_validation_psnr_is_scikit_images(tmp_path, data):
+    module = small(learning_rate=3e-2)
+    data.setup()
+
+    def psnr() -> float:
+        decoded = module.network.evaluate(data.coordinates).clamp(0, 1).numpy()
+        return peak_signal_noise_ratio(data.targets.numpy(), decoded, data_range=1.0)
+
+    before = psnr()
+    runner = trainer(tmp_path, max_steps=40)
+    runner.fit(module, datamodule=data)
+    assert psnr() > before + 1
+    measured = runner.validate(module, datamodule=data, verbose=False)[0]["val/psnr"]
+    assert measured == pytest.approx(psnr(), abs=1e-3)
+
+
+def test_a_checkpoint_loads_with_no_further_arguments(tmp_path, data):
+    for module in (small(), CoordinateNetworkModule(COIN(layers=2, width=5), learning_rate=1e-3)):
+        runner = trainer(tmp_path, max_steps=2)
+        runner.fit(module, datamodule=data)
+        path = tmp_path / "state.ckpt"
+        runner.save_checkpoint(path)
+        loaded = CoordinateNetworkModule.load_from_checkpoint(path, weights_only=True)
+        assert type(loaded.network) is type(module.network)
+        assert loaded.hparams == module.hparams
+        points = data.coordinates[:5]
+        assert torch.equal(loaded(points), module(points))
+
+
+def test_learning_rate_warms_up_and_falls_along_a_cosine():
+    module = small(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
+    rates = [module._rate(step, 110) for step in range(110)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == pytest.approx(1.0)
+    assert rates[60] == pytest.approx(0.55)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    assert np.all(np.diff(rates[10:]) < 0)
+    constant = small(schedule="constant")
+    assert constant._rate(77, 110) == 1.0
+
+
+def test_channels_that_do_not_fit_are_named(tmp_path, data):
+    network = QuINR(qubits=2, angles=2, out_features=1)
+    with pytest.raises(QuinrError, match=r"out_features 1: the signal has 3 channel"):
+        trainer(tmp_path, max_steps=1).fit(CoordinateNetworkModule(network), datamodule=data)
+
+
+def test_learning_rate_must_be_positive():
+    with pytest.raises(QuinrError, match="learning_rate"):
+        small(learning_rate=0.0)
