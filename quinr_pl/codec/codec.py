@@ -11,26 +11,11 @@ import numpy.typing as npt
 import torch
 
 from quinr_pl.codec import entropy_coding
-from quinr_pl.codec.architecture import (
-    FORMATS,
-    build_network,
-    read_architecture,
-    read_signal,
-    write_network,
-    write_signal,
-)
-from quinr_pl.codec.bitstream import (
-    BitstreamError,
-    Reader,
-    Section,
-    SectionType,
-    Writer,
-    pack,
-    required_sections,
-    unpack,
-)
+from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
+from quinr_pl.codec.bitstream import BitstreamError, Reader, SectionType, required_sections, unpack
+from quinr_pl.codec.compensated_rounding import quantize_compensated
+from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
 from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, QuantizedTensor, quantize
-from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec, coordinates
 
@@ -52,19 +37,6 @@ class DecodeLimits:
     values: int = 1 << 29
     parameters: int = 1 << 20
     operations: int = 1 << 44
-
-
-@dataclass(frozen=True)
-class EncodedSignal:
-    """A file.
-
-    Args:
-        data: Its bytes.
-        sections: Bytes of each part; they add up to the file's size.
-    """
-
-    data: bytes
-    sections: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -110,42 +82,17 @@ class DecodedSignal:
         return values.reshape(spec.height, spec.width, spec.channels)
 
 
-def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
-    """The file of a quantized network: the same bytes for the same levels, on every machine.
-
-    Raises:
-        QuinrError: If the format cannot hold the network or it doesn't fit the signal.
-    """
-    network = quantized.network
-    if network.out_features != spec.channels:
-        raise QuinrError(
-            f"network of {network.out_features} outputs for a signal of {spec.channels} channels"
-        )
-    header = Writer()
-    write_signal(header, spec)
-    signal_bytes = len(header.getvalue())
-    write_network(header, network)
-    codes = bytes(tensor.code for tensor in quantized.tensors.values())
-    levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
-    weights = entropy_coding.encode(levels, bottom=codes)
-    data = pack([Section(SectionType.HEADER, header.getvalue()), Section(SectionType.WEIGHTS, weights)])
-    return EncodedSignal(data, _bytes_by_part(data, signal_bytes, header.getvalue(), weights, len(codes)))
-
-
-def _bytes_by_part(data: bytes, signal: int, header: bytes, weights: bytes, codes: int) -> dict[str, int]:
-    return {
-        "container": len(data) - len(header) - len(weights),
-        "signal": signal,
-        "architecture": len(header) - signal,
-        "step_sizes": codes,
-        "weights": len(weights) - codes,
-    }
-
-
 def compress(
     network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig | None = None
 ) -> EncodedSignal:
-    """Quantize a trained network and encode it."""
+    """Quantize a trained network and encode it.
+
+    Raises:
+        QuinrError: If a weight is not finite, or the format cannot hold the network.
+    """
+    config = config or QuantizationConfig()
+    if config.method == "compensated":
+        return encode(quantize_compensated(network, spec, config), spec)
     return encode(quantize(network, config), spec)
 
 
@@ -182,7 +129,7 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     tensors = _read_weights(payloads[SectionType.WEIGHTS], shapes)
     quantized = QuantizedNetwork(network, tensors)
     quantized.load_into(network)
-    sections = _bytes_by_part(data, signal_bytes, header, payloads[SectionType.WEIGHTS], len(tensors))
+    sections = bytes_by_part(data, signal_bytes, header, payloads[SectionType.WEIGHTS], len(tensors))
     return DecodedSignal(spec, quantized, sections, network.eval())
 
 

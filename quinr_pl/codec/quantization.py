@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -41,29 +42,46 @@ def smallest_code(step: float) -> int:
 
 @dataclass(frozen=True)
 class QuantizationConfig:
-    """How fine the weights are quantized.
+    """How fine the weights are quantized, and how they are rounded.
 
     Args:
-        bits: Levels of a tensor number at most 2**bits; entropy coding then takes fewer bits than these.
-        bits_by_tensor: Other bits for tensors whose name ends in a key.
-        step_sizes: Step sizes for tensors whose name ends in a key, instead of bits. The nearest of a
-            grid of eight to the octave is taken.
+        method: "nearest": each weight to its nearest level, step sizes from ``bits``; quick.
+            "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
+            bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
+            for each thousand weights.
+        bits: For "nearest": levels of a tensor number at most 2**bits; entropy coding then takes fewer
+            bits than these.
+        bits_by_tensor: For "nearest": other bits for tensors whose name ends in a key.
+        step_sizes: For "nearest": step sizes for tensors whose name ends in a key, instead of bits. The
+            nearest of a grid of eight to the octave is taken.
+        rate: For "compensated": bits of the file for each weight, everything included, at most.
+        points: For "compensated": coordinates that the curvature is averaged over, at most.
+        damping: For "compensated": see ``compensated_levels``.
+        seed: For "compensated": which coordinates.
 
     Raises:
-        QuinrError: If bits lie outside 2 to 16 or a step size is not positive and finite.
+        QuinrError: If a value is out of range.
     """
 
+    method: Literal["nearest", "compensated"] = "nearest"
     bits: int = 8
     bits_by_tensor: Mapping[str, int] = field(default_factory=dict)
     step_sizes: Mapping[str, float] = field(default_factory=dict)
+    rate: float = 6.0
+    points: int = 8192
+    damping: float = 0.01
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.method not in ("nearest", "compensated"):
+            raise QuinrError(f"quantization method {self.method!r}: choose nearest or compensated")
         for name, bits in {"bits": self.bits, **self.bits_by_tensor}.items():
             if not 2 <= bits <= 16:
                 raise QuinrError(f"quantization of {name}: {bits} bits, must lie between 2 and 16")
-        for name, step in self.step_sizes.items():
-            if not 0 < step < math.inf:
-                raise QuinrError(f"quantization of {name}: step size {step} must be positive and finite")
+        positive = {**self.step_sizes, "rate": self.rate, "points": self.points, "damping": self.damping}
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
+                raise QuinrError(f"quantization of {name}: {value} must be positive and finite")
 
     def code(self, name: str, values: Tensor) -> int:
         """Step size code of a tensor whose periodic elements are already reduced."""

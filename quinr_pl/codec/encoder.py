@@ -1,0 +1,66 @@
+"""From a quantized network to the bytes of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quinr_pl.codec import entropy_coding
+from quinr_pl.codec.architecture import write_network, write_signal
+from quinr_pl.codec.bitstream import Section, SectionType, Writer, pack
+from quinr_pl.codec.quantization import QuantizedNetwork
+from quinr_pl.errors import QuinrError
+from quinr_pl.signal import SignalSpec
+
+
+@dataclass(frozen=True)
+class EncodedSignal:
+    """A file.
+
+    Args:
+        data: Its bytes.
+        sections: Bytes of each part; they add up to the file's size.
+    """
+
+    data: bytes
+    sections: dict[str, int]
+
+
+def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
+    """The file of a quantized network: the same bytes for the same levels, on every machine.
+
+    Raises:
+        QuinrError: If the format cannot hold the network or it doesn't fit the signal.
+    """
+    network = quantized.network
+    if network.out_features != spec.channels:
+        raise QuinrError(
+            f"network of {network.out_features} outputs for a signal of {spec.channels} channels"
+        )
+    header = Writer()
+    write_signal(header, spec)
+    signal_bytes = len(header.getvalue())
+    write_network(header, network)
+    codes = bytes(tensor.code for tensor in quantized.tensors.values())
+    levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
+    weights = entropy_coding.encode(levels, bottom=codes)
+    data = pack([Section(SectionType.HEADER, header.getvalue()), Section(SectionType.WEIGHTS, weights)])
+    return EncodedSignal(data, bytes_by_part(data, signal_bytes, header.getvalue(), weights, len(codes)))
+
+
+def bytes_by_part(data: bytes, signal: int, header: bytes, weights: bytes, codes: int) -> dict[str, int]:
+    """Where the bytes of a file go.
+
+    Args:
+        data: The file.
+        signal: Bytes of the signal's description in the header.
+        header: The header section.
+        weights: The weights section.
+        codes: Number of step sizes.
+    """
+    return {
+        "container": len(data) - len(header) - len(weights),
+        "signal": signal,
+        "architecture": len(header) - signal,
+        "step_sizes": codes,
+        "weights": len(weights) - codes,
+    }

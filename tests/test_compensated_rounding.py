@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from quinr_pl.codec import (
+    CompensatedQuantizer,
+    QuantizationConfig,
+    compress,
+    decode,
+    encode,
+    quantize,
+)
+from quinr_pl.codec.compensated_rounding import compensated_levels
+from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import COIN, CoordinateNetwork, QuINR
+from quinr_pl.signal import SignalKind, SignalSpec, coordinates
+
+IMAGE = SignalSpec(SignalKind.IMAGE_8, 24, 32, 3, 0.0, 255.0)
+COMPENSATED = QuantizationConfig(method="compensated")
+
+
+def fitted(network: CoordinateNetwork, steps: int) -> CoordinateNetwork:
+    grid = coordinates(IMAGE.height, IMAGE.width)
+    targets = 0.5 + 0.4 * torch.stack([(k + 2) * grid[:, 0] + 3 * grid[:, 1] for k in range(3)], 1).sin()
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    for _ in range(steps):
+        loss = ((network(grid) - targets) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
+@pytest.fixture(scope="module", params=["COIN", "QuINR"])
+def network(request: pytest.FixtureRequest) -> CoordinateNetwork:
+    torch.manual_seed(0)
+    if request.param == "COIN":
+        return fitted(COIN(layers=2, width=10), 300)
+    return fitted(
+        QuINR(qubits=3, angles=9, features="own", readout="linear", omega0=5.0, weight_init=0.3), 300
+    )
+
+
+def test_matrix_is_that_of_autograd(network: CoordinateNetwork) -> None:
+    points = sample_coordinates(IMAGE, 50)
+    names = [name for name, _ in network.named_parameters()]
+    rows = []
+    for value in network(points).flatten():
+        gradients = torch.autograd.grad(value, list(network.parameters()), retain_graph=True)
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
+    jacobian = torch.stack(rows).double().numpy()
+    before = [parameter.clone() for parameter in network.parameters()]
+    difference = gauss_newton(network, names, points) - jacobian.T @ jacobian / len(rows)
+    assert np.linalg.norm(difference) < 0.03 * np.linalg.norm(jacobian.T @ jacobian / len(rows))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_sample_has_no_repetition() -> None:
+    points = sample_coordinates(IMAGE, 10**6)
+    assert len(points) == IMAGE.pixels == len(points.unique(dim=0))
+
+
+def test_independent_weights_are_rounded_to_the_nearest() -> None:
+    generator = np.random.default_rng(0)
+    values, steps = generator.normal(size=30), generator.uniform(0.1, 0.5, 30)
+    levels = compensated_levels(values, steps, np.diag(generator.uniform(1, 2, 30)), 0.01)
+    np.testing.assert_array_equal(levels, np.rint(values / steps))
+
+
+def test_correlated_weights_come_near_the_best_levels() -> None:
+    generator = np.random.default_rng(1)
+    nearest, compensated, best = 0.0, 0.0, 0.0
+    for _ in range(20):
+        root = generator.normal(size=(5, 5)) + 2
+        hessian, values = root.T @ root, generator.normal(size=5) * 3
+
+        def error(levels: np.ndarray, hessian: np.ndarray = hessian, values: np.ndarray = values) -> float:
+            return float((levels - values) @ hessian @ (levels - values))
+
+        nearest += error(np.rint(values))
+        compensated += error(compensated_levels(values, np.ones(5), hessian, 1e-6))
+        around = itertools.product(*[np.floor(value) + np.arange(-1, 3) for value in values])
+        best += min(error(np.array(levels)) for levels in around)
+    assert compensated < 0.5 * nearest
+    assert compensated < 3 * best
+
+
+def mean_squared_error(network: CoordinateNetwork, other: CoordinateNetwork) -> float:
+    grid = coordinates(IMAGE.height, IMAGE.width)
+    with torch.no_grad():
+        return float(((network(grid) - other(grid)) ** 2).mean())
+
+
+@pytest.mark.parametrize("bits", [6, 8])
+def test_a_fraction_of_the_error_at_the_same_size(network: CoordinateNetwork, bits: int) -> None:
+    data = compress(network, IMAGE, QuantizationConfig(bits=bits)).data
+    compensated = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(len(data))
+    encoded = encode(compensated, IMAGE)
+    assert 0.95 * len(data) <= len(encoded.data) <= len(data)
+    error = mean_squared_error(network, decode(encoded.data).network)
+    assert error < 0.5 * mean_squared_error(network, decode(data).network)
+
+
+def test_rate_is_kept_and_deterministic(network: CoordinateNetwork) -> None:
+    config = QuantizationConfig(method="compensated", rate=6.5)
+    data = compress(network, IMAGE, config).data
+    assert 6.5 * 0.94 <= 8 * len(data) / network.parameter_count() <= 6.5
+    assert compress(network, IMAGE, config).data == data
+
+
+def test_the_smallest_file_comes_back_when_none_is_small_enough(network: CoordinateNetwork) -> None:
+    quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(1)
+    assert len(encode(quantized, IMAGE).data) < len(encode(quantize(network), IMAGE).data) / 3
+
+
+def test_large_networks_are_split(monkeypatch: pytest.MonkeyPatch, network: CoordinateNetwork) -> None:
+    monkeypatch.setattr("quinr_pl.codec.compensated_rounding._LARGEST_GROUP", 60)
+    quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).quantize(2**-10)
+    assert list(quantized.tensors) == [name for name, _ in network.named_parameters()]
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(QuinrError, match="choose nearest or compensated"):
+        QuantizationConfig(method="best")  # type: ignore[arg-type]
