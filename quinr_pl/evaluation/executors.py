@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.sweep import ERROR, LOG, RESULT, Job, Outcome, RunJob, perform
+from quinr_pl.evaluation.sweep import LOG, RESULT, Job, Outcome, RunJob, perform
 
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -26,12 +26,13 @@ _LARGEST_RETURNED_FILE = 1 << 24
 
 
 class LocalExecutor:
-    """A process for each job, of one thread, so many at a time.
+    """Processes of one thread each, that take a job after the other.
 
-    A job that crashes, even by a signal, fails alone. Jobs end with the process that started them.
+    A job that crashes, even by a signal, fails alone: another process takes the place of its own. They
+    all end with the process that started them.
 
     Args:
-        processes: How many at a time.
+        processes: How many.
 
     Raises:
         QuinrError: If there is not one.
@@ -44,65 +45,98 @@ class LocalExecutor:
 
     def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
         """See `Executor`."""
-        context = multiprocessing.get_context("spawn")
         waiting = list(jobs)
-        running: dict[int, tuple[BaseProcess, Job]] = {}
+        workers: dict[Connection, _Worker] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < self.processes:
-                    job = waiting.pop(0)
-                    process = context.Process(target=_work, args=(run_job, job, folder), daemon=True)
-                    with _environment(_ONE_THREAD):
-                        process.start()
-                    running[process.sentinel] = process, job
-                for sentinel in wait(list(running)):
-                    process, job = running.pop(int(sentinel))  # type: ignore[call-overload]
-                    process.join()
-                    yield Outcome(job, _error(process.exitcode, folder / job.folder))
+            while waiting or workers:
+                while waiting and len(workers) < self.processes:
+                    worker = _Worker(run_job, folder)
+                    worker.give(waiting.pop(0))
+                    workers[worker.connection] = worker
+                for ready in wait(list(workers)):
+                    worker = workers.pop(ready)  # type: ignore[call-overload]
+                    yield worker.outcome()
+                    if worker.process.is_alive() and waiting:
+                        worker.give(waiting.pop(0))
+                        workers[worker.connection] = worker
+                    else:
+                        worker.end()
         finally:
-            for process, _ in running.values():
-                process.terminate()
-                process.join()
+            for worker in workers.values():
+                worker.end()
 
 
-def _work(run_job: RunJob, job: Job, folder: Path) -> None:
-    """The life of a job's process: what it prints goes to its log."""
+class _Worker:
+    """A process and the job that it is at."""
+
+    def __init__(self, run_job: RunJob, folder: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=_work, args=(other, run_job, folder), daemon=True)
+        with _environment(_ONE_THREAD):
+            self.process.start()
+        other.close()  # so that the end of the process closes the connection
+        self.job: Job | None = None
+
+    def give(self, job: Job) -> None:
+        self.job = job
+        self.connection.send(job)
+
+    def outcome(self) -> Outcome:
+        """How the job ended, once the connection is ready."""
+        assert self.job is not None
+        try:
+            return Outcome(self.job, self.connection.recv())
+        except EOFError:
+            self.process.join()
+            return Outcome(self.job, f"its process ended with status {self.process.exitcode}")
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.join()
+        self.connection.close()
+
+
+def _work(connection: Connection, run_job: RunJob, folder: Path) -> None:
+    """The life of a process: jobs come in, errors or None go out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it tells when to end
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    own = folder / job.folder
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        connection.send(_perform_logged(run_job, job, folder))
+
+
+def _end_with_parent() -> None:
+    # Were it to go on, the next attempt at the sweep would meet it in the job's folder.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _perform_logged(run_job: RunJob, job: Job, folder: Path) -> str | None:
+    """Run a job whose prints go to its log; the error in one line if it fails."""
+    error = None
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
-        error = None
         try:
             perform(run_job, job, folder)
         except QuinrError as failure:
             error = str(failure)
-        except BaseException as failure:
+        except Exception as failure:
             traceback.print_exc()
             error = f"{type(failure).__name__}: {failure}".splitlines()[0]
         sys.stdout.flush()
         sys.stderr.flush()
         log.seek(0)
+        own = folder / job.folder
         own.mkdir(parents=True, exist_ok=True)
         write_bytes(own / LOG, log.read().encode())
-        if error is not None:
-            write_bytes(own / ERROR, (error + "\n").encode())
-            os._exit(1)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _error(status: int | None, own: Path) -> str | None:
-    if status == 0:
-        return None
-    if status == 1 and (own / ERROR).is_file():
-        return (own / ERROR).read_text().strip()
-    return f"its process ended with status {status}"
+    return error
 
 
 @contextmanager

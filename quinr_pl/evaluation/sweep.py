@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from quinr_pl.atomic_file import write_bytes
 
-RESULT, JOB, ERROR, LOG = "result.json", "job.json", "error.txt", "log.txt"
+RESULT, JOB, LOG = "result.json", "job.json", "log.txt"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""Rate-distortion curves and crops as pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from PIL import Image
+
+from quinr_pl.evaluation.rate_distortion import Points
+
+_MARKERS = "osD^vP*X<>hd"
+
+
+def rate_distortion_figure(
+    measured: Mapping[str, Points],
+    title: str,
+    published: Mapping[str, Points] | None = None,
+    quality: str = "PSNR (dB)",
+) -> Figure:
+    """Curves of quality against rate.
+
+    Args:
+        measured: Method -> pairs of bits per pixel and quality: lines with markers.
+        title: Above the curves.
+        published: Curves of others: thin dashed lines, cut to the rates that were measured.
+        quality: Label of the vertical axis.
+    """
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, (method, points) in enumerate(measured.items()):
+        columns = np.array(points).T
+        axes.plot(*columns, marker=_MARKERS[index % len(_MARKERS)], markersize=5, label=method, zorder=3)
+    rates = [bpp for points in measured.values() for bpp, _ in points]
+    low, high = 0.7 * min(rates), 1.4 * max(rates)
+    for index, (method, points) in enumerate((published or {}).items()):
+        inside = np.array([pair for pair in points if low <= pair[0] <= high])
+        if len(inside):
+            shade = str(0.25 + 0.5 * index / max(len(published or {}) - 1, 1))
+            axes.plot(*inside.T, "--", marker=".", color=shade, linewidth=1, label=f"{method} (published)")
+    axes.set(xscale="log", xlim=(low, high), xlabel="bits per pixel", ylabel=quality, title=title)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG, the same text for the same figure."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "quinr", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+    return data.getvalue()
+
+
+def picture(values: npt.NDArray, low: float, high: float, zoom: int = 1) -> bytes:
+    """Values as an 8-bit PNG: one channel in false colours, several as they are.
+
+    Args:
+        values: (height, width, channels).
+        low: Value of the darkest colour.
+        high: Value of the brightest.
+        zoom: Pixels of the picture for one of the values, across and down.
+    """
+    share = np.clip((values.astype(np.float64) - low) / (high - low), 0, 1)
+    if share.shape[2] < 3:
+        colours = matplotlib.colormaps["viridis"](share[:, :, 0])[:, :, :3]
+    else:
+        colours = share[:, :, :3]
+    pixels = np.rint(255 * colours).astype(np.uint8).repeat(zoom, 0).repeat(zoom, 1)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG", optimize=True)
+    return data.getvalue()

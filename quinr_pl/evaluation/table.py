@@ -1,0 +1,101 @@
+"""The figures of a sweep as rows, curves and differences between curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from quinr_pl.evaluation.rate_distortion import Points, average, bjontegaard_psnr, bjontegaard_rate
+
+Row = Mapping[str, Any]
+AVERAGE = "average"
+
+COLUMNS = (
+    "image",
+    "method",
+    "point",
+    "seed",
+    "bpp",
+    "psnr",
+    "psnr_valid",
+    "rmse",
+    "rmse_valid",
+    "bytes",
+    "parameters",
+    "encode_seconds",
+    "decode_seconds",
+    "file",
+    "command",
+)
+
+
+def write_csv(rows: Sequence[Row]) -> str:
+    """The rows as CSV; columns that no row has are left out."""
+    columns = [column for column in COLUMNS if any(row.get(column) is not None for row in rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_json(rows: Sequence[Row], anchors: Sequence[str]) -> str:
+    """Rows, curves and differences as JSON."""
+    return json.dumps({"rows": list(rows), "summary": summary(rows, anchors)}, indent=2) + "\n"
+
+
+def curves(rows: Sequence[Row]) -> dict[str, dict[str, Points]]:
+    """Image -> method -> pairs of bits per pixel and PSNR, means over the seeds, by rising rate.
+
+    Where there are several images, "average" holds the means over those that all methods have.
+    """
+    points = _by_point(rows)
+    found: dict[str, dict[str, Points]] = {
+        image: {method: sorted(pairs.values()) for method, pairs in methods.items()}
+        for image, methods in points.items()
+    }
+    if len(points) > 1:
+        methods = dict.fromkeys(method for image in points.values() for method in image)
+        complete = [method for method in methods if all(method in image for image in points.values())]
+        found[AVERAGE] = {
+            method: average({image: points[image][method] for image in points}) for method in complete
+        }
+    return found
+
+
+def summary(rows: Sequence[Row], anchors: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Image -> method -> its points, and its Bjøntegaard differences against each anchor."""
+    return {
+        image: {
+            method: {
+                "points": [list(pair) for pair in points],
+                **{
+                    f"against {anchor}": {
+                        "bd_rate_percent": bjontegaard_rate(methods[anchor], points),
+                        "bd_psnr_db": bjontegaard_psnr(methods[anchor], points),
+                    }
+                    for anchor in anchors
+                    if anchor in methods and anchor != method
+                },
+            }
+            for method, points in methods.items()
+        }
+        for image, methods in curves(rows).items()
+    }
+
+
+def _by_point(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+    groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for row in rows:
+        key = row["image"], row["method"], row["point"]
+        groups.setdefault(key, []).append((row["bpp"], row["psnr"]))
+    found: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
+    for (image, method, point), pairs in groups.items():
+        bpp, psnr = np.mean(pairs, axis=0)
+        found.setdefault(image, {}).setdefault(method, {})[point] = float(bpp), float(psnr)
+    return found
