@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from quinr_pl.callbacks.quantization import find_quantization
+from quinr_pl.callbacks.quantization import find_quantization, fitted_network
 from quinr_pl.evaluation.metrics import bits_per_pixel
 
 
@@ -30,7 +30,7 @@ class BitrateMonitor(Callback):
             return
         encoded = measurement.encoded
         pixels = trainer.datamodule.spec.pixels  # type: ignore[attr-defined]
-        parameters = pl_module.network.parameter_count()
+        parameters = fitted_network(pl_module).parameter_count()
         figures = {
             "rate/bytes": float(len(encoded.data)),
             "rate/bpp": bits_per_pixel(len(encoded.data), pixels),

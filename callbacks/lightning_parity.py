@@ -13,6 +13,7 @@ from torch import Tensor
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, QuINR
+from quinr_pl.network.quantum_layer import QuantumLayer
 
 
 class LightningParity(Callback):
@@ -73,6 +74,7 @@ def compare_engines(network: QuINR, coordinates: Tensor, targets: Tensor) -> dic
     values, gradients = _values_and_gradients(copy.deepcopy(network).cpu(), coordinates, targets)
     reference = copy.deepcopy(network).cpu()
     for circuit in reference.circuits:
+        assert isinstance(circuit, QuantumLayer)
         circuit.engine = "lightning"
     expected, expected_gradients = _values_and_gradients(reference, coordinates, targets)
     scale = expected_gradients.abs().max().clamp_min(1e-30)

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.callbacks.tensorboard import writers
 from quinr_pl.circuit.drawing import draw
 from quinr_pl.network import QuINR
@@ -27,6 +28,7 @@ class NetworkLogger(Callback):
         """Adds the histograms."""
         if trainer.sanity_checking:
             return
+        network = fitted_network(pl_module)
         for writer in writers(trainer):
-            for name, weights in pl_module.network.named_parameters():
+            for name, weights in network.named_parameters():
                 writer.add_histogram(f"weights/{name}", weights.detach().cpu(), trainer.global_step)

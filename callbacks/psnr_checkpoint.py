@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
-from quinr_pl.callbacks.quantization import Measurement, find_quantization
+from quinr_pl.callbacks.quantization import Measurement, find_quantization, fitted_network
 from quinr_pl.codec import decode
 from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, rmse
 
@@ -50,6 +50,7 @@ class PSNRCheckpoint(Checkpoint):
         self.best_file: Path | None = None
         self._fit_seconds = 0.0
         self._started = 0.0
+        self._folder: Path | None = None  # known from the start of a fit on
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued fit needs to know."""
@@ -63,10 +64,9 @@ class PSNRCheckpoint(Checkpoint):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
         self._started = time.perf_counter()
-        folder = run_folder(trainer)
-        self._checkpoints = folder / "checkpoints"
-        self._file = folder / f"{trainer.datamodule.name}.quinr"  # type: ignore[attr-defined]
-        best = self._checkpoints / "best.ckpt"
+        self._folder = run_folder(trainer)
+        self._file = self._folder / f"{trainer.datamodule.name}.quinr"  # type: ignore[attr-defined]
+        best = self._checkpoint("best")
         if best.is_file() and self._file.is_file():
             self.best_model_path, self.best_file = str(best), self._file
         else:
@@ -91,15 +91,19 @@ class PSNRCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Keeps the state of an interrupted fit and names what there is."""
-        if not isinstance(exception, KeyboardInterrupt) or trainer.state.fn != "fit":
+        if not isinstance(exception, KeyboardInterrupt) or self._folder is None:
             return
-        trainer.save_checkpoint(self._checkpoints / "last.ckpt")
+        trainer.save_checkpoint(self._checkpoint("last"))
         best = (
             f"best file so far: {self.best_file} ({self.best_psnr:.2f} dB)"
             if self.best_file
             else "no file yet"
         )
         rank_zero_info(f"Interrupted at step {trainer.global_step}; {best}. Go on with --ckpt_path last")
+
+    def _checkpoint(self, which: str) -> Path:
+        assert self._folder is not None, "no fit has started"
+        return self._folder / "checkpoints" / f"{which}.ckpt"
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
@@ -111,8 +115,8 @@ class PSNRCheckpoint(Checkpoint):
             if trainer.is_global_zero:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(self._file, measurement.encoded.data)
-            self.best_file, self.best_model_path = self._file, str(self._checkpoints / "best.ckpt")
-        trainer.save_checkpoint(self._checkpoints / "last.ckpt")
+            self.best_file, self.best_model_path = self._file, str(self._checkpoint("best"))
+        trainer.save_checkpoint(self._checkpoint("last"))
         if better:
             trainer.save_checkpoint(self.best_model_path)
 
@@ -124,7 +128,7 @@ class PSNRCheckpoint(Checkpoint):
         result = {
             "image": trainer.datamodule.name,  # type: ignore[attr-defined]
             "method": type(module.network).__name__,
-            "parameters": module.network.parameter_count(),
+            "parameters": fitted_network(module).parameter_count(),
             **result,
             "encode_seconds": round(encode_seconds, 3),
             "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),

@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.codec import EncodedSignal, QuantizationConfig, compress, decode
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import psnr
+from quinr_pl.network import CoordinateNetwork
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,15 @@ class WeightQuantization(Callback):
 
     def measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> Measurement:
         """Encodes the present weights and decodes the file; one process works, all get the result."""
-        measurement = self._measure(trainer, module) if trainer.is_global_zero else None
-        measurement = trainer.strategy.broadcast(measurement)
+        mine = self._measure(trainer, module) if trainer.is_global_zero else None
+        measurement: Measurement = trainer.strategy.broadcast(mine)  # type: ignore[assignment]
         self.measurement = measurement
         return measurement
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> Measurement:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = time.perf_counter()
-        encoded = compress(module.network, data.spec, self.quantization)
+        encoded = compress(fitted_network(module), data.spec, self.quantization)
         encoded_at = time.perf_counter()
         reconstruction = decode(encoded.data).reconstruct()
         decoded_at = time.perf_counter()
@@ -82,6 +83,13 @@ class WeightQuantization(Callback):
         """Measures and logs."""
         measurement = self.measure(trainer, pl_module)
         pl_module.log("test/psnr_quantized", measurement.psnr, sync_dist=True)
+
+
+def fitted_network(module: pl.LightningModule) -> CoordinateNetwork:
+    """The network that a module fits."""
+    network = module.network
+    assert isinstance(network, CoordinateNetwork)
+    return network
 
 
 def find_quantization(trainer: pl.Trainer, reader: Callback) -> WeightQuantization:

@@ -47,7 +47,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         if not learning_rate > 0:
             raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive")
         self.network = network if isinstance(network, CoordinateNetwork) else _build(network)
-        self.betas = tuple(betas)
+        self.betas = (betas[0], betas[1])
         self.save_hyperparameters(
             {
                 "network": {"name": type(self.network).__name__, **self.network.architecture()},
@@ -81,7 +81,8 @@ class CoordinateNetworkModule(pl.LightningModule):
         coordinates, targets = batch
         loss = torch.nn.functional.mse_loss(self.network(coordinates), targets)
         # `log` costs as much as a small network: once in a while is enough for a curve.
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.global_step % interval == 0:
             mse = loss.detach()
             self.log("train/loss", mse)
             self.log("train/psnr", -10 * torch.log10(mse))
@@ -104,7 +105,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         """Values in [0, 1] of one block of consecutive coordinates: (block, out_features)."""
         return self.network(batch[0]).clamp(0, 1)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Adam, with a schedule that ends at the trainer's last step."""
         optimizer = torch.optim.Adam(
             self.parameters(), lr=self.hparams["learning_rate"], betas=self.betas, foreach=True

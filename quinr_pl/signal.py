@@ -68,7 +68,8 @@ class SignalSpec:
     def of_image(cls, values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> SignalSpec:
         """The spec of an image, (height, width, channels), whose dtype gives the bit depth."""
         kind = SignalKind.IMAGE_8 if values.dtype == np.uint8 else SignalKind.IMAGE_16
-        return cls(kind, *values.shape, low=0.0, high=_IMAGE_PEAK[kind])
+        height, width, channels = values.shape
+        return cls(kind, height, width, channels, low=0.0, high=_IMAGE_PEAK[kind])
 
     @property
     def pixels(self) -> int:

@@ -103,6 +103,7 @@ class QuINR(CoordinateNetwork):
     def architecture(self) -> dict[str, int | float | bool | str]:
         """See CoordinateNetwork. Initialisation and engine leave no trace in a file."""
         first = self.embeddings[0]
+        assert isinstance(first, SinusoidalEmbedding)
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,

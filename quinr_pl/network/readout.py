@@ -39,7 +39,8 @@ class LastStatesReadout(nn.Module):
             self.gain = nn.Parameter(torch.full((out_features,), float(out_features)))
             self.bias = nn.Parameter(torch.zeros(out_features))
         else:
-            self.gain = self.bias = None
+            self.register_parameter("gain", None)
+            self.register_parameter("bias", None)
 
     def forward(self, probabilities: Tensor) -> Tensor:
         """Probabilities of the measured states, (batch, out_features) -> (batch, out_features)."""
