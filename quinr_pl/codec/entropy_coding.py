@@ -112,6 +112,21 @@ class AdaptiveMixture:
         self._cost += self._costs[:, symbols].sum(axis=1)
 
 
+def symbol_costs(levels: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Bits of every symbol of the alphabet once a tensor's levels are known: what one more would cost.
+
+    Args:
+        levels: Levels of a tensor, any shape.
+
+    Returns:
+        (1023,): costs of the levels -511 to 511.
+    """
+    flat = np.clip(levels.ravel(), -LARGEST_SYMBOL, LARGEST_SYMBOL)
+    mixture = AdaptiveMixture()
+    mixture.update(flat + LARGEST_SYMBOL)
+    return PRECISION - np.log2(mixture.frequencies()[:_ESCAPE].astype(np.float64))
+
+
 def _chunks(count: int) -> Iterator[slice]:
     """Parts of a tensor that share a distribution: a quarter of what came before, at least one symbol."""
     start = 0
