@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from math import pi
 
 import pytest
 import torch
@@ -260,3 +261,23 @@ def test_compiled_code_is_kept_on_disk(tmp_path):
         messages.append(done.stderr)
     assert "compiling the CPU engine for 1 qubits in float32" in messages[0]
     assert messages[1] == ""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("turn", [0.0, pi / 2, pi, 2 * pi, 1e-5, 1e-20, 100.0])
+def test_special_angles(dtype, turn):
+    """Matrices that are diagonal, antidiagonal or nearly so have no polar form worth the name."""
+    ansatz = Ansatz(qubits=3, angles=7, uploads=2, layers=2)
+    angles, weights, cotangent = inputs(ansatz, 4)
+    special = torch.full_like(angles, turn)
+    special[1] *= -1
+    special[2, ::2] = 0
+    special[3, 1::2] = 0
+    for shared in (torch.full_like(weights, turn), weights.detach()):
+        results = []
+        for name, to in (("cpu", dtype), ("torch", torch.float64)):
+            leaves = [t.detach().to(dtype).to(to).clone().requires_grad_() for t in (special, shared)]
+            probabilities = choose(name).probabilities(ansatz, *leaves)
+            (probabilities * cotangent.to(to)).sum().backward()
+            results.append([probabilities.detach(), *(leaf.grad for leaf in leaves)])
+        assert_agree(*results, 3e-5 if dtype == torch.float32 else 1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import inspect
 import os
 import sys
 import tempfile
@@ -16,7 +17,9 @@ from typing import Any
 import llvmlite
 from llvmlite import binding as llvm
 
-from quinr_pl.circuit import cpu_kernels, cpu_vectors
+from quinr_pl.circuit import cpu_arguments, cpu_kernels, cpu_rotations, cpu_state, cpu_vectors
+
+_SOURCES = (cpu_arguments, cpu_kernels, cpu_rotations, cpu_state, cpu_vectors)
 
 Function = Callable[[int], None]
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -27,11 +30,13 @@ class Kernels:
     """Compiled kernels; each takes the address of its 64-bit arguments.
 
     Attributes:
+        prepare: What is the same for all coordinates.
         forward: Forward pass.
         backward: Backward pass.
         engine: Keeps the machine code alive.
     """
 
+    prepare: Function
     forward: Function
     backward: Function
     engine: Any
@@ -54,11 +59,8 @@ def kernels(qubits: int, precision: cpu_vectors.Precision) -> Kernels:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return Kernels(
-        _SIGNATURE(engine.get_function_address("forward")),
-        _SIGNATURE(engine.get_function_address("backward")),
-        engine,
-    )
+    prepare, forward, backward = (_SIGNATURE(engine.get_function_address(name)) for name in cpu_kernels.NAMES)
+    return Kernels(prepare, forward, backward, engine)
 
 
 @cache
@@ -86,8 +88,7 @@ def _compile(qubits: int, precision: cpu_vectors.Precision, machine: Any) -> byt
 def _fingerprint(features: str) -> str:
     """Changes with anything that the machine code depends on."""
     parts = [llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), features]
-    sources = [Path(module.__file__).read_text() for module in (cpu_kernels, cpu_vectors)]
-    sources.append(Path(__file__).read_text())
+    sources = [inspect.getsource(module) for module in (sys.modules[__name__], *_SOURCES)]
     return hashlib.sha256("\n".join(parts + sources).encode()).hexdigest()[:16]
 
 

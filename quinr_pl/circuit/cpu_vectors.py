@@ -100,6 +100,10 @@ class Emitter:
             return a + b
         return self.builder.add(self.index(a), self.index(b))
 
+    def minus(self, a: Value, b: Value) -> Value:
+        """Difference of indices."""
+        return self.builder.sub(self.index(a), self.index(b))
+
     def times(self, a: Value, b: Value) -> Value:
         """Product of indices."""
         if isinstance(a, int) and isinstance(b, int):
@@ -155,9 +159,46 @@ class Emitter:
             self.builder.gep(pointer, [self.index(index)], source_etype=INDEX), typ=INDEX, align=8
         )
 
+    def gather(self, array: Array, start: Value, first: Value, stop: Value, stride: Value) -> Value:
+        """Number ``start + row * stride`` in the lane of each row from ``first`` on; 0 from ``stop`` on."""
+        addresses, mask = self._addresses(array, start, first, stop, stride)
+        vector = self.precision.vector
+        kinds = [addresses.type, ir.IntType(32), mask.type, vector]
+        function = self._declared(f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0", vector, kinds)
+        align = ir.Constant(ir.IntType(32), self.precision.dtype.itemsize)
+        return self.builder.call(function, [addresses, align, mask, self.zero])
+
+    def scatter(
+        self, value: Value, array: Array, start: Value, first: Value, stop: Value, stride: Value
+    ) -> None:
+        """Write where :meth:`gather` reads."""
+        addresses, mask = self._addresses(array, start, first, stop, stride)
+        kinds = [value.type, addresses.type, ir.IntType(32), mask.type]
+        function = self._declared(f"llvm.masked.scatter.{self._suffix}.v{self.lanes}p0", ir.VoidType(), kinds)
+        align = ir.Constant(ir.IntType(32), self.precision.dtype.itemsize)
+        self.builder.call(function, [value, addresses, align, mask])
+
+    def _addresses(
+        self, array: Array, start: Value, first: Value, stop: Value, stride: Value
+    ) -> tuple[Value, Value]:
+        builder, indices = self.builder, ir.VectorType(INDEX, self.lanes)
+        rows = builder.add(self._indices(first), ir.Constant(indices, list(range(self.lanes))))
+        mask = builder.icmp_signed("<", rows, self._indices(stop))
+        numbers = builder.add(builder.mul(rows, self._indices(stride)), self._indices(start))
+        size = ir.Constant(indices, [self.precision.dtype.itemsize] * self.lanes)
+        base = self._indices(builder.ptrtoint(array.pointer, INDEX))
+        words = builder.add(base, builder.mul(numbers, size))
+        return builder.inttoptr(words, ir.VectorType(ir.PointerType(), self.lanes)), mask
+
+    def _indices(self, index: Value) -> Value:
+        return self._spread(self.index(index), ir.VectorType(INDEX, self.lanes))
+
     def splat(self, number: Value) -> Value:
         """One number in every lane."""
-        vector = ir.Constant(self.precision.vector, ir.Undefined)
+        return self._spread(number, self.precision.vector)
+
+    def _spread(self, number: Value, kind: ir.Type) -> Value:
+        vector = ir.Constant(kind, ir.Undefined)
         first = self.builder.insert_element(vector, number, ir.Constant(ir.IntType(32), 0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, vector, mask)
@@ -188,9 +229,10 @@ class Emitter:
         """Product a b plus c, rounded once where the machine can."""
         return self._intrinsic("llvm.fmuladd", a, b, c)
 
-    def sqrt(self, a: Value) -> Value:
-        """Square root."""
-        return self._intrinsic("llvm.sqrt", a)
+    def reciprocal_sqrt(self, a: Value) -> Value:
+        """One over the square root: in float32 the machine's estimate and a Newton step, where it has one."""
+        root = self._intrinsic("llvm.sqrt", a)
+        return self.builder.fdiv(self.one, root)
 
     def dot(self, *pairs: tuple[Value, Value]) -> Value:
         """Sum of products; negate a factor to subtract."""
@@ -216,11 +258,16 @@ class Emitter:
 
     def _intrinsic(self, name: str, *arguments: Value) -> Value:
         vector = self.precision.vector
-        full = f"{name}.v{self.lanes}f{8 * self.precision.dtype.itemsize}"
-        called = self.module.globals.get(full) or ir.Function(
-            self.module, ir.FunctionType(vector, [vector] * len(arguments)), full
-        )
-        return self.builder.call(called, arguments)
+        function = self._declared(f"{name}.{self._suffix}", vector, [vector] * len(arguments))
+        return self.builder.call(function, arguments)
+
+    @property
+    def _suffix(self) -> str:
+        return f"v{self.lanes}f{8 * self.precision.dtype.itemsize}"
+
+    def _declared(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> Value:
+        known = self.module.globals.get(name)
+        return known or ir.Function(self.module, ir.FunctionType(result, arguments), name)
 
     def store_sum(self, a: Value, array: Array, index: Value) -> None:
         """Write the sum over the lanes, taken by halving, as one number."""
@@ -276,10 +323,24 @@ class Emitter:
         builder.position_at_end(after)
         return phis
 
-    def when(self, condition: Value, body: Callable[[], None]) -> None:
+    def when(self, condition: Value, body: Callable[[], object]) -> None:
         """Run the body if an index is not 0."""
-        with self.builder.if_then(self.builder.icmp_signed("!=", condition, ir.Constant(INDEX, 0))):
+        with self.builder.if_then(self.builder.icmp_signed("!=", condition, self.index(0))):
             body()
+
+    def unless(self, condition: Value, body: Callable[[], object]) -> None:
+        """Run the body if an index is 0."""
+        with self.builder.if_then(self.builder.icmp_signed("==", condition, self.index(0))):
+            body()
+
+    def choose(self, condition: Value, then: Callable[[], object], otherwise: Callable[[], object]) -> None:
+        """Run the first body if an index is not 0, else the second."""
+        holds = self.builder.icmp_signed("!=", self.index(condition), self.index(0))
+        with self.builder.if_else(holds) as (first, second):
+            with first:
+                then()
+            with second:
+                otherwise()
 
     # Functions ----------------------------------------------------------------------------------------
 

@@ -88,5 +88,5 @@ def phase(qubits: int, gate: Gate) -> npt.NDArray[np.float64]:
     """Phase that a unit of an RZ's or CRZ's parameter gives to each basis state, (2**qubits,)."""
     state = np.arange(2**qubits)
     bits = [(state >> (qubits - 1 - wire)) & 1 for wire in gate.wires]
-    turned = bits[-1] - 0.5
+    turned = (bits[-1] - 0.5).astype(np.float64)
     return turned * bits[0] if gate.name == "CRZ" else turned

@@ -1,0 +1,66 @@
+"""Threads of the CPU engine, and the memory that each of them keeps."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+_KEPT_BYTES = 64 << 20
+_local = threading.local()
+_pool: ThreadPoolExecutor | None = None
+_pool_threads = 0
+
+
+def scratch(size: int) -> Tensor:
+    """Uninitialized memory of this thread, valid until its next call."""
+    kept: Tensor | None = getattr(_local, "memory", None)
+    if kept is None or kept.numel() < size:
+        kept = torch.empty(size, dtype=torch.uint8)
+        if size <= _KEPT_BYTES:
+            _local.memory = kept
+    return kept
+
+
+def in_parallel(work: Callable[[Iterable[int]], None], items: int) -> None:
+    """Have the work take items 0 to ``items - 1``, on as many threads as torch uses."""
+    global _pool, _pool_threads
+    threads = min(torch.get_num_threads(), items)
+    if threads <= 1:
+        return work(range(items))
+    if _pool is None or _pool_threads < threads - 1:
+        _pool, _pool_threads = ThreadPoolExecutor(threads - 1, "quinr-cpu"), threads - 1
+    deal = _Deal(items)
+    others = [_pool.submit(work, deal) for _ in range(threads - 1)]
+    work(deal)
+    for other in others:
+        other.result()
+
+
+class _Deal:
+    """Deals each item to the thread that asks first."""
+
+    def __init__(self, items: int) -> None:
+        self._items, self._lock = iter(range(items)), threading.Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            with self._lock:
+                item = next(self._items, None)
+            if item is None:
+                return
+            yield item
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has none of its parent's threads.
+    os.register_at_fork(after_in_child=_forget_pool)
