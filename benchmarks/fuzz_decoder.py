@@ -5,7 +5,7 @@
 
 Half of the mutations get a fresh checksum, so that they reach the parser behind it. A case fails if it
 raises anything but a one-line BitstreamError, decodes a file that still is the original to other pixels,
-takes longer than 10 s, or brings the process above 2 GiB; failing files are kept.
+takes more than 10 s of processor time, or brings the process above 2 GiB; failing files are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from quinr_pl.codec.bitstream import Section, pack, unpack
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
-LIMITS = DecodeLimits(operations=1 << 36, pixels=1 << 24)
+LIMITS = DecodeLimits(operations=1 << 34, pixels=1 << 22)
 """What a service would allow: a file that asks for more is an error before any work is done."""
 _GOLDEN = Path(__file__).parent.parent / "tests" / "data"
 _EXTREMES = (
@@ -116,7 +116,7 @@ def mutations(files: list[bytes], cases: int, seed: int) -> Iterator[bytes]:
 
 
 def _on_alarm(number: int, frame: FrameType | None) -> None:
-    raise TimeoutFailure(f"longer than {SECONDS} s")
+    raise TimeoutFailure(f"more than {SECONDS} s of processor time")
 
 
 def try_decode(data: bytes, images: dict[bytes, np.ndarray]) -> str:
@@ -161,9 +161,12 @@ def run(files: list[bytes], cases: int, seed: int, folder: Path | None = None) -
     """
     images = {data: decode(data).reconstruct() for data in files}
     endings: Counter[str] = Counter()
-    signal.signal(signal.SIGALRM, _on_alarm)
+    slowest = 0.0
+    # Processor time: a pause of the machine is no fault of the decoder.
+    signal.signal(signal.SIGPROF, _on_alarm)
     for data in mutations(files, cases, seed):
-        signal.alarm(SECONDS)
+        start = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             ending = try_decode(data, images)
         except Failure as failure:
@@ -172,8 +175,10 @@ def run(files: list[bytes], cases: int, seed: int, folder: Path | None = None) -
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / f"{hashlib.sha256(data).hexdigest()[:16]}.quinr").write_bytes(data)
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        slowest = max(slowest, time.process_time() - start)
         endings[ending] += 1
+    print(f"slowest case: {slowest:.2f} s of processor time")
     if peak_memory() > MEMORY_BYTES:
         endings["FAILED memory"] += 1
     return endings
