@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
@@ -41,7 +43,9 @@ class PSNRCheckpoint(Checkpoint):
     """Keeps the best decoded PSNR: ``<signal>.quinr`` in the run folder, ``checkpoints/best.ckpt`` beside it.
 
     ``checkpoints/last.ckpt`` follows at every validation and when the fit is interrupted, so that
-    ``--ckpt_path last`` goes on from there. At the end ``result.json`` holds the figures of the best file.
+    ``--ckpt_path last`` goes on from there. At the end of the fit the best weights are quantized with
+    the final settings of WeightQuantization, which takes longer than a validation may, and
+    ``result.json`` holds the figures of that file.
     """
 
     def __init__(self) -> None:
@@ -84,8 +88,13 @@ class PSNRCheckpoint(Checkpoint):
         quantization = find_quantization(trainer, self)
         measurement = quantization.measurement
         if measurement is None or measurement.step != trainer.global_step:
-            self._keep(trainer, quantization.measure(trainer, pl_module))
-        self._report(trainer, pl_module)
+            self._keep(trainer, quantization.measure(trainer, fitted_network(pl_module)))
+        best = copy.deepcopy(fitted_network(pl_module))
+        best.load_state_dict(self._best_weights())
+        measurement = quantization.measure(trainer, best, final=True)
+        if trainer.is_global_zero:
+            write_bytes(self._file, measurement.encoded.data)
+            self._report(trainer, pl_module)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -105,6 +114,14 @@ class PSNRCheckpoint(Checkpoint):
         assert self._folder is not None, "no fit has started"
         return self._folder / "checkpoints" / f"{which}.ckpt"
 
+    def _best_weights(self) -> dict[str, torch.Tensor]:
+        state = torch.load(self._checkpoint("best"), map_location="cpu", weights_only=True)["state_dict"]
+        return {
+            name.removeprefix("network."): weights
+            for name, weights in state.items()
+            if name.startswith("network.")
+        }
+
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
 
@@ -121,8 +138,6 @@ class PSNRCheckpoint(Checkpoint):
             trainer.save_checkpoint(self.best_model_path)
 
     def _report(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
         result = figures(trainer.datamodule, self._file.read_bytes())  # type: ignore[attr-defined]
         encode_seconds = self._fit_seconds + self._elapsed()
         result = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from quinr_pl.codec import EncodedSignal, QuantizationConfig, compress, decode
+from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import psnr
 from quinr_pl.network import CoordinateNetwork
@@ -43,24 +44,71 @@ class WeightQuantization(Callback):
     Other callbacks read ``measurement``, so this one comes first in the list.
 
     Args:
-        quantization: Bits of the weights.
+        quantization: How validation quantizes; quick.
+        final: How the best weights are quantized at the end of the fit; as in validation when null.
+        training: How the last part of the fit feels the quantization; not at all when null. Its step
+            sizes are then those of the file, instead of ``final``.
     """
 
-    def __init__(self, quantization: QuantizationConfig | None = None) -> None:
+    def __init__(
+        self,
+        quantization: QuantizationConfig | None = None,
+        final: QuantizationConfig | None = None,
+        training: QuantizationTraining | None = None,
+    ) -> None:
         self.quantization = quantization or QuantizationConfig()
+        self.final = final
+        self.training = training
         self.measurement: Measurement | None = None
+        self._aware: QuantizationAwareTraining | None = None
+        self._resumed: dict[str, Any] | None = None
 
-    def measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> Measurement:
-        """Encodes the present weights and decodes the file; one process works, all get the result."""
-        mine = self._measure(trainer, module) if trainer.is_global_zero else None
+    def state_dict(self) -> dict[str, Any]:
+        """Step sizes in training."""
+        return {} if self._aware is None else self._aware.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from an earlier fit."""
+        self._resumed = state_dict or None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prepares quantization-aware training, where it is asked for."""
+        if self.training is None:
+            return
+        spec = trainer.datamodule.spec  # type: ignore[attr-defined]
+        self._aware = QuantizationAwareTraining(fitted_network(pl_module), spec, self.training)
+        if self._resumed is not None:
+            self._aware.load_state_dict(self._resumed)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Rounds the weights for this step."""
+        if self._aware is not None:
+            self._aware.before_step(trainer.global_step / trainer.estimated_stepping_batches)
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Puts the weights back."""
+        if self._aware is not None:
+            self._aware.after_step()
+
+    def settings(self, final: bool) -> QuantizationConfig:
+        """How the weights are quantized at present, or at the end of the fit."""
+        if self._aware is not None and self._aware.steps:
+            return replace(self.quantization, method="nearest", step_sizes=self._aware.steps)
+        return self.final if final and self.final is not None else self.quantization
+
+    def measure(self, trainer: pl.Trainer, network: CoordinateNetwork, final: bool = False) -> Measurement:
+        """Encodes a network and decodes the file; one process works, all get the result."""
+        mine = self._measure(trainer, network, final) if trainer.is_global_zero else None
         measurement: Measurement = trainer.strategy.broadcast(mine)  # type: ignore[assignment]
         self.measurement = measurement
         return measurement
 
-    def _measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> Measurement:
+    def _measure(self, trainer: pl.Trainer, network: CoordinateNetwork, final: bool) -> Measurement:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = time.perf_counter()
-        encoded = compress(fitted_network(module), data.spec, self.quantization)
+        encoded = compress(network, data.spec, self.settings(final))
         encoded_at = time.perf_counter()
         reconstruction = decode(encoded.data).reconstruct()
         decoded_at = time.perf_counter()
@@ -76,12 +124,12 @@ class WeightQuantization(Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures and logs."""
         if not trainer.sanity_checking:
-            measurement = self.measure(trainer, pl_module)
+            measurement = self.measure(trainer, fitted_network(pl_module))
             pl_module.log("val/psnr_quantized", measurement.psnr, sync_dist=True)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures and logs."""
-        measurement = self.measure(trainer, pl_module)
+        measurement = self.measure(trainer, fitted_network(pl_module))
         pl_module.log("test/psnr_quantized", measurement.psnr, sync_dist=True)
 
 
