@@ -72,6 +72,13 @@ class CoordinateNetworkModule(pl.LightningModule):
                 f"{spec.channels} channel(s); give that number"
             )
 
+    def on_fit_start(self) -> None:
+        """Calibrates a network that has not been trained yet."""
+        if self.trainer.ckpt_path is None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            sample = torch.randperm(len(data.coordinates))[:4096]
+            self.network.calibrate(data.coordinates[sample].to(self.device))
+
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of coordinates: (batch, in_features) -> (batch, out_features)."""
         return self.network(coordinates)

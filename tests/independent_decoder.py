@@ -21,7 +21,7 @@ QUINR_FIELDS = [
     ("pairs", ("choice", "ordered", "unordered", "ring"), "ordered"),
     ("stages", "integer", 1),
     ("range_map", ("switch", False), True),
-    ("stage_norm", ("choice", "none", "centred", "standardized"), "none"),
+    ("stage_norm", ("choice", "none", "centred", "standardized", "scaled"), "none"),
     ("shuffle_seed", "integer", 0),
     ("in_features", "integer", 2),
 ]
@@ -129,6 +129,7 @@ def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...
     inputs = [2] + [2**n] * (stages - 1)
     shapes: list[tuple[int, ...]] = [shape for size in inputs for shape in ((features, size), (features,))]
     shapes += [(uploads, network["layers"], 4 * n + len(wire_pairs(network["pairs"], n)))] * stages
+    shapes += [(stages - 1,)] * (network["stage_norm"] == "scaled" and stages > 1)
     if network["readout"] == "linear":
         return [*shapes, (channels, 2**n), (channels,)]
     return shapes + [(channels,), (channels,)] * network["range_map"]
@@ -307,7 +308,9 @@ def embed(z: np.ndarray, weight: np.ndarray, bias: np.ndarray, omega0: float) ->
 
 def evaluate_quinr(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndarray) -> np.ndarray:
     stages = network["stages"]
-    readout = tensors[3 * stages :]
+    scaled = network["stage_norm"] == "scaled" and stages > 1
+    gains = [*tensors[3 * stages], 1.0] if scaled else [1.0] * stages
+    readout = tensors[3 * stages + scaled :]
     for stage in range(stages):
         angles = network["angle_scale"] * embed(z, *tensors[2 * stage : 2 * stage + 2], network["omega0"])
         p = probabilities(network, angles, tensors[2 * stages + stage])
@@ -315,6 +318,7 @@ def evaluate_quinr(network: dict[str, Any], tensors: list[np.ndarray], z: np.nda
             "none": p,
             "centred": p * p.shape[1] - 1,
             "standardized": (p - p.mean(1, keepdims=True)) / np.sqrt(p.var(1, keepdims=True) + 1e-5),
+            "scaled": gains[stage] * (p * p.shape[1] - 1),
         }[network["stage_norm"]]
     if network["readout"] == "linear":
         return (p * p.shape[1] - 1) @ readout[0].T + readout[1]

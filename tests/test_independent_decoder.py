@@ -22,6 +22,7 @@ CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {"qubits": 3, "angles": 7, "uploads": 5, "shuffle_seed": 4000000000, "pairs": "ring"}),
     (QuINR, {"qubits": 2, "angles": 4, "pairs": "ring", "range_map": False}),
     (QuINR, {"pairs": "unordered", "stages": 2, "stage_norm": "standardized", "readout": "linear"}),
+    (QuINR, {"stages": 3, "stage_norm": "scaled", "readout": "linear", "features": "own"}),
     (QuINR, {"stages": 3, "stage_norm": "centred", "omega0": 1.3, "angle_scale": 0.7}),
     (COIN, {"layers": 3, "width": 15}),
     (COIN, {"layers": 1, "width": 6, "omega0": 12.2}),

@@ -16,6 +16,7 @@ VARIANTS = [
     ("QuINR", {"qubits": 3, "angles": 7, "features": "own", "readout": "linear", "pairs": "unordered"}),
     ("QuINR", {"qubits": 2, "angles": 3, "uploads": 2, "out_features": 1, "range_map": False}),
     ("QuINR", {"qubits": 3, "angles": 4, "stages": 2, "stage_norm": "standardized", "shuffle_seed": 3}),
+    ("QuINR", {"qubits": 3, "angles": 4, "stages": 3, "stage_norm": "scaled", "readout": "linear"}),
     ("COIN", {"layers": 3, "width": 7, "out_features": 4, "omega0": 20.0}),
 ]
 
@@ -108,6 +109,16 @@ def test_every_engine_computes_the_same_network(readout, points):
         values.append(QuINR(qubits=3, angles=7, readout=readout, stages=2, engine=engine)(points))
     assert torch.allclose(values[0], values[2], atol=1e-5)
     assert torch.allclose(values[1], values[2], atol=1e-5)
+
+
+def test_calibration_gives_each_stage_features_of_the_same_spread():
+    network = build("QuINR", {"qubits": 4, "stages": 3, "stage_norm": "scaled", "uploads": 2})
+    points = torch.rand(2000, 2) * 2 - 1
+    network.calibrate(points)
+    features = points
+    for stage in range(2):
+        features = network.stage_norm(network.circuits[stage](features, network.embeddings[stage]), stage)
+        assert features.std().item() == pytest.approx(0.7, abs=1e-3)
 
 
 def test_evaluate_in_blocks_equals_one_pass(points):

@@ -159,7 +159,8 @@ def _quinr_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
     rotations = layers * (4 * qubits + pairs[str(fields["pairs"])])
     embedding = features * (fields["in_features"] + 1) + (fields["stages"] - 1) * features * (states + 1)
     readout = channels * (states + 1)
-    parameters = embedding + fields["stages"] * rotations + readout
+    gains = fields["stages"] - 1 if str(fields["stage_norm"]) == "scaled" else 0
+    parameters = embedding + fields["stages"] * rotations + gains + readout
     gates = fields["uploads"] * (qubits + fields["angles"]) + layers * (2 * qubits + 2)
     # A gate on one qubit is 8 real multiply-adds for each of the 2**qubits amplitudes.
     return parameters, embedding + readout + fields["stages"] * (8 * states * gates)
@@ -188,7 +189,7 @@ FORMATS: dict[str, NetworkFormat] = {
             "pairs": Choice(("ordered", "unordered", "ring"), "ordered"),
             "stages": Integer(1, 16, 1),
             "range_map": Switch(True, False),
-            "stage_norm": Choice(("none", "centred", "standardized"), "none"),
+            "stage_norm": Choice(("none", "centred", "standardized", "scaled"), "none"),
             "shuffle_seed": Integer(0, 2**32 - 1, 0),
             "in_features": Integer(2, 2, 2),
         },

@@ -38,6 +38,13 @@ class CoordinateNetwork(nn.Module, ABC):
         """
         return {}
 
+    def calibrate(self, coordinates: Tensor) -> None:
+        """Data-dependent initialisation, called once before training.
+
+        Args:
+            coordinates: A sample of the signal's, (sample, in_features).
+        """
+
     def parameter_count(self) -> int:
         """Number of weights that a file holds."""
         return sum(p.numel() for p in self.parameters())

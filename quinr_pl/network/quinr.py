@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -13,6 +14,7 @@ from quinr_pl.network.coordinate_network import CoordinateNetwork
 from quinr_pl.network.embedding import SinusoidalEmbedding
 from quinr_pl.network.quantum_layer import QuantumLayer
 from quinr_pl.network.readout import LastStatesReadout, LinearReadout
+from quinr_pl.network.stage_norm import StageNorm
 
 
 class QuINR(CoordinateNetwork):
@@ -37,8 +39,7 @@ class QuINR(CoordinateNetwork):
             linear function of all probabilities.
         range_map: Whether "last_states" has a learned gain and bias for each value.
         stages: How often embedding and circuit follow each other; probabilities feed the next embedding.
-        stage_norm: What the next stage sees of probabilities p: "none": p; "centred": 2**n p - 1;
-            "standardized": p with mean 0 and deviation 1 over the states.
+        stage_norm: How they are normalized for it; see StageNorm.
         shuffle_seed: Seed of the shuffled re-uploads.
         engine: What runs the circuit in training; see quinr_pl.circuit.engine.choose.
 
@@ -62,14 +63,13 @@ class QuINR(CoordinateNetwork):
         readout: Literal["last_states", "linear"] = "last_states",
         range_map: bool = True,
         stages: int = 1,
-        stage_norm: Literal["none", "centred", "standardized"] = "none",
+        stage_norm: Literal["none", "centred", "standardized", "scaled"] = "none",
         shuffle_seed: int = 0,
         engine: str = "auto",
     ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.stage_norm = stage_norm
         self.ansatz = Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)
         states = 2**qubits
         _check(out_features, omega0, readout, stages, states)
@@ -79,6 +79,7 @@ class QuINR(CoordinateNetwork):
             for index, size in enumerate(sizes)
         )
         self.circuits = nn.ModuleList(QuantumLayer(self.ansatz, engine, weight_init) for _ in sizes)
+        self.stage_norm = StageNorm(stage_norm, stages)
         self.readout: LastStatesReadout | LinearReadout
         if readout == "linear":
             self.readout = LinearReadout(states, out_features)
@@ -88,17 +89,25 @@ class QuINR(CoordinateNetwork):
     def forward(self, coordinates: Tensor) -> Tensor:
         """(batch, in_features) -> (batch, out_features)."""
         features = coordinates  # (batch, in_features)
-        for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
-            features = self._normalize(circuit(features, embedding))  # (batch, 2**qubits)
+        for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
+            features = self.stage_norm(circuit(features, embedding), stage)  # (batch, 2**qubits)
         observed = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
         return self.readout(observed)
 
-    def _normalize(self, probabilities: Tensor) -> Tensor:
-        if self.stage_norm == "centred":
-            return probabilities * probabilities.shape[1] - 1
-        if self.stage_norm == "standardized":
-            return nn.functional.layer_norm(probabilities, probabilities.shape[1:])
-        return probabilities
+    @torch.no_grad()
+    def calibrate(self, coordinates: Tensor) -> None:
+        """Sets what the features between stages are scaled by."""
+        features = coordinates
+        for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
+            probabilities = circuit(features, embedding)
+            self.stage_norm.calibrate(probabilities, stage)
+            features = self.stage_norm(probabilities, stage)
+
+    def _earlier_stages(self) -> Iterator[tuple[SinusoidalEmbedding, QuantumLayer]]:
+        for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
+            assert isinstance(embedding, SinusoidalEmbedding)
+            assert isinstance(circuit, QuantumLayer)
+            yield embedding, circuit
 
     def architecture(self) -> dict[str, int | float | bool | str]:
         """See CoordinateNetwork. Initialisation and engine leave no trace in a file."""
@@ -118,7 +127,7 @@ class QuINR(CoordinateNetwork):
             "readout": "linear" if isinstance(self.readout, LinearReadout) else "last_states",
             "range_map": isinstance(self.readout, LinearReadout) or self.readout.gain is not None,
             "stages": len(self.circuits),
-            "stage_norm": self.stage_norm,
+            "stage_norm": self.stage_norm.kind,
             "shuffle_seed": self.ansatz.shuffle_seed,
         }
 
