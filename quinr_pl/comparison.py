@@ -30,11 +30,15 @@ from quinr_pl.network import COIN, NETWORKS
 
 Tree = Mapping[str, Any]
 
-# A fit inside a sweep needs no pictures and no parity check at its end, only its file.
-_FIT_CALLBACKS = [
-    {"class_path": "quinr_pl.callbacks.WeightQuantization"},
-    {"class_path": "quinr_pl.callbacks.PSNRCheckpoint"},
-]
+# A fit inside a sweep needs no pictures and no parity check, which leave its file as it is.
+_ONLY_SHOWING = {
+    "BitrateMonitor",
+    "FitProgress",
+    "LightningParity",
+    "NetworkLogger",
+    "ReconstructionLogger",
+    "ReconstructionWriter",
+}
 _WIDEST_TWIN = 512
 
 
@@ -83,6 +87,7 @@ class Comparison:
         for key in ("folder", "data", "images", "methods"):
             if not tree.get(key):
                 raise QuinrError(f"{name}: key {key} is missing")
+        defaults = _yaml(packaged("defaults.yaml"), "defaults.yaml")
         for method, description in tree["methods"].items():
             kind = description.get("kind")
             if kind not in METHODS:
@@ -91,7 +96,8 @@ class Comparison:
                 )
             base = description.pop("base", None)
             if base is not None:
-                description["fit"] = merge(_yaml(packaged(base), base), description.get("fit", {}))
+                based = merge(defaults, _yaml(packaged(base), base))
+                description["fit"] = merge(based, description.get("fit", {}))
         return cls(**tree)
 
     def jobs(self) -> list[Job]:
@@ -219,9 +225,13 @@ def _job(data: Tree, method: str, point: str, seed: int, settings: Tree) -> Job:
     cost = settings.pop("cost")
     if "fit" in settings:
         fit = merge(settings.pop("fit"), {"data": merge(data, {"init_args": {"seed": seed}})})
-        settings["fit"] = merge(
-            fit, {"seed_everything": seed, "trainer": {"logger": False, "callbacks": _FIT_CALLBACKS}}
-        )
+        callbacks = [
+            callback
+            for callback in fit.get("trainer", {}).get("callbacks", [])
+            if callback["class_path"].split(".")[-1] not in _ONLY_SHOWING
+        ]
+        trainer = {"logger": False, "callbacks": callbacks}
+        settings["fit"] = merge(fit, {"seed_everything": seed, "trainer": trainer})
     return Job(_data_module(data).name, method, point, seed, settings, cost)
 
 
@@ -264,7 +274,7 @@ def _twin_points(description: Tree, comparison: Comparison, data: Tree) -> dict[
 def _fit_settings(tree: Tree, data: Tree) -> Tree:
     network = _network(tree, _data_module(data).channels)
     steps = tree.get("trainer", {}).get("max_steps", 1000)
-    cost = steps * network.parameter_count() * (8.0 if not isinstance(network, COIN) else 1.0)
+    cost = steps * network.parameter_count() * (1.0 if isinstance(network, COIN) else 2.0)
     return {"kind": "fit", "fit": tree, "cost": cost}
 
 
