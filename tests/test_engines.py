@@ -5,11 +5,13 @@ import subprocess
 import sys
 from math import pi
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quinr_pl.circuit import lightning_vjp
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import ENGINES, Engine, choose
 from quinr_pl.errors import QuinrError
@@ -62,7 +64,7 @@ def reference(request):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", [*BATCHED, "lightning_vjp"])
 def test_engines_agree_with_lightning(reference, name, dtype):
     ansatz, expected = reference
     assert_agree(run(name, ansatz, 3, dtype), expected, TOLERANCE[dtype])
@@ -139,7 +141,7 @@ def test_results_do_not_depend_on_threads():
     torch.testing.assert_close(results[0][2], results[1][2])
 
 
-@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+@pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp"])
 def test_an_empty_batch_is_fine(name):
     ansatz = Ansatz(qubits=2, angles=4)
     angles, weights, _ = inputs(ansatz, 0, torch.float32)
@@ -175,19 +177,36 @@ def test_inputs_in_any_memory_layout(name):
     assert strided.grad.isfinite().all()
 
 
+def test_lightning_without_the_qnode_falls_back_to_it(monkeypatch):
+    ansatz = Ansatz(qubits=2, angles=3)
+    assert lightning_vjp.available()
+    expected = run("lightning_vjp", ansatz, 2)
+    monkeypatch.setattr(lightning_vjp, "available", lambda: False)
+    assert_agree(run("lightning_vjp", ansatz, 2), expected, 1e-12)
+
+
+def test_a_changed_private_interface_is_noticed(monkeypatch):
+    monkeypatch.setattr(lightning_vjp._Simulator, "gradient", lambda *_: 1 / 0)
+    assert not lightning_vjp.available.__wrapped__()
+    monkeypatch.setattr(lightning_vjp._Simulator, "gradient", lambda self, *_: np.zeros(len(self.columns)))
+    assert not lightning_vjp.available.__wrapped__()
+
+
 def test_choose():
     assert choose("auto", "cpu").name == "cpu"
     assert choose("auto", "cuda:0").name == "torch"
     for name in ENGINES[1:]:
         assert choose(name).name == name
         assert isinstance(choose(name), Engine)
-    with pytest.raises(QuinrError, match="unknown engine 'gpu': choose one of auto, cpu, torch, lightning"):
+    with pytest.raises(
+        QuinrError, match="unknown engine 'gpu': choose one of auto, cpu, torch, lightning, lightning_vjp"
+    ):
         choose("gpu")
     with pytest.raises(QuinrError, match="engine cpu on a cuda device"):
         choose("cpu", "cuda")
 
 
-@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+@pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp"])
 def test_unfit_tensors_are_refused(name):
     ansatz = Ansatz(qubits=2, angles=4)
     angles, weights, _ = inputs(ansatz, 3)

@@ -11,7 +11,7 @@ from torch import Tensor
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
 
-ENGINES = ("auto", "cpu", "torch", "lightning")
+ENGINES = ("auto", "cpu", "torch", "lightning", "lightning_vjp")
 
 
 @runtime_checkable
@@ -79,8 +79,8 @@ def choose(name: str = "auto", device: torch.device | str = "cpu") -> Engine:
 
     Args:
         name: ``cpu`` (fused and batched, for the CPU), ``torch`` (batched, for any torch device),
-            ``lightning`` (PennyLane's lightning.qubit, the reference), or ``auto``: ``cpu`` on the CPU and
-            ``torch`` elsewhere.
+            ``lightning`` (PennyLane's lightning.qubit, the reference), ``lightning_vjp`` (the same simulator
+            without the QNode), or ``auto``: ``cpu`` on the CPU and ``torch`` elsewhere.
         device: Where angles and weights will lie.
 
     Raises:
@@ -103,4 +103,8 @@ def choose(name: str = "auto", device: torch.device | str = "cpu") -> Engine:
         from quinr_pl.circuit.lightning import LightningEngine
 
         return LightningEngine()
+    if name == "lightning_vjp":
+        from quinr_pl.circuit.lightning_vjp import LightningVjpEngine
+
+        return LightningVjpEngine()
     raise QuinrError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
