@@ -24,12 +24,14 @@ IMAGE = SignalSpec(SignalKind.IMAGE_8, 24, 32, 3, 0.0, 255.0)
 COMPENSATED = QuantizationConfig(method="compensated")
 
 
+GRID = coordinates(IMAGE.height, IMAGE.width)
+TARGETS = 0.5 + 0.4 * torch.stack([(k + 2) * GRID[:, 0] + 3 * GRID[:, 1] for k in range(3)], 1).sin()
+
+
 def fitted(network: CoordinateNetwork, steps: int) -> CoordinateNetwork:
-    grid = coordinates(IMAGE.height, IMAGE.width)
-    targets = 0.5 + 0.4 * torch.stack([(k + 2) * grid[:, 0] + 3 * grid[:, 1] for k in range(3)], 1).sin()
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for _ in range(steps):
-        loss = ((network(grid) - targets) ** 2).mean()
+        loss = ((network(GRID) - TARGETS) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -91,9 +93,8 @@ def test_correlated_weights_come_near_the_best_levels() -> None:
 
 
 def mean_squared_error(network: CoordinateNetwork, other: CoordinateNetwork) -> float:
-    grid = coordinates(IMAGE.height, IMAGE.width)
     with torch.no_grad():
-        return float(((network(grid) - other(grid)) ** 2).mean())
+        return float(((network(GRID) - other(GRID)) ** 2).mean())
 
 
 @pytest.mark.parametrize("bits", [6, 8])
@@ -119,11 +120,40 @@ def test_the_smallest_file_comes_back_when_none_is_small_enough(network: Coordin
 
 
 def test_large_networks_are_split(monkeypatch: pytest.MonkeyPatch, network: CoordinateNetwork) -> None:
-    monkeypatch.setattr("quinr_pl.codec.compensated_rounding._LARGEST_GROUP", 60)
+    monkeypatch.setattr("quinr_pl.codec.compensated_rounding.LARGEST_GROUP", 60)
     quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).quantize(2**-10)
     assert list(quantized.tensors) == [name for name, _ in network.named_parameters()]
 
 
+def test_only_the_first_weights_are_rounded() -> None:
+    root = np.random.default_rng(2).normal(size=(6, 6))
+    values = np.linspace(-2, 2, 6)
+    levels = compensated_levels(values, np.full(6, 0.5), root.T @ root, 1e-9, rounded=4)
+    np.testing.assert_array_equal(levels[:4], np.rint(levels[:4]))
+    # Where nothing is rounded any more, the moved weights sit at the minimum given the rounded ones.
+    errors = 0.5 * levels - values
+    np.testing.assert_allclose((root.T @ root @ errors)[4:], 0, atol=1e-5)
+
+
+def test_stepwise_rounding_ends_nearer_to_the_signal(network: CoordinateNetwork) -> None:
+    errors = {}
+    for method in ("compensated", "stepwise"):
+        config = QuantizationConfig(method=method, rate=4.5, retraining_steps=60)  # type: ignore[arg-type]
+        data = compress(network, IMAGE, config, TARGETS).data
+        assert 4.5 * 0.9 <= 8 * len(data) / network.parameter_count() <= 4.5
+        with torch.no_grad():
+            errors[method] = float(((decode(data).network(GRID) - TARGETS) ** 2).mean())
+    assert errors["stepwise"] < errors["compensated"]
+
+
+def test_stepwise_rounding_needs_targets(network: CoordinateNetwork) -> None:
+    config = QuantizationConfig(method="stepwise")
+    with pytest.raises(QuinrError, match="needs the signal's targets"):
+        compress(network, IMAGE, config)
+    with pytest.raises(QuinrError, match="targets of shape"):
+        compress(network, IMAGE, config, TARGETS[1:])
+
+
 def test_unknown_method() -> None:
-    with pytest.raises(QuinrError, match="choose nearest or compensated"):
+    with pytest.raises(QuinrError, match="choose one of nearest, compensated, stepwise"):
         QuantizationConfig(method="best")  # type: ignore[arg-type]

@@ -5,6 +5,8 @@ from quinr_pl.codec.codec import DecodedSignal, DecodeLimits, compress, decode, 
 from quinr_pl.codec.compensated_rounding import CompensatedQuantizer, quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, encode
 from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, quantize
+from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
+from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 
 __all__ = [
     "BitstreamError",
@@ -12,7 +14,9 @@ __all__ = [
     "DecodeLimits",
     "DecodedSignal",
     "EncodedSignal",
+    "QuantizationAwareTraining",
     "QuantizationConfig",
+    "QuantizationTraining",
     "QuantizedNetwork",
     "compress",
     "decode",
@@ -21,4 +25,5 @@ __all__ = [
     "inspect",
     "quantize",
     "quantize_compensated",
+    "quantize_stepwise",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from quinr_pl.codec import entropy_coding
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
@@ -16,6 +17,8 @@ from quinr_pl.codec.bitstream import BitstreamError, Reader, SectionType, requir
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
 from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, QuantizedTensor, quantize
+from quinr_pl.codec.stepwise_rounding import quantize_stepwise
+from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec, coordinates
 
@@ -83,16 +86,29 @@ class DecodedSignal:
 
 
 def compress(
-    network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig | None = None
+    network: CoordinateNetwork,
+    spec: SignalSpec,
+    config: QuantizationConfig | None = None,
+    targets: Tensor | None = None,
 ) -> EncodedSignal:
     """Quantize a trained network and encode it.
 
+    Args:
+        network: A trained network; it is not changed.
+        spec: The signal.
+        config: How to quantize.
+        targets: Values in [0, 1], (pixels, channels), which only the method "stepwise" needs.
+
     Raises:
-        QuinrError: If a weight is not finite, or the format cannot hold the network.
+        QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
     """
     config = config or QuantizationConfig()
     if config.method == "compensated":
         return encode(quantize_compensated(network, spec, config), spec)
+    if config.method == "stepwise":
+        if targets is None:
+            raise QuinrError("quantization method stepwise: needs the signal's targets; choose compensated")
+        return encode(quantize_stepwise(network, spec, targets, config), spec)
     return encode(quantize(network, config), spec)
 
 

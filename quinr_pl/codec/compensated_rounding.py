@@ -24,11 +24,14 @@ from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec
 
 Floats = npt.NDArray[np.float64]
-_LARGEST_GROUP = 4096
+LARGEST_GROUP = 4096
+"""Weights that one curvature matrix holds at most."""
 _ROUNDS = 8
 
 
-def compensated_levels(values: Floats, steps: Floats, hessian: Floats, damping: float) -> Floats:
+def compensated_levels(
+    values: Floats, steps: Floats, hessian: Floats, damping: float, rounded: int | None = None
+) -> Floats:
     """Round weights one after another, and move those still to come so that the error grows least.
 
     The optimal-brain-surgeon update as in GPTQ (Frantar et al. 2022), which is Babai's nearest plane in
@@ -40,24 +43,24 @@ def compensated_levels(values: Floats, steps: Floats, hessian: Floats, damping: 
         hessian: Curvature of the error in the weights, (n, n).
         damping: Added to its diagonal, in units of the mean curvature of a step: what keeps weights that
             the sample hardly sees from running away.
+        rounded: How many weights to round, the first ones; all when left out.
 
     Returns:
-        Integers as floats, (n,).
+        Integers as floats for rounded weights, moved weights in units of their steps for others, (n,).
     """
+    count = len(values) if rounded is None else rounded
     curvature = hessian * steps[:, None] * steps
     curvature += damping * curvature.diagonal().mean() * np.eye(len(values)) + 1e-30 * np.eye(len(values))
-    order = np.argsort(-curvature.diagonal(), kind="stable")
+    order = np.argsort(-curvature.diagonal()[:count], kind="stable")
+    order = np.concatenate([order, np.arange(count, len(values))])
     update = np.linalg.cholesky(np.linalg.inv(curvature[order][:, order])).T
-    remaining = (values / steps)[order]
-    levels = np.empty_like(remaining)
-    for index in range(len(remaining)):
-        level = np.clip(np.rint(remaining[index]), -LARGEST_LEVEL, LARGEST_LEVEL)
-        error = remaining[index] - level
-        remaining[index:] -= error / update[index, index] * update[index, index:]
-        levels[index] = level
-    result = np.empty_like(levels)
-    result[order] = levels
-    return result
+    result = (values / steps)[order]
+    for index in range(count):
+        level = np.clip(np.rint(result[index]), -LARGEST_LEVEL, LARGEST_LEVEL)
+        error = result[index] - level
+        result[index:] -= error / update[index, index] * update[index, index:]
+        result[index] = level
+    return result[np.argsort(order)]
 
 
 class CompensatedQuantizer:
@@ -128,9 +131,9 @@ class CompensatedQuantizer:
 def _groups(values: dict[str, Tensor]) -> list[list[str]]:
     """Consecutive tensors whose weights are few enough for one matrix; larger tensors stand alone."""
     groups: list[list[str]] = []
-    size = _LARGEST_GROUP + 1
+    size = LARGEST_GROUP + 1
     for name, tensor in values.items():
-        if size + tensor.numel() > _LARGEST_GROUP:
+        if size + tensor.numel() > LARGEST_GROUP:
             groups.append([])
             size = 0
         groups[-1].append(name)

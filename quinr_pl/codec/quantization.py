@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 
 STEPS_PER_OCTAVE = 8
+Method = Literal["nearest", "compensated", "stepwise"]
 _UNIT_CODE = 192
 _FRACTIONS = tuple(float(np.float32(2.0 ** (k / STEPS_PER_OCTAVE))) for k in range(STEPS_PER_OCTAVE))
 
@@ -48,22 +49,25 @@ class QuantizationConfig:
         method: "nearest": each weight to its nearest level, step sizes from ``bits``; quick.
             "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
             bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
-            for each thousand weights.
+            for each thousand weights. "stepwise": the same one tensor after another, with training of
+            the others in between; best, takes about three times as long.
         bits: For "nearest": levels of a tensor number at most 2**bits; entropy coding then takes fewer
             bits than these.
         bits_by_tensor: For "nearest": other bits for tensors whose name ends in a key.
         step_sizes: For "nearest": step sizes for tensors whose name ends in a key, instead of bits. The
             nearest of a grid of eight to the octave is taken.
-        rate: For "compensated": bits of the file for each weight, everything included, at most.
-        points: For "compensated": coordinates that the curvature is averaged over, at most.
-        damping: For "compensated": see ``compensated_levels``.
-        seed: For "compensated": which coordinates.
+        rate: Bits of the file for each weight, everything included, at most; not for "nearest".
+        points: Coordinates that the curvature is averaged over, at most; not for "nearest".
+        damping: See ``compensated_levels``; not for "nearest".
+        seed: Which coordinates; not for "nearest".
+        retraining_steps: For "stepwise": steps of training after each tensor.
+        retraining_learning_rate: For "stepwise": of Adam, where it starts.
 
     Raises:
         QuinrError: If a value is out of range.
     """
 
-    method: Literal["nearest", "compensated"] = "nearest"
+    method: Method = "nearest"
     bits: int = 8
     bits_by_tensor: Mapping[str, int] = field(default_factory=dict)
     step_sizes: Mapping[str, float] = field(default_factory=dict)
@@ -71,14 +75,19 @@ class QuantizationConfig:
     points: int = 8192
     damping: float = 0.01
     seed: int = 0
+    retraining_steps: int = 200
+    retraining_learning_rate: float = 5e-4
 
     def __post_init__(self) -> None:
-        if self.method not in ("nearest", "compensated"):
-            raise QuinrError(f"quantization method {self.method!r}: choose nearest or compensated")
+        if self.method not in get_args(Method):
+            raise QuinrError(
+                f"quantization method {self.method!r}: choose one of {', '.join(get_args(Method))}"
+            )
         for name, bits in {"bits": self.bits, **self.bits_by_tensor}.items():
             if not 2 <= bits <= 16:
                 raise QuinrError(f"quantization of {name}: {bits} bits, must lie between 2 and 16")
         positive = {**self.step_sizes, "rate": self.rate, "points": self.points, "damping": self.damping}
+        positive["retraining_learning_rate"] = self.retraining_learning_rate
         for name, value in positive.items():
             if not 0 < value < math.inf:
                 raise QuinrError(f"quantization of {name}: {value} must be positive and finite")

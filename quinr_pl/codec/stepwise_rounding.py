@@ -1,0 +1,171 @@
+"""Rounding after training, one tensor after another, with training of the others in between."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from quinr_pl.codec.compensated_rounding import LARGEST_GROUP, CompensatedQuantizer, compensated_levels
+from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.encoder import encode
+from quinr_pl.codec.quantization import (
+    QuantizationConfig,
+    QuantizedNetwork,
+    QuantizedTensor,
+    reduced_parameters,
+    round_to_levels,
+    step_size,
+)
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import CoordinateNetwork
+from quinr_pl.signal import SignalSpec, coordinates
+
+_MOST_TURNS = 6
+_BATCH = 4096
+_TRIES = 3
+
+
+def quantize_stepwise(
+    network: CoordinateNetwork, spec: SignalSpec, targets: Tensor, config: QuantizationConfig
+) -> QuantizedNetwork:
+    """Quantize a trained network so that its file has ``config.rate`` bits for each weight at most.
+
+    Layers are rounded in order, with compensation; after each one the weights that are still free are
+    trained for a while, so that they make up for what the quadratic model of compensated rounding misses
+    (as in incremental network quantization, Zhou et al. 2017).
+
+    Args:
+        network: A trained network; it is not changed.
+        spec: The signal.
+        targets: Its values in [0, 1], (pixels, channels), in row-major order.
+        config: ``rate``, ``retraining_steps``, ``retraining_learning_rate``, ``points``, ``damping`` and
+            ``seed`` are used here.
+
+    Raises:
+        QuinrError: If the targets do not fit the signal, or a weight is not finite.
+    """
+    if tuple(targets.shape) != (spec.pixels, spec.channels):
+        raise QuinrError(f"targets of shape {tuple(targets.shape)}: need {(spec.pixels, spec.channels)}")
+    quantizer = CompensatedQuantizer(network, spec, config)
+    most_bytes = config.rate * network.parameter_count() / 8
+    aim = most_bytes
+    for _ in range(_TRIES):
+        start = quantizer.at_size(aim)
+        codes = {name: tensor.code for name, tensor in start.tensors.items()}
+        result = _round_in_turn(network, spec, targets, codes, config)
+        size = len(encode(result, spec).data)
+        if size <= most_bytes:
+            return result
+        # Training moved the distributions a little.
+        aim *= 0.998 * most_bytes / size
+    return quantizer.at_size(most_bytes)
+
+
+def _round_in_turn(
+    network: CoordinateNetwork,
+    spec: SignalSpec,
+    targets: Tensor,
+    codes: dict[str, int],
+    config: QuantizationConfig,
+) -> QuantizedNetwork:
+    free = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(config.seed)
+    grid = coordinates(spec.height, spec.width)
+    done: dict[str, QuantizedTensor] = {}
+    for names in _turns(free):
+        done |= _round_and_move(
+            free, spec, names, [name for name in codes if name not in done], codes, config
+        )
+        rest = [parameter for name, parameter in free.named_parameters() if name not in done]
+        if rest:
+            _train(free, rest, grid, targets, generator, config)
+    return QuantizedNetwork(network, {name: done[name] for name in codes})
+
+
+def _turns(network: CoordinateNetwork) -> list[list[str]]:
+    """Parameters to round together: those of consecutive layers, until they are a sixth of all."""
+    turns: list[list[str]] = []
+    least = network.parameter_count() / _MOST_TURNS
+    layer, size = "", 0
+    for name, parameter in network.named_parameters():
+        if not turns or (size >= least and name.rpartition(".")[0] != layer):
+            turns.append([])
+            size = 0
+        turns[-1].append(name)
+        layer = name.rpartition(".")[0]
+        size += parameter.numel()
+    return turns
+
+
+@torch.no_grad()
+def _round_and_move(
+    network: CoordinateNetwork,
+    spec: SignalSpec,
+    names: list[str],
+    free: list[str],
+    codes: dict[str, int],
+    config: QuantizationConfig,
+) -> dict[str, QuantizedTensor]:
+    """Round some tensors of a network, and move others that are free to make up for it."""
+    values = reduced_parameters(network)
+    moved, room = list(names), LARGEST_GROUP - sum(values[name].numel() for name in names)
+    if room < 0:
+        levels = {name: round_to_levels(values[name], codes[name]) for name in names}
+    else:
+        for name in free:
+            if name not in names and values[name].numel() <= room:
+                moved.append(name)
+                room -= values[name].numel()
+        parts = _compensated(network, spec, moved, len(names), values, codes, config)
+        for name in moved[len(names) :]:
+            network.get_parameter(name).copy_(torch.from_numpy(parts[name] * step_size(codes[name])))
+        levels = {name: parts[name].astype(np.int64) for name in names}
+    tensors = {name: QuantizedTensor(levels[name], codes[name]) for name in names}
+    for name, tensor in tensors.items():
+        network.get_parameter(name).copy_(tensor.dequantize())
+    return tensors
+
+
+def _compensated(
+    network: CoordinateNetwork,
+    spec: SignalSpec,
+    names: list[str],
+    rounded: int,
+    values: dict[str, Tensor],
+    codes: dict[str, int],
+    config: QuantizationConfig,
+) -> dict[str, npt.NDArray[np.float64]]:
+    sizes = [values[name].numel() for name in names]
+    points = sample_coordinates(spec, min(config.points, max(512, 4 * sum(sizes))), config.seed)
+    flat = np.concatenate([values[name].numpy().astype(np.float64).ravel() for name in names])
+    steps = np.repeat([step_size(codes[name]) for name in names], sizes)
+    hessian = gauss_newton(network, names, points)
+    levels = compensated_levels(flat, steps, hessian, config.damping, sum(sizes[:rounded]))
+    parts = np.split(levels, np.cumsum(sizes)[:-1])
+    return {name: part.reshape(values[name].shape) for name, part in zip(names, parts, strict=True)}
+
+
+def _train(
+    network: CoordinateNetwork,
+    free: list[torch.nn.Parameter],
+    grid: Tensor,
+    targets: Tensor,
+    generator: torch.Generator,
+    config: QuantizationConfig,
+) -> None:
+    device = free[0].device
+    optimizer = torch.optim.Adam(free, lr=config.retraining_learning_rate, betas=(0.9, 0.99))
+    for step in range(config.retraining_steps):
+        share = step / config.retraining_steps
+        optimizer.param_groups[0]["lr"] = config.retraining_learning_rate * math.cos(share * math.pi / 2) ** 2
+        chosen = torch.randint(len(grid), (_BATCH,), generator=generator)
+        errors = network(grid[chosen].to(device)) - targets[chosen].to(device)
+        gradients = torch.autograd.grad(errors.square().mean(), free)
+        for parameter, gradient in zip(free, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
