@@ -90,5 +90,6 @@ def _values_and_gradients(
     with torch.enable_grad():
         values = network(coordinates)
         loss = torch.nn.functional.mse_loss(values, targets)
-        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(loss, trained)
     return values.detach(), torch.cat([gradient.flatten() for gradient in gradients])

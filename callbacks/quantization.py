@@ -108,7 +108,7 @@ class WeightQuantization(Callback):
     def _measure(self, trainer: pl.Trainer, network: CoordinateNetwork, final: bool) -> Measurement:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = time.perf_counter()
-        encoded = compress(network, data.spec, self.settings(final))
+        encoded = compress(network, data.spec, self.settings(final), targets=data.targets)
         encoded_at = time.perf_counter()
         reconstruction = decode(encoded.data).reconstruct()
         decoded_at = time.perf_counter()
