@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from matplotlib.figure import Figure
 
@@ -10,7 +12,9 @@ from quinr_pl.circuit.lightning import apply_gates, qml
 
 
 def draw(ansatz: Ansatz) -> Figure:
-    """A picture of the circuit, as PennyLane draws it, for the caller to close.
+    """A picture of one block, as PennyLane draws it, for the caller to close.
+
+    All blocks have the same gates, and many of them beside each other can't be read.
 
     Args:
         ansatz: The circuit.
@@ -18,10 +22,11 @@ def draw(ansatz: Ansatz) -> Figure:
     Returns:
         A matplotlib figure that belongs to no window.
     """
+    block = replace(ansatz, uploads=1, layers=1)
 
     def circuit() -> object:
-        apply_gates(ansatz, torch.zeros(ansatz.features_count), torch.zeros(ansatz.weights_shape))
-        return qml.probs(wires=range(ansatz.qubits))
+        apply_gates(block, torch.zeros(block.features_count), torch.zeros(block.weights_shape))
+        return qml.probs(wires=range(block.qubits))
 
     figure, _ = qml.draw_mpl(circuit, style="pennylane", show_all_wires=True)()
     return figure
