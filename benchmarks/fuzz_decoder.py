@@ -27,7 +27,8 @@ from types import FrameType
 import numpy as np
 
 from quinr_pl.codec import BitstreamError, DecodeLimits, decode
-from quinr_pl.codec.bitstream import Section, pack, unpack
+from quinr_pl.codec.architecture import read_architecture, read_signal
+from quinr_pl.codec.bitstream import Section, pack, read_sections, unpack
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
@@ -77,23 +78,35 @@ def _change_bytes(generator: np.random.Generator, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _change_sections(generator: np.random.Generator, files: list[bytes]) -> bytes:
-    """Sections of one file, some with changed payloads, some from another file, in a right container."""
-    sections = unpack(files[generator.integers(len(files))])
-    other = unpack(files[generator.integers(len(files))])
+def _change_parts(generator: np.random.Generator, files: list[bytes]) -> bytes:
+    """Header and sections of a file, some changed, some from another file, in a right container."""
+    header, sections = _parts(files[generator.integers(len(files))])
+    other_header, other_sections = _parts(files[generator.integers(len(files))])
+    choice = generator.integers(4)
+    if choice == 0:
+        header = other_header
+    elif choice <= 2:
+        header = _change_bytes(generator, header)
     mixed = []
     for section in sections:
         choice = generator.integers(8)
         if choice == 0:
-            section = other[generator.integers(len(other))]
-        elif choice <= 4:
-            # Small headers are where the sizes are: change them at their first bytes more often.
-            payload = _change_bytes(generator, section.payload) if section.payload else b"\0"
-            section = Section(section.type, payload, section.optional)
+            section = other_sections[generator.integers(len(other_sections))]
+        elif choice == 1:
+            section = Section(section.type, _change_bytes(generator, section.payload), section.optional)
         mixed.append(section)
     if generator.integers(8) == 0:
         mixed.append(Section(int(generator.integers(128)), generator.bytes(3), bool(generator.integers(2))))
-    return pack(mixed)
+    return pack(header, mixed)
+
+
+def _parts(data: bytes) -> tuple[bytes, list[Section]]:
+    reader = unpack(data)
+    length = reader.remaining
+    read_signal(reader)
+    read_architecture(reader)
+    length -= reader.remaining
+    return data[4 : 4 + length], read_sections(reader)
 
 
 def mutations(files: list[bytes], cases: int, seed: int) -> Iterator[bytes]:
@@ -110,7 +123,7 @@ def mutations(files: list[bytes], cases: int, seed: int) -> Iterator[bytes]:
         elif operation == 2:
             data = _change_bytes(generator, data)
         else:
-            yield _change_sections(generator, files)
+            yield _change_parts(generator, files)
             continue
         yield repaired(data) if generator.integers(2) and len(data) >= 4 else data
 

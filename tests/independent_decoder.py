@@ -14,14 +14,14 @@ QUINR_FIELDS = [
     ("angles", "integer", None),
     ("uploads", "integer", None),
     ("layers", "integer", None),
-    ("omega0", "real", 10.0),
+    ("omega0", "real", 20.0),
     ("angle_scale", "real", 0.5),
     ("features", ("switch", "shared"), "own"),
     ("readout", ("switch", "last_states"), "linear"),
     ("pairs", ("choice", "ordered", "unordered", "ring"), "ordered"),
     ("stages", "integer", 1),
     ("range_map", ("switch", False), True),
-    ("stage_norm", ("choice", "none", "centred", "standardized", "scaled"), "none"),
+    ("stage_norm", ("choice", "scaled", "none", "centred", "standardized"), "scaled"),
     ("shuffle_seed", "integer", 0),
     ("in_features", "integer", 2),
 ]
@@ -70,10 +70,14 @@ def crc32(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def read_sections(data: bytes) -> dict[int, bytes]:
+def open_file(data: bytes) -> Bytes:
     assert data[:4] == b"QNR\x01"
     assert struct.unpack("<I", data[-4:])[0] == crc32(data[:-4])
-    stream, sections = Bytes(data[4:-4]), {}
+    return Bytes(data[4:-4])
+
+
+def read_sections(stream: Bytes) -> dict[int, bytes]:
+    sections = {}
     while stream.at < len(stream.data):
         kind = stream.byte()
         sections[kind & 127] = stream.take(stream.varint())
@@ -229,11 +233,22 @@ def read_levels(stack: Stack, counts: list[int]) -> Iterator[np.ndarray]:
         yield np.array(levels)
 
 
-def read_tensors(section: bytes, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+def layer_sizes(network: dict[str, Any]) -> list[int]:
+    """Tensors of each layer."""
+    if network["class"] == "COIN":
+        return [2] * (network["layers"] + 1)
+    stages = network["stages"]
+    gains = [1] * (network["stage_norm"] == "scaled" and stages > 1)
+    readout = [2] if network["readout"] == "linear" or network["range_map"] else []
+    return [2] * stages + [1] * stages + gains + readout
+
+
+def read_tensors(section: bytes, shapes: list[tuple[int, ...]], layers: list[int]) -> list[np.ndarray]:
     stack = Stack(section)
     levels = list(read_levels(stack, [int(np.prod(shape)) for shape in shapes]))
     codes = stack.rest()
-    assert len(codes) == len(shapes)
+    assert len(codes) == len(layers)
+    codes = b"".join(bytes([code]) * size for code, size in zip(codes, layers, strict=True))
     tensors = []
     for values, shape, code in zip(levels, shapes, codes, strict=True):
         step = float(np.float32(2 ** (code % 8 / 8))) * 2.0 ** (code // 8 - 24)
@@ -340,11 +355,10 @@ def axis(size: int) -> np.ndarray:
 
 def decode(data: bytes) -> np.ndarray:
     """The signal of a .quinr file: (height, width, channels), integers as integers."""
-    sections = read_sections(data)
-    stream = Bytes(sections[1])
+    stream = open_file(data)
     kind, height, width, channels, low, high = read_signal(stream)
     network = read_network(stream) | {"channels": channels}
-    tensors = read_tensors(sections[2], tensor_shapes(network, channels))
+    tensors = read_tensors(read_sections(stream)[1], tensor_shapes(network, channels), layer_sizes(network))
     z = np.stack(np.meshgrid(axis(height), axis(width), indexing="ij"), -1).reshape(-1, 2)
     evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
     t = np.concatenate([evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)])

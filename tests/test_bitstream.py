@@ -12,6 +12,7 @@ from quinr_pl.codec.bitstream import (
     SectionType,
     Writer,
     pack,
+    read_sections,
     required_sections,
     unpack,
 )
@@ -22,15 +23,17 @@ def with_crc(body: bytes) -> bytes:
 
 
 def test_file_by_hand() -> None:
-    by_hand = with_crc(b"QNR\x01" + b"\x01\x02\xaa\xbb" + b"\x02\xac\x02" + bytes(300))
+    by_hand = with_crc(b"QNR\x01" + b"head" + b"\x01\x02\xaa\xbb" + b"\x02\xac\x02" + bytes(300))
     sections = [Section(1, b"\xaa\xbb"), Section(2, bytes(300))]
-    assert pack(sections) == by_hand
-    assert unpack(by_hand) == sections
+    assert pack(b"head", sections) == by_hand
+    reader = unpack(by_hand)
+    assert reader.raw(4) == b"head"
+    assert read_sections(reader) == sections
 
 
 def test_optional_section_is_skipped() -> None:
-    sections = [Section(1, b"a"), Section(99, b"later", optional=True), Section(2, b"b")]
-    assert required_sections(unpack(pack(sections))) == {SectionType.HEADER: b"a", SectionType.WEIGHTS: b"b"}
+    sections = [Section(99, b"later", optional=True), Section(1, b"b")]
+    assert required_sections(read_sections(unpack(pack(b"", sections)))) == {SectionType.WEIGHTS: b"b"}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def test_optional_section_is_skipped() -> None:
         (b"QNR\x02" + bytes(20), "version 2"),
         (b"QNR\x01ab", "cut"),
         (b"QNR\x01" + bytes(20), "checksum"),
-        (pack([Section(1, b"a")]) + b"\0", "checksum"),
+        (pack(b"", [Section(1, b"a")]) + b"\0", "checksum"),
         (with_crc(b"QNR\x01\x01\x05abc"), "cut"),
         (with_crc(b"QNR\x01\x01\xff\xff\xff\xff\xff"), "malformed integer"),
         (with_crc(b"QNR\x01\x01\x80\x00"), "malformed integer"),
@@ -50,15 +53,15 @@ def test_optional_section_is_skipped() -> None:
 )
 def test_bad_frames(data: bytes, message: str) -> None:
     with pytest.raises(BitstreamError, match=message):
-        unpack(data)
+        read_sections(unpack(data))
 
 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ([Section(1, b""), Section(3, b""), Section(2, b"")], "section type 3 is unknown"),
-        ([Section(1, b"")], "weights is missing"),
-        ([Section(1, b""), Section(1, b""), Section(2, b"")], "header is there twice"),
+        ([Section(1, b""), Section(3, b"")], "section type 3 is unknown"),
+        ([], "weights is missing"),
+        ([Section(1, b""), Section(1, b"")], "weights is there twice"),
     ],
 )
 def test_bad_section_lists(sections: list[Section], message: str) -> None:

@@ -21,10 +21,12 @@ from quinr_pl.codec import (
     quantize,
 )
 from quinr_pl.codec.architecture import FORMATS
+from quinr_pl.codec.quantization import QuantizedTensor
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, NETWORKS, CoordinateNetwork, QuINR
 from quinr_pl.signal import SignalKind, SignalSpec, coordinates
 
+LAYERS_OF_COIN = ("hidden.0", "output")
 IMAGE = SignalSpec(SignalKind.IMAGE_8, 6, 9, 3, 0.0, 255.0)
 NETWORK_ARGUMENTS: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {}),
@@ -34,6 +36,21 @@ NETWORK_ARGUMENTS: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (COIN, {"layers": 2, "width": 7}),
     (COIN, {"layers": 1, "width": 130, "omega0": 12.25}),
 ]
+
+
+THREE_STAGES = {
+    "qubits": 5,
+    "angles": 10,
+    "uploads": 4,
+    "layers": 1,
+    "features": "own",
+    "omega0": 25.0,
+    "angle_scale": 0.5,
+    "readout": "linear",
+    "stages": 3,
+    "stage_norm": "scaled",
+}
+NETWORK_ARGUMENTS.append((QuINR, {**THREE_STAGES, "qubits": 2}))
 
 
 def make(kind: type[CoordinateNetwork], arguments: dict[str, Any], seed: int = 0) -> CoordinateNetwork:
@@ -75,7 +92,7 @@ def test_cost_bounds_the_parameters(kind: type[CoordinateNetwork], arguments: di
     assert network.parameter_count() <= parameters <= network.parameter_count() + 500
 
 
-@pytest.mark.parametrize("arguments", [{}, NETWORK_ARGUMENTS[1][1]])
+@pytest.mark.parametrize("arguments", [{}, NETWORK_ARGUMENTS[1][1], THREE_STAGES])
 def test_fixed_overhead_is_at_most_32_bytes(arguments: dict[str, Any]) -> None:
     spec = SignalSpec(SignalKind.IMAGE_8, 512, 768, 3, 0.0, 255.0)
     encoded = compress(QuINR(**arguments), spec)
@@ -89,7 +106,8 @@ def test_quantization_error_is_half_a_step(bits: int) -> None:
     periods = network.parameter_periods()
     for name, parameter in network.named_parameters():
         tensor = quantized.tensors[name]
-        assert tensor.levels.max() - tensor.levels.min() < 2**bits
+        if name.endswith("weight"):
+            assert tensor.levels.max() - tensor.levels.min() < 2**bits
         difference = (tensor.dequantize() - parameter).detach().double()
         if name in periods:
             difference -= periods[name].double() * torch.round(difference / periods[name].double())
@@ -178,23 +196,23 @@ def repair(data: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def coin_file() -> bytes:
-    # header payload at byte 6: kind and channels, height, width, class, mask, layers, width
+    # header at byte 4: kind and channels, height, width, class, mask, layers, width
     return compress(make(COIN, {"layers": 2, "width": 5}), IMAGE).data
 
 
 @pytest.mark.parametrize(
     ("offset", "value", "message"),
     [
-        (6, b"\x37", "signal kind 7"),
-        (6, b"\x00", "signal shape"),
-        (7, b"\x00", "signal shape"),
-        (9, b"\x09", "network class 9"),
-        (10, b"\x04", "presence mask"),
-        (11, b"\x00", "field layers: 0 lies outside"),
-        (11, b"\x41", "field layers: 65 lies outside"),
-        (12, b"\x80", "field width"),
-        (12, b"\x06", "section weights"),
-        (12, b"\x04", "section weights"),
+        (4, b"\x37", "signal kind 7"),
+        (4, b"\x00", "signal shape"),
+        (5, b"\x00", "signal shape"),
+        (7, b"\x09", "network class 9"),
+        (8, b"\x04", "presence mask"),
+        (9, b"\x00", "field layers: 0 lies outside"),
+        (9, b"\x41", "field layers: 65 lies outside"),
+        (10, b"\x80\x80\x01", "field width: 16384 lies"),
+        (10, b"\x06", "section weights"),
+        (10, b"\x04", "section weights"),
     ],
 )
 def test_bad_headers(coin_file: bytes, offset: int, value: bytes, message: str) -> None:
@@ -229,6 +247,17 @@ def test_every_cut_and_every_flipped_bit_is_noticed(coin_file: bytes) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BitstreamError):
             decode(bytes(damaged))
+
+
+def test_a_layer_has_one_step_size() -> None:
+    quantized = quantize(COIN(layers=1, width=3))
+    assert list(quantized.layer_codes()) == [
+        quantized.tensors[f"{name}.bias"].code for name in LAYERS_OF_COIN
+    ]
+    tensor = quantized.tensors["output.bias"]
+    quantized.tensors["output.bias"] = QuantizedTensor(tensor.levels, tensor.code - 1)
+    with pytest.raises(QuinrError, match="layer output: its tensors have different step sizes"):
+        encode(quantized, IMAGE)
 
 
 def test_errors_of_the_encoder() -> None:

@@ -1,4 +1,4 @@
-"""The container: magic, version, typed sections, CRC-32; see docs/format.md."""
+"""The container: magic, version, header, typed sections, CRC-32; see docs/format.md."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class BitstreamError(QuinrError):
 class SectionType(IntEnum):
     """Sections that version 1 knows."""
 
-    HEADER = 1
-    WEIGHTS = 2
+    WEIGHTS = 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Reader:
 
     def __init__(self, data: bytes, what: str) -> None:
         self._data = data
-        self._what = what
+        self.what = what
         self.position = 0
 
     @property
@@ -96,7 +95,7 @@ class Reader:
     def raw(self, count: int) -> bytes:
         """The next bytes."""
         if count > self.remaining:
-            raise BitstreamError(f"{self._what} is cut: {count} bytes expected, {self.remaining} left")
+            raise BitstreamError(f"{self.what} is cut: {count} bytes expected, {self.remaining} left")
         self.position += count
         return self._data[self.position - count : self.position]
 
@@ -114,26 +113,27 @@ class Reader:
                 if value >= 1 << 32 or (index and byte == 0):
                     break
                 return value
-        raise BitstreamError(f"{self._what} holds a malformed integer at byte {self.position}")
+        raise BitstreamError(f"{self.what} holds a malformed integer at byte {self.position}")
 
     def float32(self) -> float:
         """An IEEE 754 single, little-endian; neither infinite nor NaN."""
         (value,) = struct.unpack("<f", self.raw(4))
         if value - value != 0:
-            raise BitstreamError(f"{self._what} holds a number that is not finite at byte {self.position}")
+            raise BitstreamError(f"{self.what} holds a number that is not finite at byte {self.position}")
         return value
 
     def end(self) -> None:
         """Check that nothing is left."""
         if self.remaining:
-            raise BitstreamError(f"{self._what} has {self.remaining} bytes too many")
+            raise BitstreamError(f"{self.what} has {self.remaining} bytes too many")
 
 
-def pack(sections: list[Section]) -> bytes:
-    """A file of sections."""
+def pack(header: bytes, sections: list[Section]) -> bytes:
+    """A file of a header and sections."""
     writer = Writer()
     writer.raw(MAGIC)
     writer.byte(VERSION)
+    writer.raw(header)
     for section in sections:
         writer.byte(section.type | (OPTIONAL if section.optional else 0))
         writer.varint(len(section.payload))
@@ -142,8 +142,11 @@ def pack(sections: list[Section]) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def unpack(data: bytes) -> list[Section]:
-    """The sections of a file whose frame and checksum are right.
+def unpack(data: bytes) -> Reader:
+    """What lies between the version and the checksum of a file whose frame and checksum are right.
+
+    Returns:
+        A reader at the header.
 
     Raises:
         BitstreamError: If it is no ``.quinr`` file, of an unknown version, or damaged.
@@ -161,7 +164,16 @@ def unpack(data: bytes) -> list[Section]:
     body, (checksum,) = data[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])
     if zlib.crc32(body) != checksum:
         raise BitstreamError("the checksum does not match: the file is damaged or cut; get a fresh copy")
-    reader = Reader(body[head:], "the section list")
+    return Reader(body[head:], "the header")
+
+
+def read_sections(reader: Reader) -> list[Section]:
+    """The sections, from a reader behind the header.
+
+    Raises:
+        BitstreamError: If they do not fill the rest.
+    """
+    reader.what = "the section list"
     sections = []
     while reader.remaining:
         kind = reader.byte()

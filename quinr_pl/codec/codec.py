@@ -13,10 +13,16 @@ from torch import Tensor
 
 from quinr_pl.codec import entropy_coding
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
-from quinr_pl.codec.bitstream import BitstreamError, Reader, SectionType, required_sections, unpack
+from quinr_pl.codec.bitstream import BitstreamError, SectionType, read_sections, required_sections, unpack
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, QuantizedTensor, quantize
+from quinr_pl.codec.quantization import (
+    QuantizationConfig,
+    QuantizedNetwork,
+    QuantizedTensor,
+    layers,
+    quantize,
+)
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
@@ -132,20 +138,20 @@ def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None)
 def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     if len(data) > limits.file_bytes:
         raise BitstreamError(f"{len(data)} bytes are more than the {limits.file_bytes} the decoder allows")
-    payloads = required_sections(unpack(data))
-    header = payloads[SectionType.HEADER]
-    reader = Reader(header, "section header")
+    reader = unpack(data)
+    frame = reader.remaining
     spec = read_signal(reader)
-    signal_bytes = reader.position
+    signal_bytes = frame - reader.remaining
     class_name, arguments = read_architecture(reader)
-    reader.end()
+    header_bytes = frame - reader.remaining
+    payload = required_sections(read_sections(reader))[SectionType.WEIGHTS]
     _check_limits(spec, *_cost(class_name, arguments, spec), limits)
     network = build_network(class_name, arguments, spec.channels)
     shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
-    tensors = _read_weights(payloads[SectionType.WEIGHTS], shapes)
-    quantized = QuantizedNetwork(network, tensors)
+    quantized = QuantizedNetwork(network, _read_weights(payload, shapes))
     quantized.load_into(network)
-    sections = bytes_by_part(data, signal_bytes, header, payloads[SectionType.WEIGHTS], len(tensors))
+    codes = len(quantized.layer_codes())
+    sections = bytes_by_part(data, signal_bytes, header_bytes, len(payload), codes)
     return DecodedSignal(spec, quantized, sections, network.eval())
 
 
@@ -167,11 +173,13 @@ def _check_limits(spec: SignalSpec, parameters: int, operations: int, limits: De
 def _read_weights(payload: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, QuantizedTensor]:
     counts = [int(np.prod(shape)) for shape in shapes.values()]
     levels, codes = entropy_coding.decode(payload, counts)
-    if len(codes) != len(shapes) or 0 in codes:
+    grouped = layers(shapes)
+    if len(codes) != len(grouped) or 0 in codes:
         raise BitstreamError("section weights is malformed: the step sizes are not where they should be")
+    code_of = {name: code for names, code in zip(grouped.values(), codes, strict=True) for name in names}
     return {
-        name: QuantizedTensor(values.reshape(shape), code)
-        for (name, shape), values, code in zip(shapes.items(), levels, codes, strict=True)
+        name: QuantizedTensor(values.reshape(shape), code_of[name])
+        for (name, shape), values in zip(shapes.items(), levels, strict=True)
     }
 
 
@@ -196,7 +204,10 @@ def inspect(data: bytes, name: str = "bytes") -> dict[str, Any]:
         "network": type(network).__name__,
         "architecture": network.architecture(),
         "parameters": parameters,
-        "step_sizes": {key: tensor.step for key, tensor in decoded.quantized.tensors.items()},
+        "step_sizes": {
+            layer: decoded.quantized.tensors[names[0]].step
+            for layer, names in layers(decoded.quantized.tensors).items()
+        },
         "bytes": len(data),
         "sections": decoded.sections,
         "bpp": 8 * len(data) / spec.pixels,

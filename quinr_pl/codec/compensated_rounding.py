@@ -15,9 +15,10 @@ from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
     QuantizedTensor,
+    layers,
+    least_code,
     nearest_code,
     reduced_parameters,
-    smallest_code,
     step_size,
 )
 from quinr_pl.network import CoordinateNetwork
@@ -66,7 +67,7 @@ def compensated_levels(
 class CompensatedQuantizer:
     """Quantizes one trained network at any rate; what doesn't depend on the rate is computed once.
 
-    Step sizes are inversely proportional to the root of a tensor's mean curvature, which at high rate
+    Step sizes are inversely proportional to the root of a layer's mean curvature, which at high rate
     makes the error smallest at a given size; so one scale moves all of them.
 
     Args:
@@ -95,16 +96,18 @@ class CompensatedQuantizer:
     def _quantize_group(self, names: list[str], hessian: Floats, scale: float) -> dict[str, QuantizedTensor]:
         sizes = [self._values[name].numel() for name in names]
         bounds = np.cumsum(sizes)[:-1]
-        codes = [
-            max(nearest_code(scale / math.sqrt(part.mean() + 1e-12)), _least_code(self._values[name]))
-            for name, part in zip(names, np.split(hessian.diagonal(), bounds), strict=True)
-        ]
+        curvatures = dict(zip(names, np.split(hessian.diagonal(), bounds), strict=True))
+        codes: dict[str, int] = {}
+        for layer in layers(names).values():
+            curvature = np.concatenate([curvatures[name] for name in layer]).mean()
+            code = nearest_code(scale / math.sqrt(curvature + 1e-12))
+            codes |= dict.fromkeys(layer, max(code, least_code(self._values[name] for name in layer)))
         values = np.concatenate([self._values[name].numpy().astype(np.float64).ravel() for name in names])
-        steps = np.repeat([step_size(code) for code in codes], sizes)
+        steps = np.repeat([step_size(codes[name]) for name in names], sizes)
         levels = compensated_levels(values, steps, hessian, self._damping)
         return {
-            name: QuantizedTensor(part.astype(np.int64).reshape(self._values[name].shape), code)
-            for name, part, code in zip(names, np.split(levels, bounds), codes, strict=True)
+            name: QuantizedTensor(part.astype(np.int64).reshape(self._values[name].shape), codes[name])
+            for name, part in zip(names, np.split(levels, bounds), strict=True)
         }
 
     def at_size(self, most_bytes: float) -> QuantizedNetwork:
@@ -129,20 +132,17 @@ class CompensatedQuantizer:
 
 
 def _groups(values: dict[str, Tensor]) -> list[list[str]]:
-    """Consecutive tensors whose weights are few enough for one matrix; larger tensors stand alone."""
+    """Consecutive layers whose weights are few enough for one matrix; larger layers stand alone."""
     groups: list[list[str]] = []
     size = LARGEST_GROUP + 1
-    for name, tensor in values.items():
-        if size + tensor.numel() > LARGEST_GROUP:
+    for names in layers(values).values():
+        more = sum(values[name].numel() for name in names)
+        if size + more > LARGEST_GROUP:
             groups.append([])
             size = 0
-        groups[-1].append(name)
-        size += tensor.numel()
+        groups[-1] += names
+        size += more
     return groups
-
-
-def _least_code(values: Tensor) -> int:
-    return smallest_code(float(values.abs().max()) / LARGEST_LEVEL)
 
 
 def quantize_compensated(

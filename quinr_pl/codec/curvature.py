@@ -50,10 +50,10 @@ def gauss_newton(network: CoordinateNetwork, names: list[str], points: Tensor) -
     return hessian / (len(points) * network.out_features)
 
 
-def mean_curvature(
+def total_curvature(
     network: CoordinateNetwork, points: Tensor, probes: int = 16, seed: int = 0
 ) -> dict[str, float]:
-    """Mean of the Gauss-Newton matrix's diagonal over each parameter, by random probes (Hutchinson 1990).
+    """Sum of the Gauss-Newton matrix's diagonal over each parameter, by random probes (Hutchinson 1990).
 
     Much quicker than the matrix: one backward pass for each probe.
 
@@ -62,17 +62,20 @@ def mean_curvature(
         points: Coordinates to average over, (points, in_features).
         probes: Number of random sign vectors.
         seed: Of the signs.
+
+    Returns:
+        By the names of the parameters that are trained.
     """
     generator = torch.Generator().manual_seed(seed)
-    names, parameters = zip(*network.named_parameters(), strict=True)
-    totals = dict.fromkeys(names, 0.0)
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    totals = dict.fromkeys(trained, 0.0)
     with torch.enable_grad():
         for _ in range(probes):
             values = network(points)
             signs = 2.0 * torch.randint(0, 2, values.shape, generator=generator).to(values) - 1.0
-            gradients = torch.autograd.grad((values * signs).sum(), parameters)
-            for name, gradient in zip(names, gradients, strict=True):
-                totals[name] += float(gradient.double().square().mean())
+            gradients = torch.autograd.grad((values * signs).sum(), list(trained.values()))
+            for name, gradient in zip(trained, gradients, strict=True):
+                totals[name] += float(gradient.double().square().sum())
     return {name: total / (probes * len(points) * network.out_features) for name, total in totals.items()}
 
 

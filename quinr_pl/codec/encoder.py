@@ -40,27 +40,29 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     write_signal(header, spec)
     signal_bytes = len(header.getvalue())
     write_network(header, network)
-    codes = bytes(tensor.code for tensor in quantized.tensors.values())
+    codes = quantized.layer_codes()
     levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
     weights = entropy_coding.encode(levels, bottom=codes)
-    data = pack([Section(SectionType.HEADER, header.getvalue()), Section(SectionType.WEIGHTS, weights)])
-    return EncodedSignal(data, bytes_by_part(data, signal_bytes, header.getvalue(), weights, len(codes)))
+    data = pack(header.getvalue(), [Section(SectionType.WEIGHTS, weights)])
+    return EncodedSignal(
+        data, bytes_by_part(data, signal_bytes, len(header.getvalue()), len(weights), len(codes))
+    )
 
 
-def bytes_by_part(data: bytes, signal: int, header: bytes, weights: bytes, codes: int) -> dict[str, int]:
+def bytes_by_part(data: bytes, signal: int, header: int, weights: int, codes: int) -> dict[str, int]:
     """Where the bytes of a file go.
 
     Args:
         data: The file.
-        signal: Bytes of the signal's description in the header.
-        header: The header section.
-        weights: The weights section.
+        signal: Size of the signal's description in the header.
+        header: Size of the header.
+        weights: Size of the payload of the weights section.
         codes: Number of step sizes.
     """
     return {
-        "container": len(data) - len(header) - len(weights),
+        "container": len(data) - header - weights,
         "signal": signal,
-        "architecture": len(header) - signal,
+        "architecture": header - signal,
         "step_sizes": codes,
-        "weights": len(weights) - codes,
+        "weights": weights - codes,
     }

@@ -1,9 +1,9 @@
-"""Uniform quantization of a network's weights, one step size for each tensor."""
+"""Uniform quantization of a network's weights, one step size for each layer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -41,6 +41,19 @@ def smallest_code(step: float) -> int:
     return int(np.clip(np.searchsorted(STEP_SIZES, step), 1, 255))
 
 
+def least_code(tensors: Iterable[Tensor]) -> int:
+    """Code of the smallest step size with which no level is above LARGEST_LEVEL."""
+    return smallest_code(max(float(tensor.abs().max()) for tensor in tensors) / LARGEST_LEVEL)
+
+
+def layers(names: Iterable[str]) -> dict[str, list[str]]:
+    """Parameters by layer: those that share all of their name but its last part share a step size."""
+    result: dict[str, list[str]] = {}
+    for name in names:
+        result.setdefault(name.rpartition(".")[0], []).append(name)
+    return result
+
+
 @dataclass(frozen=True)
 class QuantizationConfig:
     """How fine the weights are quantized, and how they are rounded.
@@ -49,18 +62,18 @@ class QuantizationConfig:
         method: "nearest": each weight to its nearest level, step sizes from ``bits``; quick.
             "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
             bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
-            for each thousand weights. "stepwise": the same one tensor after another, with training of
+            for each thousand weights. "stepwise": the same one layer after another, with training of
             the others in between; best, takes about three times as long.
-        bits: For "nearest": levels of a tensor number at most 2**bits; entropy coding then takes fewer
-            bits than these.
+        bits: For "nearest": levels of a layer's largest tensor number at most 2**bits; entropy coding
+            then takes fewer bits than these.
         bits_by_tensor: For "nearest": other bits for tensors whose name ends in a key.
-        step_sizes: For "nearest": step sizes for tensors whose name ends in a key, instead of bits. The
-            nearest of a grid of eight to the octave is taken.
+        step_sizes: For "nearest": step sizes for layers with a tensor whose name ends in a key, instead
+            of bits. The nearest of a grid of eight to the octave is taken.
         rate: Bits of the file for each weight, everything included, at most; not for "nearest".
         points: Coordinates that the curvature is averaged over, at most; not for "nearest".
         damping: See ``compensated_levels``; not for "nearest".
         seed: Which coordinates; not for "nearest".
-        retraining_steps: For "stepwise": steps of training after each tensor.
+        retraining_steps: For "stepwise": steps of training after each layer.
         retraining_learning_rate: For "stepwise": of Adam, where it starts.
 
     Raises:
@@ -92,15 +105,15 @@ class QuantizationConfig:
             if not 0 < value < math.inf:
                 raise QuinrError(f"quantization of {name}: {value} must be positive and finite")
 
-    def code(self, name: str, values: Tensor) -> int:
-        """Step size code of a tensor whose periodic elements are already reduced."""
-        largest = float(values.abs().max())
-        least = smallest_code(largest / LARGEST_LEVEL)
+    def code(self, values: Mapping[str, Tensor]) -> int:
+        """Step size code of a layer whose periodic elements are already reduced."""
+        least = least_code(values.values())
         for suffix, step in self.step_sizes.items():
-            if name.endswith(suffix):
+            if any(name.endswith(suffix) for name in values):
                 return max(nearest_code(step), least)
+        name = max(values, key=lambda name: values[name].numel())
         bits = next((b for suffix, b in self.bits_by_tensor.items() if name.endswith(suffix)), self.bits)
-        return max(smallest_code(largest / (2 ** (bits - 1) - 0.5)), least)
+        return max(smallest_code(float(values[name].abs().max()) / (2 ** (bits - 1) - 0.5)), least)
 
 
 @dataclass(frozen=True)
@@ -131,11 +144,24 @@ class QuantizedNetwork:
 
     Args:
         network: Its architecture; the weights are not those of the file.
-        tensors: Quantized parameters by name, in the network's order.
+        tensors: Quantized parameters by name, in the network's order. Those of a layer have one step size.
     """
 
     network: CoordinateNetwork
     tensors: dict[str, QuantizedTensor]
+
+    def layer_codes(self) -> bytes:
+        """Step size codes of the layers, in order.
+
+        Raises:
+            QuinrError: If a layer has more than one.
+        """
+        codes = []
+        for layer, names in layers(self.tensors).items():
+            if len({self.tensors[name].code for name in names}) > 1:
+                raise QuinrError(f"layer {layer}: its tensors have different step sizes; give them one")
+            codes.append(self.tensors[names[0]].code)
+        return bytes(codes)
 
     def dequantize(self) -> dict[str, Tensor]:
         """Parameters by name as the decoder sees them."""
@@ -181,7 +207,7 @@ def round_to_levels(values: Tensor, code: int) -> npt.NDArray[np.int64]:
 
 
 def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = None) -> QuantizedNetwork:
-    """Round every weight to the nearest level of its tensor.
+    """Round every weight to the nearest level of its layer.
 
     Args:
         network: A trained network; it is not changed.
@@ -191,8 +217,9 @@ def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = Non
         QuinrError: If a weight is not finite.
     """
     config = config or QuantizationConfig()
-    tensors = {}
-    for name, values in reduced_parameters(network).items():
-        code = config.code(name, values)
-        tensors[name] = QuantizedTensor(round_to_levels(values, code), code)
+    values = reduced_parameters(network)
+    tensors: dict[str, QuantizedTensor] = {}
+    for names in layers(values).values():
+        code = config.code({name: values[name] for name in names})
+        tensors |= {name: QuantizedTensor(round_to_levels(values[name], code), code) for name in names}
     return QuantizedNetwork(network, tensors)

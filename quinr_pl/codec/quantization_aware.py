@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from quinr_pl.codec import entropy_coding
-from quinr_pl.codec.curvature import mean_curvature, sample_coordinates
+from quinr_pl.codec.curvature import sample_coordinates, total_curvature
 from quinr_pl.codec.entropy_coding import LARGEST_SYMBOL, symbol_costs
-from quinr_pl.codec.quantization import nearest_code, reduced_parameters, round_to_levels, step_size
+from quinr_pl.codec.quantization import layers, nearest_code, reduced_parameters, round_to_levels, step_size
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec
@@ -79,7 +79,7 @@ def soft_round(values: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 def steps_for_rate(
     network: CoordinateNetwork, spec: SignalSpec, rate: float, points: int = 2048
 ) -> dict[str, float]:
-    """Step sizes, inverse to the root of each tensor's curvature, at which the weights take some bits.
+    """Step sizes, inverse to the root of each layer's curvature, at which the weights take some bits.
 
     Args:
         network: A network in training.
@@ -88,14 +88,21 @@ def steps_for_rate(
         points: Coordinates to average the curvature over.
     """
     device = next(network.parameters()).device
-    curvature = mean_curvature(network, sample_coordinates(spec, points).to(device))
+    curvature = total_curvature(network, sample_coordinates(spec, points).to(device))
     values = reduced_parameters(network)
+    roots: dict[str, float | None] = {}
+    for names in layers(values).values():
+        weights = sum(values[name].numel() for name in names)
+        mean = sum(curvature.get(name, 0.0) for name in names) / weights
+        # A layer that isn't trained has no curvature here: the finest steps of all, as it is small.
+        roots |= dict.fromkeys(names, math.sqrt(mean + 1e-12) if mean else None)
+    finest = max(root for root in roots.values() if root is not None)
     low, high = -40.0, 20.0
     for _ in range(20):
         exponent = (low + high) / 2
-        codes = {name: nearest_code(2**exponent / math.sqrt(h + 1e-12)) for name, h in curvature.items()}
+        codes = {name: nearest_code(2**exponent / (root or finest)) for name, root in roots.items()}
         levels = [round_to_levels(values[name], code).ravel() for name, code in codes.items()]
-        size = len(entropy_coding.encode(levels, bytes(codes.values())))
+        size = len(entropy_coding.encode(levels, b"\x01"))
         low, high = (exponent, high) if 8 * size > rate * network.parameter_count() else (low, exponent)
     return {name: step_size(code) for name, code in codes.items()}
 
@@ -195,6 +202,7 @@ class QuantizationAwareTraining:
         if not self._kept:
             return
         bits = 0.0
+        moves: dict[str, float] = {}
         for name, parameter in self._network.named_parameters():
             kept, step = self._kept[name], self.steps[name]
             gradient = torch.zeros_like(kept) if parameter.grad is None else parameter.grad
@@ -207,9 +215,12 @@ class QuantizationAwareTraining:
                 weight = self.settings.rate_weight / self._spec.pixels
                 gradient = gradient + weight * slope / step
                 move -= weight * float((slope * kept / step).sum())
-                if self.settings.learn_steps and not self._hard:
-                    self._move_step(name, move)
-            parameter.grad = gradient
+            moves[name] = move
+            if parameter.requires_grad:
+                parameter.grad = gradient
+        if self.settings.learn_steps and not self._hard:
+            for names in layers(moves).values():
+                self._move_step(names, sum(moves[name] for name in names))
         self.bits = bits
         self._count += 1
         self._kept = {}
@@ -219,12 +230,13 @@ class QuantizationAwareTraining:
             self._rate.refresh(name, torch.round(scaled))
         return self._rate(name, scaled)
 
-    def _move_step(self, name: str, gradient: float) -> None:
-        """One step of Adam on the logarithm of the step size."""
-        first, second = self._moments.get(name, (0.0, 0.0))
+    def _move_step(self, names: list[str], gradient: float) -> None:
+        """One step of Adam on the logarithm of a layer's step size."""
+        first, second = self._moments.get(names[0], (0.0, 0.0))
         first = _BETAS[0] * first + (1 - _BETAS[0]) * gradient
         second = _BETAS[1] * second + (1 - _BETAS[1]) * gradient**2
-        self._moments[name] = first, second
+        self._moments[names[0]] = first, second
         count = self._count + 1
         first, second = first / (1 - _BETAS[0] ** count), second / (1 - _BETAS[1] ** count)
-        self.steps[name] *= math.exp(-_STEP_LEARNING_RATE * first / (math.sqrt(second) + 1e-20))
+        for name in names:
+            self.steps[name] *= math.exp(-_STEP_LEARNING_RATE * first / (math.sqrt(second) + 1e-20))

@@ -81,7 +81,7 @@ def _round_in_turn(
         done |= _round_and_move(
             free, spec, names, [name for name in codes if name not in done], codes, config
         )
-        rest = [parameter for name, parameter in free.named_parameters() if name not in done]
+        rest = [p for name, p in free.named_parameters() if name not in done and p.requires_grad]
         if rest:
             _train(free, rest, grid, targets, generator, config)
     return QuantizedNetwork(network, {name: done[name] for name in codes})
