@@ -14,8 +14,8 @@ QUINR_FIELDS = [
     ("angles", "integer", None),
     ("uploads", "integer", None),
     ("layers", "integer", None),
-    ("omega0", "real", 20.0),
-    ("angle_scale", "real", 0.5),
+    ("omega0", "real", 16.0),
+    ("angle_scale", "real", 0.8),
     ("features", ("switch", "shared"), "own"),
     ("readout", ("switch", "last_states"), "linear"),
     ("pairs", ("choice", "ordered", "unordered", "ring"), "ordered"),
@@ -101,7 +101,9 @@ def read_field(stream: Bytes, kind: Any) -> Any:
         return stream.varint()
     if kind == "real":
         code = stream.byte()
-        return stream.float32() if code == 255 else code / 4
+        if code == 255:
+            return stream.float32()
+        return code / 20 if code <= 100 else 5 + (code - 100) / 4
     return kind[1] if kind[0] == "switch" else kind[1 + stream.byte()]
 
 

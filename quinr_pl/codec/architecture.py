@@ -14,7 +14,7 @@ from quinr_pl.signal import SignalKind, SignalSpec
 
 Value = int | float | bool | str
 _REAL_ESCAPE = 255
-_REAL_STEPS = 4
+_REALS = (*(code / 20 for code in range(101)), *(5 + code / 4 for code in range(1, 155)))
 _RANGE_FLAG = 0x08
 _CHANNELS_ESCAPE = 15
 _KIND_RANGE = {
@@ -103,7 +103,7 @@ class Switch:
 
 @dataclass(frozen=True)
 class Real:
-    """A positive real: a byte c below 255 means c / 4, and 255 is followed by a float32.
+    """A positive real in a byte if it is one of ``_REALS``, else 255 and a float32.
 
     Args:
         default: What an absent field means.
@@ -112,13 +112,12 @@ class Real:
     default: float
 
     def write(self, writer: Writer, value: Value) -> None:
-        """Append the value, in one byte if it is a small multiple of 1/4."""
+        """Append the value."""
         real = float(value)
         if not 0 < real < float("inf"):
             raise QuinrError("must be positive and finite to fit a file")
-        code = real * _REAL_STEPS
-        if code == int(code) and code < _REAL_ESCAPE:
-            writer.byte(int(code))
+        if real in _REALS:
+            writer.byte(_REALS.index(real))
         else:
             writer.byte(_REAL_ESCAPE)
             writer.float32(real)
@@ -126,7 +125,7 @@ class Real:
     def read(self, reader: Reader) -> float:
         """The value, positive and finite."""
         code = reader.byte()
-        value = reader.float32() if code == _REAL_ESCAPE else code / _REAL_STEPS
+        value = reader.float32() if code == _REAL_ESCAPE else _REALS[code]
         if not value > 0:
             raise BitstreamError(f"{value} is not positive")
         return value
@@ -182,8 +181,8 @@ FORMATS: dict[str, NetworkFormat] = {
             "angles": Integer(1, 4096),
             "uploads": Integer(1, 4096),
             "layers": Integer(1, 4096),
-            "omega0": Real(20.0),
-            "angle_scale": Real(0.5),
+            "omega0": Real(16.0),
+            "angle_scale": Real(0.8),
             "features": Switch("own", "shared"),
             "readout": Switch("linear", "last_states"),
             "pairs": Choice(("ordered", "unordered", "ring"), "ordered"),

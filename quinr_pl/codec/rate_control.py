@@ -1,0 +1,117 @@
+"""From an asked rate or quality to an architecture and a quantizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quinr_pl.codec.architecture import FORMATS
+from quinr_pl.codec.quantization import QuantizationConfig
+from quinr_pl.errors import QuinrError
+
+PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
+"""Bits for each pixel."""
+
+BITS_PER_WEIGHT = 6.0
+"""Where stepwise rounding costs less than 0.1 dB; see docs/quantization.md."""
+
+_LADDER = (
+    (4, 2, 850),
+    (4, 4, 1720),
+    (5, 4, 3500),
+    (5, 8, 7300),
+    (6, 8, 22000),
+    (6, 16, 60000),
+    (7, 16, math.inf),
+)
+# Qubits and uploads of each of three stages, up to so many bytes; angles fill what is left. The points of
+# configs/kodak_rd.yaml, with bounds between neighbours.
+_DB_PER_OCTAVE = 1.8
+_FEWEST_BYTES = 120
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """What to fit and how to quantize it.
+
+    Args:
+        network: Constructor arguments of QuINR.
+        quantization: For the final file.
+    """
+
+    network: dict[str, Any]
+    quantization: QuantizationConfig
+
+
+def point_for_bytes(most_bytes: int, channels: int) -> RatePoint:
+    """The network that fills a file of so many bytes at about six bits for each weight.
+
+    The quantizer aims at the bytes themselves, so that its file comes out at most that large.
+
+    Args:
+        most_bytes: Size of the whole file.
+        channels: Of the signal.
+
+    Raises:
+        QuinrError: If a file can't be that small.
+    """
+    if most_bytes < _FEWEST_BYTES:
+        raise QuinrError(
+            f"--bpp: {most_bytes} bytes in all are too few; the smallest file has {_FEWEST_BYTES}"
+        )
+    wanted = 8 * most_bytes / BITS_PER_WEIGHT
+    qubits, uploads = next((n, u) for n, u, limit in _LADDER if most_bytes <= limit)
+    candidates = [
+        _three_stages(qubits, angles, fewer)
+        for fewer in range(1, uploads + 1)
+        for angles in range(1, 8 * qubits)
+    ]
+    best = min(candidates, key=lambda network: _misfit(network, wanted, channels, 2 * qubits, uploads))
+    rate = 8 * most_bytes / _weights(best, channels)
+    return RatePoint(best | {"out_features": channels}, QuantizationConfig(method="stepwise", rate=rate))
+
+
+def _misfit(network: dict[str, Any], wanted: float, channels: int, angles: int, uploads: int) -> float:
+    """Distance from the wanted number of weights first, then from the shape that was measured."""
+    size = abs(math.log2(_weights(network, channels) / wanted))
+    shape = abs(math.log2(network["angles"] / angles)) + abs(math.log2(network["uploads"] / uploads))
+    return 20 * max(0.0, size - 0.06) + shape
+
+
+def _three_stages(qubits: int, angles: int, uploads: int) -> dict[str, Any]:
+    return {
+        "qubits": qubits,
+        "angles": angles,
+        "uploads": uploads,
+        "layers": 1,
+        "features": "own",
+        "readout": "linear",
+        "stages": 3,
+        "stage_norm": "scaled",
+    }
+
+
+def _weights(network: dict[str, Any], channels: int) -> int:
+    return FORMATS["QuINR"].cost(network | {"in_features": 2, "pairs": "ordered"}, channels)[0]
+
+
+def bytes_for_psnr(measured: Sequence[tuple[int, float]], psnr: float) -> int:
+    """Size at which to try next for a PSNR, from what earlier tries gave.
+
+    Args:
+        measured: Bytes and PSNR in dB of earlier tries, at least one.
+        psnr: The PSNR wanted, in dB.
+
+    Returns:
+        Bytes, on the line through the two nearest tries on a logarithmic scale of bytes; with a single
+        try, or two that contradict each other, a doubling counts as 1.8 dB.
+    """
+    nearest = sorted(measured, key=lambda point: abs(point[1] - psnr))[:2]
+    size, quality = nearest[0]
+    slope = _DB_PER_OCTAVE
+    if len(nearest) == 2 and nearest[1][0] != size:
+        octaves = math.log2(nearest[1][0] / size)
+        slope = min(max((nearest[1][1] - quality) / octaves, _DB_PER_OCTAVE / 3), 3 * _DB_PER_OCTAVE)
+    return max(_FEWEST_BYTES, round(size * 2 ** min(max((psnr - quality) / slope, -4.0), 4.0)))
