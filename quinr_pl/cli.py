@@ -44,6 +44,9 @@ def compress(args: list[str]) -> int:
     parser.add_argument("input", type=Path, help="image (8 or 16 bit), KITTI .bin scan or .npy array")
     parser.add_argument("-o", "--output", type=Path, help="the file to write (default: input with .quinr)")
     parser.add_argument("--config", default="compress.yaml", help="a YAML file or a packaged config")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--bpp", type=float, help="bits for each pixel, at most; picks network and quantizer")
+    rate.add_argument("--preset", choices=("tiny", "small", "medium", "large"), help="0.02 to 0.2 bpp")
     options, overrides = parser.parse_known_args(args)
     output = options.output or options.input.with_suffix(".quinr")
     if not output.parent.is_dir():
@@ -53,6 +56,8 @@ def compress(args: list[str]) -> int:
     from quinr_pl.lightning_cli import QuinrCLI
 
     with tempfile.TemporaryDirectory() as folder:
+        if options.bpp is not None or options.preset is not None:
+            overrides = _rate_overrides(options, Path(folder)) + overrides
         data = ["--data", "ImageDataModule", "--data.path", str(options.input)]
         run = ["--trainer.logger", "false", "--trainer.default_root_dir", folder]
         QuinrCLI(["fit", "--config", options.config, *data, *run, *overrides])
@@ -60,6 +65,33 @@ def compress(args: list[str]) -> int:
         write_bytes(output, written[0].read_bytes())
     print(output)
     return 0
+
+
+def _rate_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
+    """The network and the quantizer that an asked rate needs, as arguments of `fit`."""
+    import yaml
+
+    from quinr_pl.codec.rate_control import PRESETS, point_for_bytes
+    from quinr_pl.datamodules import ImageDataModule
+    from quinr_pl.lightning_cli import find_config
+
+    data = ImageDataModule(str(options.input))
+    data.setup()
+    bpp = options.bpp if options.bpp is not None else PRESETS[options.preset]
+    if not bpp > 0:
+        raise QuinrError(f"--bpp {bpp}: must be positive")
+    point = point_for_bytes(int(bpp * data.spec.pixels / 8), data.spec.channels)
+    callbacks = yaml.safe_load(Path(find_config("defaults.yaml")).read_text())["trainer"]["callbacks"]
+    quantization = {"method": "compensated", "rate": point.quantization.rate}
+    callbacks[0]["init_args"]["final"] = quantization
+    overlay = folder / "rate.yaml"
+    overlay.write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
+    network = point.network.items()
+    return [
+        "--config",
+        str(overlay),
+        *(str(part) for k, v in network for part in (f"--model.network.{k}", v)),
+    ]
 
 
 def decompress(args: list[str]) -> int:

@@ -151,6 +151,14 @@ def test_compress_decompress_and_inspect(capsys):
     assert main(["inspect", "photo.quinr"]) == 0
 
 
+def test_compress_to_a_rate():
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
+    Image.fromarray(pixels).save("noise.png")
+    steps = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
+    assert main(["compress", "noise.png", "--bpp", "0.3", *steps]) == 0
+    assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
+
+
 def test_an_array_keeps_its_floats():
     values = np.linspace(-3, 7, 48, dtype=np.float32).reshape(6, 8)
     np.save("field.npy", values)
@@ -177,6 +185,7 @@ def test_an_array_keeps_its_floats():
         (["fit", "--config", "kodak.yaml", "--data.image", "kodim25"], "kodim25"),
         (["compress", "text.png", "-o", "x.quinr", *SMALL_FIT], "text.png"),
         (["compress", "nothing.png", "-o", "x.quinr", *SMALL_FIT], "nothing.png"),
+        (["compress", "text.png", "--bpp", "-1"], "text.png"),
         (["compress", "odd.bin", "-o", "x.quinr", *SMALL_FIT], "odd.bin"),
         (["compress", "text.png", "-o", "no/x.quinr", *SMALL_FIT], "no/x.quinr"),
         (["decompress", "text.png", "-o", "x.png"], "text.png"),
