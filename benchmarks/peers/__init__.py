@@ -1,0 +1,29 @@
+"""Simulators side by side, one a module.
+
+Each module has ``prepare(ansatz, angles, weights, cotangent, states)``, which takes float32 NumPy arrays
+(batch, features_count), ansatz.weights_shape and (batch, len(states)) and returns two functions without
+arguments: ``forward()`` gives the probabilities of the states, (batch, len(states)), and ``train()`` gives
+the gradients of ``(cotangent * probabilities).sum()`` in the angles and in the weights. Inputs may be
+brought into a simulator's own form beforehand; whatever depends on their values is part of the functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Functions = tuple[Callable[[], Any], Callable[[], tuple[Any, Any]]]
+
+MODULES = {
+    "cpu": "quinr_cpu",
+    "torch": "quinr_torch",
+    "lightning_vjp": "quinr_lightning_vjp",
+    "lightning.qubit": "lightning_qubit",
+    "default.qubit": "default_qubit",
+    "torchquantum": "torchquantum_peer",
+    "deepquantum": "deepquantum_peer",
+    "tensorcircuit-ng": "tensorcircuit_peer",
+    "qandle": "qandle_peer",
+    "jax-merged": "merged_jax",
+}
+"""Name of an engine in the results -> module."""

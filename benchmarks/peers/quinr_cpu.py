@@ -1,0 +1,18 @@
+"""The engine ``cpu`` of this package."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.peers import Functions
+from benchmarks.peers.torch_functions import functions
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engine import choose
+
+
+def prepare(
+    ansatz: Ansatz, angles: np.ndarray, weights: np.ndarray, cotangent: np.ndarray, states: range
+) -> Functions:
+    """See benchmarks.peers."""
+    engine = choose("cpu")
+    return functions(lambda a, w: engine.probabilities(ansatz, a, w, states), angles, weights, cotangent)
