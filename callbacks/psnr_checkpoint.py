@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
@@ -21,8 +20,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.callbacks.quantization import Measurement, find_quantization, fitted_network
-from quinr_pl.codec import decode
-from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, rmse
+from quinr_pl.evaluation.metrics import rate_and_distortion
 
 REPORTED_PACKAGES = (
     "torch",
@@ -84,17 +82,21 @@ class PSNRCheckpoint(Checkpoint):
         self._keep(trainer, measurement)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judges the last state too, if no validation did, and writes ``result.json``."""
+        """Judges the last state too, if no validation did."""
         quantization = find_quantization(trainer, self)
         measurement = quantization.measurement
         if measurement is None or measurement.step != trainer.global_step:
             self._keep(trainer, quantization.measure(trainer, fitted_network(pl_module)))
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the final file and ``result.json``, also of a fit that was cut after its last step."""
+        quantization = find_quantization(trainer, self)
         best = copy.deepcopy(fitted_network(pl_module))
         best.load_state_dict(self._best_weights())
         measurement = quantization.measure(trainer, best, final=True)
         if trainer.is_global_zero:
             write_bytes(self._file, measurement.encoded.data)
-            self._report(trainer, pl_module)
+            self._report(trainer, pl_module, measurement)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -137,15 +139,17 @@ class PSNRCheckpoint(Checkpoint):
         if better:
             trainer.save_checkpoint(self.best_model_path)
 
-    def _report(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        result = figures(trainer.datamodule, self._file.read_bytes())  # type: ignore[attr-defined]
+    def _report(self, trainer: pl.Trainer, module: pl.LightningModule, best: Measurement) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         encode_seconds = self._fit_seconds + self._elapsed()
+        size = len(best.encoded.data)
         result = {
-            "image": trainer.datamodule.name,  # type: ignore[attr-defined]
+            "image": data.name,
             "method": type(module.network).__name__,
             "parameters": fitted_network(module).parameter_count(),
-            **result,
+            **rate_and_distortion(size, data.values, best.reconstruction, data.spec, data.valid),
             "encode_seconds": round(encode_seconds, 3),
+            "decode_seconds": round(best.decode_seconds, 3),
             "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),
             "versions": {"python": platform.python_version(), "quinr-pl": __version__}
             | {name: version(name) for name in REPORTED_PACKAGES},
@@ -156,34 +160,3 @@ class PSNRCheckpoint(Checkpoint):
                 final = {"hp/psnr": result["psnr"], "hp/bpp": result["bpp"]}
                 logger.log_hyperparams(dict(module.hparams), final, step=trainer.global_step)
         print(f"{self._file}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes")
-
-
-def figures(data: Any, encoded: bytes) -> dict[str, Any]:
-    """Rate and distortion of a file, taken from its decoder's output.
-
-    Args:
-        data: The data module with the original signal.
-        encoded: The file.
-
-    Returns:
-        ``bytes``, ``bpp``, ``psnr``, ``decode_seconds``; for range images also ``rmse`` in metres, and
-        ``psnr_valid`` and ``rmse_valid`` over the pixels with a return.
-
-    Raises:
-        QuinrError: If the file does not decode.
-    """
-    start = time.perf_counter()
-    decoded = decode(encoded).reconstruct()
-    seconds = time.perf_counter() - start
-    result: dict[str, Any] = {
-        "bytes": len(encoded),
-        "bpp": bits_per_pixel(len(encoded), data.spec.pixels),
-        "psnr": psnr(data.values, decoded, data.spec.peak),
-        "decode_seconds": round(seconds, 3),
-    }
-    if data.valid is not None:
-        mask: np.ndarray = data.valid
-        result["rmse"] = rmse(data.values, decoded)
-        result["rmse_valid"] = rmse(data.values, decoded, mask)
-        result["psnr_valid"] = psnr(data.values, decoded, data.spec.peak, mask)
-    return result

@@ -24,7 +24,7 @@ from quinr_pl.baselines.jpeg2000 import JPEG2000, openjpeg_version
 from quinr_pl.codec import decode
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, rmse
+from quinr_pl.evaluation.metrics import rate_and_distortion
 from quinr_pl.evaluation.sweep import Job
 from quinr_pl.network import COIN, NETWORKS
 
@@ -162,17 +162,8 @@ def measure(job: Job, folder: Path, file: str, data: CoordinateDataModule | None
     start = time.perf_counter()
     decoded = METHODS[job.settings["kind"]].decode(job, data, encoded)
     seconds = time.perf_counter() - start
-    result = {
-        "bytes": len(encoded),
-        "bpp": bits_per_pixel(len(encoded), data.spec.pixels),
-        "psnr": psnr(data.values, decoded, data.spec.peak),
-        "decode_seconds": round(seconds, 3),
-    }
-    if data.valid is not None:
-        result["rmse"] = rmse(data.values, decoded)
-        result["psnr_valid"] = psnr(data.values, decoded, data.spec.peak, data.valid)
-        result["rmse_valid"] = rmse(data.values, decoded, data.valid)
-    return result
+    result = rate_and_distortion(len(encoded), data.values, decoded, data.spec, data.valid)
+    return result | {"decode_seconds": round(seconds, 3)}
 
 
 def reconstruct(job: Job, folder: Path, file: str) -> tuple[npt.NDArray, npt.NDArray]:

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.signal import SignalSpec
+
 
 def mean_squared_error(
     reference: npt.NDArray, decoded: npt.NDArray, mask: npt.NDArray[np.bool_] | None = None
@@ -50,3 +52,35 @@ def rmse(reference: npt.NDArray, decoded: npt.NDArray, mask: npt.NDArray[np.bool
 def bits_per_pixel(size: int, pixels: int) -> float:
     """Rate of a file of ``size`` bytes."""
     return 8 * size / pixels
+
+
+def rate_and_distortion(
+    size: int,
+    values: npt.NDArray,
+    decoded: npt.NDArray,
+    spec: SignalSpec,
+    valid: npt.NDArray[np.bool_] | None,
+) -> dict[str, float]:
+    """The figures of a decoded file.
+
+    Args:
+        size: Bytes of the file.
+        values: The signal, (height, width, channels).
+        decoded: What the file decodes to, of the same shape.
+        spec: Of the signal.
+        valid: Pixels of a range image with a return; None for other signals.
+
+    Returns:
+        ``bytes``, ``bpp`` and ``psnr``; for range images also ``rmse`` in metres, and ``rmse_valid`` and
+        ``psnr_valid`` over the pixels with a return.
+    """
+    figures = {
+        "bytes": size,
+        "bpp": bits_per_pixel(size, spec.pixels),
+        "psnr": psnr(values, decoded, spec.peak),
+    }
+    if valid is not None:
+        figures["rmse"] = rmse(values, decoded)
+        figures["rmse_valid"] = rmse(values, decoded, valid)
+        figures["psnr_valid"] = psnr(values, decoded, spec.peak, valid)
+    return figures
