@@ -165,7 +165,10 @@ def test_an_interrupted_fit_keeps_and_names_the_best_file(tmp_path):
     while not encoded.is_file() and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    try:
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode not in (0, None)
     assert "runs/tiny/version_0/astronaut.quinr" in output
     assert "--ckpt_path last" in output
