@@ -157,6 +157,7 @@ def test_chosen_states_only(name):
     ansatz = Ansatz(qubits=3, angles=4)
     angles, weights, _ = inputs(ansatz, 3)
     every = choose(name).probabilities(ansatz, angles, weights)
+    assert choose(name).probabilities(ansatz, angles, weights, states=()).shape == (3, 0)
     some = choose(name).probabilities(ansatz, angles, weights, states=(7, 2))
     torch.testing.assert_close(some, every[:, [7, 2]])
 
@@ -260,8 +261,16 @@ def test_fused_layer_refuses_unfit_shapes():
     engine = choose("cpu")
     with pytest.raises(QuinrError, match=r"embedding weight of shape \(3, 1\)"):
         engine.sine_layer(ansatz, x, weight[:, :1], bias, weights)
-    with pytest.raises(QuinrError, match=r"readout of shape \(3, 2\): needs \(out, 4\)"):
-        engine.sine_layer(ansatz, x, weight, bias, weights, torch.zeros(3, 2))
+    with pytest.raises(QuinrError, match=r"embedding bias of shape \(2,\)"):
+        engine.sine_layer(ansatz, x, weight, bias[:2], weights)
+    for shape in ((3, 2), (0, 4)):
+        with pytest.raises(QuinrError, match=r"readout of shape \(., .\): needs \(out, 4\)"):
+            engine.sine_layer(ansatz, x, weight, bias, weights, torch.zeros(shape))
+    with pytest.raises(QuinrError, match="needs one precision, on the cpu"):
+        engine.sine_layer(ansatz, x, weight.double(), bias, weights)
+    meta = (torch.zeros(4, 3, device="meta"), torch.zeros(1, 1, 10, device="meta"))
+    with pytest.raises(QuinrError, match=r"torch\.float32 on meta"):
+        engine.probabilities(ansatz, *meta)
 
 
 def test_compiled_code_is_kept_on_disk(tmp_path):

@@ -20,7 +20,7 @@ from quinr_pl.errors import QuinrError
 Features = Literal["shared", "own"]
 Pairs = Literal["ordered", "unordered", "ring"]
 
-_MAX_QUBITS = 20
+_MAX_QUBITS = 16
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class CpuEngine:
     ) -> Tensor:
         """See :meth:`quinr_pl.circuit.engine.Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
+        if not measured:
+            return angles[:, :0] + 0 * weights.sum()
         readout = None
         if states is not None:
             readout = torch.zeros(len(states), ansatz.states, dtype=angles.dtype)
@@ -75,13 +77,22 @@ class CpuEngine:
                 f"{tuple(embedding_weight.shape)}: needs (batch, in) and ({ansatz.features_count}, in)"
             )
         check(ansatz, inputs.new_empty(0, ansatz.features_count), weights)
-        if readout is not None and (readout.ndim != 2 or readout.shape[1] != ansatz.states):
+        if tuple(embedding_bias.shape) != expected[:1]:
+            raise QuinrError(f"embedding bias of shape {tuple(embedding_bias.shape)}: needs {expected[:1]}")
+        if readout is not None and (
+            readout.ndim != 2 or not len(readout) or readout.shape[1] != ansatz.states
+        ):
             raise QuinrError(f"readout of shape {tuple(readout.shape)}: needs (out, {ansatz.states})")
         tensors = (inputs, embedding_weight, embedding_bias, weights, readout)
         return _run(ansatz, omega0, angle_scale, *tensors)
 
 
 def _run(ansatz: Ansatz, frequency: float, scale: float, *tensors: Tensor | None) -> Tensor:
+    # The kernels read memory by its address and trust what is said about it.
+    kinds = {(t.device.type, t.dtype) for t in tensors if t is not None}
+    if len(kinds) > 1 or next(iter(kinds))[0] != "cpu":
+        found = ", ".join(sorted(f"{dtype} on {device}" for device, dtype in kinds))
+        raise QuinrError(f"engine cpu got tensors of {found}: needs one precision, on the cpu")
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     result: Tensor = _Circuit.apply(ansatz, keep, frequency, scale, *tensors)
     return result

@@ -102,10 +102,10 @@ def layout(shape: Shape) -> Layout:
 
 def _lanes(circuit: Plan, precision: Precision) -> npt.NDArray[np.floating]:
     """Generators with whole vectors of basis states."""
-    layers, gates, states = circuit.generators.shape
+    gates, states = circuit.generators.shape
     width = state_vectors(circuit.ansatz.qubits, precision) * precision.lanes
-    padded = np.zeros((layers, gates, width), precision.dtype)
-    padded[..., :states] = circuit.generators
+    padded = np.zeros((gates, width), precision.dtype)
+    padded[:, :states] = circuit.generators
     return padded
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.circuit.ansatz import Ansatz, Gate
-from quinr_pl.circuit.stages import phase
+from quinr_pl.circuit.stages import generators
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Plan:
         pairs: How many pairs of rotations a layer has on each qubit, (layers,).
         columns: Columns of the rotations, RZ and RX in turn: (layers, qubits, 2 * pairs), padded.
         diagonal: Flat indices into the weights of the diagonal before each layer, (layers, k), padded.
-        generators: Phases for a unit of each of these weights, (layers, k, 2**qubits), 0 in the padding.
+        generators: Phases for a unit of each weight of a diagonal, (k, 2**qubits): all have the same gates.
     """
 
     ansatz: Ansatz
@@ -86,15 +86,15 @@ def plan(ansatz: Ansatz) -> Plan:
         for wire, chain in enumerate(layer):
             columns[at, wire, : len(chain)] = chain
     diagonals: list[list[Gate]] = [[], *(layer.diagonal for layer in layers[:-1])]
-    width = max(1, *(len(diagonal) for diagonal in diagonals))
-    weights = np.zeros((len(layers), width), dtype=np.int64)
-    generators = np.zeros((len(layers), width, ansatz.states))
+    gates = tuple(("CRZ", pair) for pair in ansatz.wire_pairs)
+    # Where there is no diagonal (before layer 0, on one qubit) the weights are read and come to nothing.
+    weights = np.zeros((len(layers), len(gates)), dtype=np.int64)
     for at, diagonal in enumerate(diagonals):
+        assert [gate.wires for gate in diagonal] in ([], [wires for _, wires in gates])
         for k, gate in enumerate(diagonal):
             weights[at, k] = np.ravel_multi_index(gate.index, ansatz.weights_shape)
-            generators[at, k] = phase(ansatz.qubits, gate)
     embeds = np.array([layer.embeds() for layer in layers], dtype=np.int64)
-    return Plan(ansatz, embeds, pairs, columns, weights, generators)
+    return Plan(ansatz, embeds, pairs, columns, weights, generators(ansatz.qubits, gates))
 
 
 def _layers(ansatz: Ansatz) -> list[_Layer]:

@@ -279,7 +279,7 @@ def prepare_diagonals(k: Kernel) -> None:
         def states(vector: Value) -> None:
             def accumulate(gate: Value, angle: Value) -> list[Value]:
                 index = code.plus(first, gate)
-                generator = code.load(k.generators, code.offset((index, k.state_vectors), vector))
+                generator = code.load(k.generators, code.offset((gate, k.state_vectors), vector))
                 weight = code.load(k.weight, code.integer(k.diagonal_weights, index))
                 return [code.fma(weight, generator, angle)]
 
@@ -301,7 +301,7 @@ def finish_diagonals(k: Kernel) -> None:
     def layer(at: Value) -> None:
         def gate(number: Value) -> None:
             index = code.offset((at, k.controlled), number)
-            row = code.times(index, k.state_vectors * code.lanes)
+            row = code.times(number, k.state_vectors * code.lanes)
 
             def accumulate(j: Value, total: Value) -> list[Value]:
                 overlap = code.load(k.phase_sum, code.offset((at, k.states), j))

@@ -81,12 +81,22 @@ def _gather(ansatz: Ansatz, run: list[Gate]) -> Stage:
     weights = np.array([np.ravel_multi_index(gate.index, ansatz.weights_shape) for gate in run])
     if kind == "rotations":
         return Rotations(weights, tuple(gate.wires[0] for gate in run))
-    return Diagonal(weights, np.stack([phase(ansatz.qubits, gate) for gate in run]))
+    return Diagonal(weights, generators(ansatz.qubits, tuple((gate.name, gate.wires) for gate in run)))
 
 
-def phase(qubits: int, gate: Gate) -> npt.NDArray[np.float64]:
-    """Phase that a unit of an RZ's or CRZ's parameter gives to each basis state, (2**qubits,)."""
+@lru_cache(maxsize=64)
+def generators(qubits: int, gates: tuple[tuple[str, tuple[int, ...]], ...]) -> npt.NDArray[np.float64]:
+    """Phases that a unit of each RZ's or CRZ's parameter gives to the basis states, (gates, 2**qubits).
+
+    Args:
+        qubits: Number of qubits.
+        gates: Name and wires of each gate.
+    """
     state = np.arange(2**qubits)
-    bits = [(state >> (qubits - 1 - wire)) & 1 for wire in gate.wires]
-    turned = (bits[-1] - 0.5).astype(np.float64)
-    return turned * bits[0] if gate.name == "CRZ" else turned
+    table = np.empty((len(gates), 2**qubits))
+    for row, (name, wires) in zip(table, gates, strict=True):
+        bits = [(state >> (qubits - 1 - wire)) & 1 for wire in wires]
+        row[:] = bits[-1] - 0.5
+        if name == "CRZ":
+            row *= bits[0]
+    return table

@@ -20,6 +20,8 @@ class StageNorm(nn.Module):
         gains: (stages - 1,), for "scaled" only. Set once, by ``calibrate``: learning them trains worse.
     """
 
+    gains: Tensor
+
     def __init__(self, kind: str, stages: int) -> None:
         super().__init__()
         self.kind = kind
