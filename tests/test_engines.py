@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from math import pi
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quinr_pl.circuit import lightning_vjp
+from quinr_pl.circuit import batched_triton, lightning_vjp
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import ENGINES, Engine, choose
 from quinr_pl.errors import QuinrError
 
-BATCHED = ("cpu", "torch")
+NEEDS_TRITON = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+BATCHED = ("cpu", "torch", pytest.param("triton", marks=NEEDS_TRITON))
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
@@ -193,14 +195,52 @@ def test_a_changed_private_interface_is_noticed(monkeypatch):
     assert not lightning_vjp.available.__wrapped__()
 
 
+@NEEDS_TRITON
+def test_triton_gives_more_qubits_than_it_can_hold_to_torch():
+    ansatz = Ansatz(qubits=9, angles=9)
+    for found, expected in zip(run("triton", ansatz, 2), run("torch", ansatz, 2), strict=True):
+        assert torch.equal(found, expected)
+
+
+@NEEDS_TRITON
+def test_triton_sums_blocks_that_share_a_program(monkeypatch):
+    ansatz = Ansatz(qubits=4, angles=6, uploads=2)
+    monkeypatch.setattr(batched_triton, "_PROGRAMS", 2)
+    assert_agree(run("triton", ansatz, 150, torch.float32), run("torch", ansatz, 150), 1e-5)
+
+
+def test_auto_and_triton_when_kernels_fail(monkeypatch):
+    """Without a driver, or with wrong results, auto takes torch and an explicit choice says why."""
+    monkeypatch.setattr(batched_triton, "failure", lambda device: "no driver found")
+    assert choose("auto", "cuda").name == "torch"
+    with pytest.raises(QuinrError, match="engine triton on a cuda device: no driver found; choose auto"):
+        choose("triton", "cuda")
+
+
+@NEEDS_TRITON
+def test_kernels_that_compute_wrongly_are_noticed(monkeypatch):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    find = batched_triton.failure.__wrapped__
+    assert find(device) == ""
+    monkeypatch.setattr(
+        batched_triton._Circuit, "apply", lambda ansatz, a, w: (a.sum() + w.sum()).expand(5, 4)
+    )
+    assert "differ" in find(device)
+    monkeypatch.setattr(batched_triton._Circuit, "apply", lambda *_: 1 / 0)
+    assert find(device) == "division by zero"
+
+
 def test_choose():
     assert choose("auto", "cpu").name == "cpu"
-    assert choose("auto", "cuda:0").name == "torch"
+    assert choose("auto", "meta").name == "torch"
     for name in ENGINES[1:]:
+        if name == "triton" and find_spec("triton") is None:
+            continue
         assert choose(name).name == name
         assert isinstance(choose(name), Engine)
     with pytest.raises(
-        QuinrError, match="unknown engine 'gpu': choose one of auto, cpu, torch, lightning, lightning_vjp"
+        QuinrError,
+        match="unknown engine 'gpu': choose one of auto, cpu, triton, torch, lightning, lightning_vjp",
     ):
         choose("gpu")
     with pytest.raises(QuinrError, match="engine cpu on a cuda device"):
@@ -293,7 +333,8 @@ def test_compiled_code_is_kept_on_disk(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("turn", [0.0, pi / 2, pi, 2 * pi, 1e-5, 1e-20, 100.0])
-def test_special_angles(dtype, turn):
+@pytest.mark.parametrize("name", ["cpu", pytest.param("triton", marks=NEEDS_TRITON)])
+def test_special_angles(name, dtype, turn):
     """Matrices that are diagonal, antidiagonal or nearly so have no polar form worth the name."""
     ansatz = Ansatz(qubits=3, angles=7, uploads=2, layers=2)
     angles, weights, cotangent = inputs(ansatz, 4)
@@ -303,9 +344,9 @@ def test_special_angles(dtype, turn):
     special[3, 1::2] = 0
     for shared in (torch.full_like(weights, turn), weights.detach()):
         results = []
-        for name, to in (("cpu", dtype), ("torch", torch.float64)):
+        for engine, to in ((name, dtype), ("torch", torch.float64)):
             leaves = [t.detach().to(dtype).to(to).clone().requires_grad_() for t in (special, shared)]
-            probabilities = choose(name).probabilities(ansatz, *leaves)
+            probabilities = choose(engine).probabilities(ansatz, *leaves)
             (probabilities * cotangent.to(to)).sum().backward()
             results.append([probabilities.detach(), *(leaf.grad for leaf in leaves)])
         assert_agree(*results, 3e-5 if dtype == torch.float32 else 1e-12)

@@ -11,7 +11,7 @@ from torch import Tensor
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
 
-ENGINES = ("auto", "cpu", "torch", "lightning", "lightning_vjp")
+ENGINES = ("auto", "cpu", "triton", "torch", "lightning", "lightning_vjp")
 
 
 @runtime_checkable
@@ -74,27 +74,45 @@ def check(
     return tuple(states)
 
 
+def check_name(name: str) -> None:
+    """Refuse an engine that does not exist.
+
+    Raises:
+        QuinrError: If no engine has that name.
+    """
+    if name not in ENGINES:
+        raise QuinrError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
+
+
 def choose(name: str = "auto", device: torch.device | str = "cpu") -> Engine:
     """The engine of a name.
 
     Args:
-        name: ``cpu`` (fused and batched, for the CPU), ``torch`` (batched, for any torch device),
-            ``lightning`` (PennyLane's lightning.qubit, the reference), ``lightning_vjp`` (the same simulator
-            without the QNode), or ``auto``: ``cpu`` on the CPU and ``torch`` elsewhere.
+        name: ``cpu`` (fused and batched, for the CPU), ``triton`` (fused and batched, for CUDA), ``torch``
+            (batched, for any torch device), ``lightning`` (PennyLane's lightning.qubit, the reference),
+            ``lightning_vjp`` (the same simulator without the QNode), or ``auto``: the fastest that the device
+            can run.
         device: Where angles and weights will lie.
 
     Raises:
         QuinrError: If no engine has that name, or it cannot serve that device.
     """
-    kind = torch.device(device).type
+    check_name(name)
+    place = torch.device(device)
     if name == "auto":
-        name = "cpu" if kind == "cpu" else "torch"
+        name = _fastest(place)
     if name == "cpu":
-        if kind != "cpu":
-            raise QuinrError(f"engine cpu on a {kind} device: choose torch or auto")
+        if place.type != "cpu":
+            raise QuinrError(f"engine cpu on a {place.type} device: choose torch or auto")
         from quinr_pl.circuit.cpu import CpuEngine
 
         return CpuEngine()
+    if name == "triton":
+        from quinr_pl.circuit.batched_triton import TritonEngine, failure
+
+        if reason := failure(place):
+            raise QuinrError(f"engine triton on a {place.type} device: {reason}; choose auto")
+        return TritonEngine()
     if name == "torch":
         from quinr_pl.circuit.batched_torch import TorchEngine
 
@@ -103,8 +121,16 @@ def choose(name: str = "auto", device: torch.device | str = "cpu") -> Engine:
         from quinr_pl.circuit.lightning import LightningEngine
 
         return LightningEngine()
-    if name == "lightning_vjp":
-        from quinr_pl.circuit.lightning_vjp import LightningVjpEngine
+    from quinr_pl.circuit.lightning_vjp import LightningVjpEngine
 
-        return LightningVjpEngine()
-    raise QuinrError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}")
+    return LightningVjpEngine()
+
+
+def _fastest(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "cpu"
+    if device.type != "cuda":
+        return "torch"
+    from quinr_pl.circuit.batched_triton import failure
+
+    return "torch" if failure(device) else "triton"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engine import choose
+from quinr_pl.circuit.engine import check_name, choose
 from quinr_pl.network.embedding import SinusoidalEmbedding
 
 
@@ -44,7 +44,7 @@ class QuantumLayer(nn.Module):
 
     def __init__(self, ansatz: Ansatz, engine: str, weight_init: float) -> None:
         super().__init__()
-        choose(engine, torch.device("cpu"))  # an unknown name fails here, not at the first step
+        check_name(engine)  # an unknown name fails here, not at the first step
         self.ansatz = ansatz
         self.engine = engine
         self.weight = nn.Parameter(torch.empty(ansatz.weights_shape).uniform_(-weight_init, weight_init))
