@@ -43,6 +43,8 @@ MAIN = (Case(4, 3, 3, 2), Case(6, 4, 4, 1))
 SHALLOW = (Case(2, 4, 2, 1), Case(4, 3, 3, 2), Case(6, 4, 4, 1), Case(8, 4, 4, 2), Case(10, 4, 4, 1))
 DEEP = (Case(2, 4, 12, 2), Case(4, 3, 12, 2), Case(6, 4, 12, 1), Case(8, 4, 12, 2), Case(10, 4, 12, 1))
 
+CIRCUITS = {"main": MAIN, "shallow": SHALLOW, "deep": DEEP}
+
 
 def flops(case: Case, mode: str) -> float:
     """Floating-point operations for one coordinate, a multiply-add counting as two.

@@ -6,9 +6,10 @@
 One run has one machine, one number of threads, and one process for each engine and circuit, which is bound
 to as many cores as it may have threads. A training step is probabilities of the last three basis states,
 then gradients in all weights and angles; the time is that of the fastest of the calls that fit into
-``--seconds``. The machine's own rate is that of torch's float32 matrix product, measured in the same run.
-Simulators that need an environment of their own get it by ``--interpreter ENGINE=PYTHON``; see
-``benchmarks/requirements-peers.txt``.
+``--seconds``. The machine's own rate is that of a float32 matrix product, by torch or by NumPy, whichever is
+faster, measured in the same run, before and after. Results are written after every engine, so that an
+interrupted run keeps what it has. Simulators that need an environment of their own get it by
+``--interpreter ENGINE=PYTHON``; see ``benchmarks/requirements-peers.txt``.
 """
 
 from __future__ import annotations
@@ -21,23 +22,21 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import DEEP, MAIN, SHALLOW, Case, flops
-from benchmarks.peers import MODULES
+from benchmarks.cases import CIRCUITS, Case, flops
+from benchmarks.engines_table import table
+from benchmarks.matrix_product import matrix_product_gflops
+from benchmarks.peers import MODULES, ON_CUDA
 
 _ROOT = Path(__file__).parent.parent
 _QUICK_ENGINES = ("cpu", "lightning.qubit", "default.qubit")
 _BATCHES = (1, 16, 256, 4096, 16384, 65536)
 _QUICK_BATCHES = (1, 16, 4096, 65536)
-_COMPILED = {"jax-merged": (4096, 16384), "tensorcircuit-ng": (4096, 16384)}
-"""Batches of engines that compile anew for every batch, which takes them longer than the measurement."""
-_CIRCUITS = {"main": MAIN, "shallow": SHALLOW, "deep": DEEP}
-_TARGETS = {"lightning.qubit": 15_000, "default.qubit": 120, "packaged": 50}
-_JAX_TARGETS = {4: 4, 6: 8}
+_COMPILED = {"tensorcircuit-ng": (4096, 16384)}
+"""Batches of an engine that compiles anew for every batch, which takes longer than the measurement."""
 
 Row = dict[str, Any]
 
@@ -45,7 +44,7 @@ Row = dict[str, Any]
 def main() -> None:
     """Run the benchmark and print its table."""
     options = _parse()
-    result: dict[str, Any] = {"machine": _machine(options.threads), "rows": [], "skipped": []}
+    result: dict[str, Any] = {"machine": _machine(options), "rows": [], "skipped": []}
     for case in options.cases:
         for engine in options.engines:
             rows, reason = _measure(engine, case, options)
@@ -53,15 +52,24 @@ def main() -> None:
             if reason:
                 result["skipped"].append({"engine": engine, **asdict(case), "reason": reason})
             _show(engine, case, rows, reason)
+            if options.json:
+                _write(result, options.json)
+    # The machine's rate may change under a long run: the share is of the faster of both measurements.
+    again = matrix_product_gflops(options.threads)
+    result["machine"]["matrix_product_gflops"] = max(result["machine"]["matrix_product_gflops"], again)
+    _add_shares(result)
+    if options.json:
+        _write(result, options.json)
+    print(table(result))
+
+
+def _add_shares(result: dict[str, Any]) -> None:
     product = result["machine"]["matrix_product_gflops"]
     for row in result["rows"]:
         if row["engine"] == "cpu":
             case = Case(row["qubits"], row["folds"], row["uploads"], row["layers"])
             row["gflops"] = row["coords_per_s"] * flops(case, row["mode"]) / 1e9
             row["share_of_matrix_product"] = row["gflops"] / product
-    print(table(result))
-    if options.json:
-        _write(result, options.json)
 
 
 def _parse() -> argparse.Namespace:
@@ -72,43 +80,49 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="n = 4 and 6, three engines, under a minute")
     parser.add_argument("--json", type=Path, help="write results here, and .csv and .png beside them")
-    parser.add_argument("--engines", nargs="+", choices=MODULES, help="default: all")
-    parser.add_argument("--circuits", choices=_CIRCUITS, default="main")
+    parser.add_argument("--engines", nargs="+", choices=MODULES, help="default: all of the device")
+    parser.add_argument("--circuits", nargs="+", choices=CIRCUITS, default=["main"])
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="cuda: triton and torch only"
+    )
     parser.add_argument("--batches", nargs="+", type=int, default=None)
     parser.add_argument("--modes", nargs="+", choices=("train", "forward"), default=["train", "forward"])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=1.0, help="for each engine, circuit, batch and mode")
     parser.add_argument("--limit", type=float, default=6.0, help="skip batches whose calls would take longer")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds for one engine on one circuit")
     parser.add_argument("--interpreter", action="append", default=[], metavar="ENGINE=PYTHON")
     options = parser.parse_args()
-    options.cases = MAIN if options.quick else _CIRCUITS[options.circuits]
-    options.engines = options.engines or (_QUICK_ENGINES if options.quick else tuple(MODULES))
+    names = ["main"] if options.quick else options.circuits
+    options.cases = list(dict.fromkeys(case for name in names for case in CIRCUITS[name]))
+    served = ON_CUDA if options.device == "cuda" else [name for name in MODULES if name != "triton"]
+    options.engines = options.engines or (_QUICK_ENGINES if options.quick else served)
+    for engine in options.engines:
+        if engine not in served:
+            parser.error(f"--engines {engine}: does not run on --device {options.device}; choose {served}")
     options.batches = options.batches or (_QUICK_BATCHES if options.quick else _BATCHES)
     if options.quick:
-        options.seconds, options.limit = min(options.seconds, 0.5), min(options.limit, 2.0)
+        options.seconds, options.limit = min(options.seconds, 0.3), min(options.limit, 2.0)
+    for item in options.interpreter:
+        if item.partition("=")[0] not in MODULES or "=" not in item:
+            parser.error(f"--interpreter {item}: needs ENGINE=PYTHON")
     options.interpreters = dict(item.split("=", 1) for item in options.interpreter)
     return options
 
 
-def _machine(threads: int) -> dict[str, Any]:
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    torch.set_num_threads(threads)
-    a, b = torch.randn(2, 1536, 1536)
-    product = torch.empty_like(a)
-    fastest = float("inf")
-    for _ in range(20):
-        start = time.perf_counter()
-        torch.mm(a, b, out=product)
-        fastest = min(fastest, time.perf_counter() - start)
+    gpu = {"gpu": torch.cuda.get_device_name()} if options.device == "cuda" else {}
     return {
         "processor": _processor(),
+        **gpu,
         "cores": os.cpu_count(),
-        "threads": threads,
+        "threads": options.threads,
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "matrix_product_gflops": 2 * 1536**3 / fastest / 1e9,
+        "matrix_product_gflops": matrix_product_gflops(options.threads),
     }
 
 
@@ -130,6 +144,7 @@ def _measure(engine: str, case: Case, options: argparse.Namespace) -> tuple[list
         "threads": options.threads,
         "seconds": options.seconds,
         "limit_s": options.limit,
+        "device": options.device,
     }
     # Lightning's threads only get in each other's way on so few qubits.
     threads = "1" if engine.startswith("lightning") else str(options.threads)
@@ -149,11 +164,17 @@ def _measure(engine: str, case: Case, options: argparse.Namespace) -> tuple[list
         ]
         try:
             done = subprocess.run(
-                command, env=environment, cwd=_ROOT, capture_output=True, text=True, timeout=300, check=False
+                command,
+                env=environment,
+                cwd=_ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=options.timeout,
             )
             output, failure = done.stdout, done.stderr if done.returncode else ""
         except subprocess.TimeoutExpired as error:
-            output, failure = (error.stdout or b"").decode(), "more than 300 s"
+            output, failure = (error.stdout or b"").decode(), f"more than {options.timeout:.0f} s"
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return rows, failure.strip().rpartition("\n")[2]
 
@@ -163,64 +184,6 @@ def _show(engine: str, case: Case, rows: list[Row], reason: str) -> None:
     parts = [f"{mode} {row['coords_per_s']:,.0f}/s (batch {row['batch']})" for mode, row in best.items()]
     error = f"error {max(row['max_error'] for row in rows):.0e}" if rows else ""
     print(f"n={case.qubits} {engine:17}", *parts, error, reason, sep="  ", flush=True)
-
-
-def table(result: dict[str, Any]) -> str:
-    """The best batch of each engine on each circuit, and ours as a multiple of it, as Markdown."""
-    machine = result["machine"]
-    lines = [
-        f"{machine['processor']}, {machine['threads']} threads, "
-        f"matrix product {machine['matrix_product_gflops']:.0f} GFLOP/s",
-        "",
-        "| circuit | engine | train, coordinates/s | cpu is | forward, coordinates/s | cpu is | peak MiB |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    cases = dict.fromkeys(_case(row) for row in result["rows"])
-    for case in cases:
-        rows = [row for row in result["rows"] if _case(row) == case]
-        best = {mode: _best(rows, mode) for mode in ("train", "forward")}
-        name = f"n={case.qubits}, {case.folds} folds, {case.uploads}×{case.layers}"
-        for engine in dict.fromkeys(row["engine"] for row in rows):
-            cells = [name, engine]
-            for mode in ("train", "forward"):
-                rate, own = best[mode].get(engine), best[mode].get("cpu")
-                cells.append(f"{rate:,.0f}" if rate else "")
-                cells.append(f"{own / rate:,.1f}×" if rate and own else "")
-            peak = max(row["peak_mib"] for row in rows if row["engine"] == engine)
-            lines.append(f"| {' | '.join([*cells, f'{peak:,.0f}'])} |")
-        lines += _verdicts(case, best["train"], rows)
-    return "\n".join(lines)
-
-
-def _verdicts(case: Case, best: dict[str, float], rows: list[Row]) -> list[str]:
-    """How far targets are reached on the main circuits."""
-    if case not in MAIN or "cpu" not in best:
-        return []
-    packaged = [best[name] for name in best if name.endswith(("quantum", "-ng", "qandle"))]
-    rates = {**best, **({"packaged": max(packaged)} if packaged else {})}
-    targets = {**_TARGETS, "jax-merged": _JAX_TARGETS[case.qubits]}
-    shares = [
-        row["share_of_matrix_product"] for row in rows if row["engine"] == "cpu" and row["mode"] == "train"
-    ]
-    found = [
-        f"{best['cpu'] / rates[name]:,.1f} times {name} (target {target:,})"
-        for name, target in targets.items()
-        if name in rates
-    ]
-    text = f"n={case.qubits}: " + ", ".join([*found, f"{max(shares):.0%} of the matrix product (target 45%)"])
-    return [f"| {text} | | | | | | |"]
-
-
-def _case(row: Row) -> Case:
-    return Case(row["qubits"], row["folds"], row["uploads"], row["layers"])
-
-
-def _best(rows: list[Row], mode: str) -> dict[str, float]:
-    best: dict[str, float] = {}
-    for row in rows:
-        if row["mode"] == mode:
-            best[row["engine"]] = max(best.get(row["engine"], 0.0), row["coords_per_s"])
-    return best
 
 
 def _write(result: dict[str, Any], path: Path) -> None:

@@ -33,15 +33,17 @@ def main() -> None:
 
     torch.set_num_threads(job["threads"])
     case = Case(**job["case"])
+    if job["device"] == "cuda":
+        torch.set_default_device("cuda")  # where benchmarks.peers.torch_functions puts its tensors
     prepare = import_module(f"benchmarks.peers.{MODULES[job['engine']]}").prepare
     before = _peak_mib()
-    slowest = 0.0
+    steps: list[tuple[int, float]] = []
     for batch in job["batches"]:
-        if slowest > job["limit_s"] / 4:  # the next batch is at least four times as large
+        if _expected(steps, batch) > job["limit_s"]:
             break
         angles, weights, cotangent = _inputs(case, batch)
         forward, train = prepare(case.ansatz, angles, weights, cotangent, case.states)
-        rows = []
+        rows, slowest = [], 0.0
         for mode, function in (("train", train), ("forward", forward)):
             if mode not in job["modes"]:
                 continue
@@ -60,9 +62,21 @@ def main() -> None:
                     "dtype": "float32" if not job["engine"].startswith("lightning") else "float64",
                 }
             )
+        steps.append((batch, slowest))
         error = _error(case, forward, train, angles, weights, cotangent)
         for row in rows:
             print(json.dumps({**row, "max_error": error}), flush=True)
+
+
+def _expected(steps: list[tuple[int, float]], batch: int) -> float:
+    """Seconds that a call may take: as many as the last, until they grow with the batch; then on a line."""
+    if not steps:
+        return 0.0
+    last, seconds = steps[-1]
+    if len(steps) == 1 or seconds < 2 * steps[-2][1]:
+        return seconds
+    before, first = steps[-2]
+    return seconds + (seconds - first) * (batch - last) / (last - before)
 
 
 def _inputs(case: Case, batch: int) -> list[np.ndarray]:
@@ -103,14 +117,20 @@ def _error(
     leaves = [torch.from_numpy(part).double().requires_grad_() for part in (angles[rows], weights)]
     expected = TorchEngine().probabilities(case.ansatz, *leaves, case.states)
     gradients = torch.autograd.grad(expected, leaves, torch.from_numpy(cotangent[rows]).double())
-    of_angles, of_weights = (np.asarray(part) for part in train())
-    pairs = [(np.asarray(forward())[rows], expected.detach()), (of_angles[rows], gradients[0])]
+    of_angles, of_weights = (_array(part) for part in train())
+    pairs = [(_array(forward())[rows], expected.detach()), (of_angles[rows], gradients[0])]
     if len(angles) <= 64:
         pairs.append((of_weights, gradients[1]))
     return max(float(np.abs(found - reference.numpy()).max()) for found, reference in pairs)
 
 
+def _array(values: Any) -> np.ndarray:
+    return values.cpu().numpy() if hasattr(values, "cpu") else np.asarray(values)
+
+
 def _peak_mib() -> float:
+    if "torch" in sys.modules and sys.modules["torch"].get_default_device().type == "cuda":
+        return sys.modules["torch"].cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

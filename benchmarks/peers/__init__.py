@@ -16,6 +16,7 @@ Functions = tuple[Callable[[], Any], Callable[[], tuple[Any, Any]]]
 
 MODULES = {
     "cpu": "quinr_cpu",
+    "triton": "quinr_triton",
     "torch": "quinr_torch",
     "lightning_vjp": "quinr_lightning_vjp",
     "lightning.qubit": "lightning_qubit",
@@ -27,3 +28,9 @@ MODULES = {
     "jax-merged": "merged_jax",
 }
 """Name of an engine in the results -> module."""
+
+ON_CUDA = ("triton", "torch")
+"""Engines that ``--device cuda`` measures."""
+
+PACKAGED = ("torchquantum", "deepquantum", "tensorcircuit-ng", "qandle")
+"""Batched simulators that install from PyPI, besides PennyLane's."""

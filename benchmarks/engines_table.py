@@ -1,0 +1,88 @@
+"""The table of the engine benchmark, as Markdown: ``python -m benchmarks.engines_table RESULTS.json``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import MAIN, Case
+from benchmarks.peers import PACKAGED
+
+_TARGETS = {"lightning.qubit": 15_000, "default.qubit": 120, "best packaged": 50}
+_JAX_TARGETS = {4: 4, 6: 8}
+
+Row = dict[str, Any]
+
+
+def table(result: dict[str, Any]) -> str:
+    """The best batch of each engine on each circuit, and ours as a multiple of it."""
+    machine, rows = result["machine"], result["rows"]
+    lines = [
+        f"{machine.get('gpu', machine['processor'])}, {machine['threads']} threads, "
+        f"matrix product {machine['matrix_product_gflops']:.0f} GFLOP/s",
+        "",
+        "| circuit | engine | training step, coordinates/s | ours is | forward, coordinates/s | ours is |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    cases = list(dict.fromkeys(_case(row) for row in rows))
+    for case in cases:
+        lines += _lines(case, [row for row in rows if _case(row) == case])
+    verdicts = [_verdict(case, [row for row in rows if _case(row) == case]) for case in cases if case in MAIN]
+    skipped = [
+        f"- {item['engine']} on {_name(_case(item))}: {item['reason']}" for item in result.get("skipped", ())
+    ]
+    return "\n".join([*lines, "", *filter(None, verdicts), *skipped])
+
+
+def _lines(case: Case, rows: list[Row]) -> list[str]:
+    best = {mode: _best(rows, mode) for mode in ("train", "forward")}
+    ours = next((name for name in ("cpu", "triton") if name in best["train"] or name in best["forward"]), "")
+    lines = []
+    for engine in dict.fromkeys(row["engine"] for row in rows):
+        cells = [_name(case), engine]
+        for mode in ("train", "forward"):
+            rate, own = best[mode].get(engine), best[mode].get(ours)
+            cells.append(f"{rate:,.0f}" if rate else "")
+            cells.append(f"{own / rate:,.1f}×" if rate and own else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _verdict(case: Case, rows: list[Row]) -> str:
+    """How far targets are reached on a main circuit."""
+    best = _best(rows, "train")
+    if "cpu" not in best:
+        return ""
+    packaged = [best[name] for name in PACKAGED if name in best]
+    rates = {**best, **({"best packaged": max(packaged)} if packaged else {})}
+    targets = {**_TARGETS, "jax-merged": _JAX_TARGETS[case.qubits]}
+    found = [
+        f"{best['cpu'] / rates[name]:,.1f} times {name} (target {target:,})"
+        for name, target in targets.items()
+        if name in rates
+    ]
+    shares = [row.get("share_of_matrix_product", 0.0) for row in rows if row["mode"] == "train"]
+    found.append(f"{max(shares):.0%} of the matrix product (target 45% from n = 6)")
+    return f"- n = {case.qubits}: {', '.join(found)}"
+
+
+def _name(case: Case) -> str:
+    return f"n={case.qubits}, {case.folds} folds, {case.uploads}×{case.layers}"
+
+
+def _case(row: Row) -> Case:
+    return Case(row["qubits"], row["folds"], row["uploads"], row["layers"])
+
+
+def _best(rows: list[Row], mode: str) -> dict[str, float]:
+    best: dict[str, float] = {}
+    for row in rows:
+        if row["mode"] == mode:
+            best[row["engine"]] = max(best.get(row["engine"], 0.0), row["coords_per_s"])
+    return best
+
+
+if __name__ == "__main__":
+    print(table(json.loads(Path(sys.argv[1]).read_text())))
