@@ -115,7 +115,7 @@ class CoordinateNetworkModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam, with a schedule that ends at the trainer's last step."""
         optimizer = torch.optim.Adam(
-            self.parameters(), lr=self.hparams["learning_rate"], betas=self.betas, foreach=True
+            self.parameters(), lr=self.hparams["learning_rate"], betas=self.betas, fused=True
         )
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))

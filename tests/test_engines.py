@@ -128,13 +128,14 @@ def test_result_of_a_coordinate_does_not_depend_on_its_batch(name, batch):
 
 def test_results_do_not_depend_on_threads():
     ansatz = Ansatz(qubits=3, angles=7, uploads=2)
+    batch = 20_000  # enough that a second thread is woken
     threads = torch.get_num_threads()
     results = []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            results.append(run("cpu", ansatz, 1000, torch.float32))
-            again = run("cpu", ansatz, 1000, torch.float32)
+            results.append(run("cpu", ansatz, batch, torch.float32))
+            again = run("cpu", ansatz, batch, torch.float32)
             assert all(torch.equal(a, b) for a, b in zip(results[-1], again, strict=True))
     finally:
         torch.set_num_threads(threads)

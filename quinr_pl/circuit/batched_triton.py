@@ -60,8 +60,8 @@ def failure(device: torch.device) -> str:
     try:
         drawn = [torch.randn(shape, generator=generator).to(device) for shape in shapes]
         for run in (_Circuit.apply, TorchEngine().probabilities):
-            leaves = [tensor.clone().requires_grad_() for tensor in drawn]
-            probabilities = run(ansatz, *leaves)
+            angles, weights = leaves = [tensor.clone().requires_grad_() for tensor in drawn]
+            probabilities = run(ansatz, angles, weights)
             gradients = torch.autograd.grad(probabilities[:, 0].sum(), leaves)
             results.append([probabilities.detach(), *gradients])
     except Exception as error:  # no Triton, no driver, no compiler: whatever it is, it cannot be used

@@ -14,12 +14,15 @@ from torch import Tensor
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.cpu_arguments import ARGUMENTS, MATRIX, state_vectors
 from quinr_pl.circuit.cpu_compile import Function, Kernels, kernels
+from quinr_pl.circuit.cpu_memory import lent, scratch
 from quinr_pl.circuit.cpu_plan import Plan, plan
-from quinr_pl.circuit.cpu_threads import in_parallel, scratch
+from quinr_pl.circuit.cpu_threads import in_parallel
 from quinr_pl.circuit.cpu_vectors import VECTOR_BYTES, Precision
 
 _CHUNKS = 64
 _CHUNK_COORDINATES = 256
+_THREAD_SIZE = 700_000
+# Gates times amplitudes, about 0.1 ms of a forward pass: waking a thread for less takes longer than it saves.
 _AT = {name: position for position, name in enumerate(ARGUMENTS)}
 _MEMORY = slice(_AT["phases"], _AT["totals"])
 _REDUCED = ("column_sum", "embedding_sum", "bias_sum", "readout_sum")
@@ -183,10 +186,10 @@ class Call:
 
     def forward(self, keep: bool) -> Tensor:
         """Read-out, (batch, outputs); with ``keep`` the final states stay for the backward pass."""
-        states, lanes = self.ansatz.states, self.precision.lanes
+        states = self.ansatz.states
         y = self.x.new_empty(self.batch, states if self.readout is None else len(self.readout))
         if keep:
-            self.state = self.x.new_empty(self.blocks * states * 2 * lanes)
+            self.state = lent(self.blocks * states * 2 * VECTOR_BYTES, self)
             self._set(self.words, {"state": self.state.data_ptr(), "state_stride": 2 * states})
         words = self.words.copy()
         words[_AT["y"]] = y.data_ptr()
@@ -239,5 +242,7 @@ class Call:
                 words[-1] = first + item * step
                 kernel(address)
 
-        in_parallel(work, chunks)
+        ansatz = self.ansatz
+        size = self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states
+        in_parallel(work, chunks, 1 + int(size) // _THREAD_SIZE)
         return totals

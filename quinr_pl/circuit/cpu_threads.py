@@ -1,4 +1,4 @@
-"""Threads of the CPU engine, and the memory that each of them keeps."""
+"""Threads of the CPU engine."""
 
 from __future__ import annotations
 
@@ -8,28 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch import Tensor
 
-_KEPT_BYTES = 64 << 20
-_local = threading.local()
 _pool: ThreadPoolExecutor | None = None
 _pool_threads = 0
 
 
-def scratch(size: int) -> Tensor:
-    """Uninitialized memory of this thread, valid until its next call."""
-    kept: Tensor | None = getattr(_local, "memory", None)
-    if kept is None or kept.numel() < size:
-        kept = torch.empty(size, dtype=torch.uint8)
-        if size <= _KEPT_BYTES:
-            _local.memory = kept
-    return kept
-
-
-def in_parallel(work: Callable[[Iterable[int]], None], items: int) -> None:
-    """Have the work take items 0 to ``items - 1``, on as many threads as torch uses."""
+def in_parallel(work: Callable[[Iterable[int]], None], items: int, most_threads: int) -> None:
+    """Have the work take items 0 to ``items - 1``, on as many threads as torch uses, or fewer."""
     global _pool, _pool_threads
-    threads = min(torch.get_num_threads(), items)
+    threads = min(torch.get_num_threads(), items, most_threads)
     if threads <= 1:
         return work(range(items))
     if _pool is None or _pool_threads < threads - 1:

@@ -1,0 +1,57 @@
+"""Memory of the CPU engine that outlives a call: fresh pages cost as much as the arithmetic done on them."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import threading
+import weakref
+
+import torch
+from torch import Tensor
+
+_KEPT_BYTES = 64 << 20
+_HUGE_BYTES = 4 << 20
+_local = threading.local()
+_spare: list[Tensor] = []
+
+
+def scratch(size: int) -> Tensor:
+    """Uninitialized bytes of this thread, valid until its next call."""
+    kept: Tensor | None = getattr(_local, "memory", None)
+    if kept is None or kept.numel() < size:
+        kept = torch.empty(size, dtype=torch.uint8)
+        if size <= _KEPT_BYTES:
+            _local.memory = kept
+    return kept
+
+
+def lent(size: int, borrower: object) -> Tensor:
+    """Uninitialized bytes that are handed on once the borrower is gone.
+
+    Steps of a fit want the same few sizes again and again. What is large comes in huge pages, where the
+    system has them.
+    """
+    for position, memory in enumerate(_spare):
+        if memory.numel() == size:
+            del _spare[position]
+            break
+    else:
+        memory = _allocate(size)
+    weakref.finalize(borrower, _take_back, memory).atexit = False
+    return memory
+
+
+def _take_back(memory: Tensor) -> None:
+    _spare.append(memory)
+    while sum(kept.numel() for kept in _spare) > _KEPT_BYTES:
+        del _spare[0]
+
+
+def _allocate(size: int) -> Tensor:
+    if size < _HUGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(size, dtype=torch.uint8)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared memory has none
+    with contextlib.suppress(OSError):  # a kernel without them serves ordinary pages
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=torch.uint8)
