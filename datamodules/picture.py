@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from quinr_pl.errors import QuinrError
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _GRAY_16 = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 _PNG_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}
+_BAND_BYTES = 1 << 20
 # An MPO is a JPEG whose further frames are a camera's previews of the first.
 _ONE_PICTURE_FORMATS = {"MPO"}
 
@@ -60,7 +62,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
 
 
 def write_png(values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], path: Path) -> None:
-    """Write a PNG, bit for bit.
+    """Write a PNG, bit for bit, in bands of rows: memory beyond the values is that of a few bands.
 
     Args:
         values: (height, width, 1 to 4 channels), uint8 or uint16.
@@ -69,18 +71,36 @@ def write_png(values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], path: Path
     height, width, channels = values.shape
     depth = 8 * values.dtype.itemsize
     header = struct.pack(">IIBBBBB", width, height, depth, _PNG_COLOUR_TYPE[channels], 0, 0, 0)
-    rows = np.frombuffer(values.astype(values.dtype.newbyteorder(">")).tobytes(), np.uint8).reshape(
-        height, -1
-    )
-    # Filter 2 of the PNG specification: each byte less the one above, modulo 256.
-    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
-    filtered = np.hstack([np.full((height, 1), 2, np.uint8), rows - above])
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 9)), (b"IEND", b"")]
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
-        for name, content in chunks:
-            file.write(struct.pack(">I", len(content)) + name + content)
-            file.write(struct.pack(">I", zlib.crc32(name + content)))
+        _write_chunk(file, b"IHDR", header)
+        compressor, compressed = zlib.compressobj(9), b""
+        for rows in _filtered_bands(values):
+            compressed += compressor.compress(rows)
+            if len(compressed) >= _BAND_BYTES:
+                _write_chunk(file, b"IDAT", compressed)
+                compressed = b""
+        _write_chunk(file, b"IDAT", compressed + compressor.flush())
+        _write_chunk(file, b"IEND", b"")
+
+
+def _filtered_bands(values: npt.NDArray) -> Iterator[bytes]:
+    """Rows by filter 2 of the PNG specification: each byte less the one above, modulo 256."""
+    height = len(values)
+    above = np.zeros((1, values[0].nbytes), np.uint8)
+    most = max(1, _BAND_BYTES // above.size)
+    for first in range(0, height, most):
+        band = values[first : first + most]
+        rows = np.frombuffer(band.astype(values.dtype.newbyteorder(">")).tobytes(), np.uint8)
+        rows = rows.reshape(len(band), -1)
+        difference = rows - np.concatenate([above, rows[:-1]])
+        yield np.hstack([np.full((len(band), 1), 2, np.uint8), difference]).tobytes()
+        above = rows[-1:]
+
+
+def _write_chunk(file: BinaryIO, name: bytes, content: bytes) -> None:
+    file.write(struct.pack(">I", len(content)) + name + content)
+    file.write(struct.pack(">I", zlib.crc32(name + content)))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from quinr_pl.datamodules import picture
 from quinr_pl.datamodules.picture import picture_channels, read_picture, write_png
 from quinr_pl.errors import QuinrError
 
@@ -65,6 +66,17 @@ def test_written_8_bit_png_is_read_by_pillow(tmp_path, channels):
     write_png(pixels, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture).reshape(pixels.shape), pixels)
+
+
+@pytest.mark.parametrize("band_bytes", [1, 50, 1000])
+def test_png_of_many_bands_is_read_by_pillow(tmp_path, monkeypatch, band_bytes):
+    monkeypatch.setattr(picture, "_BAND_BYTES", band_bytes)
+    pixels = random_pixels(3, height=41, width=7)
+    write_png(pixels, tmp_path / "a.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+    deep = random_pixels(1, np.uint16, height=41, width=7)
+    write_png(deep, tmp_path / "b.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), deep[:, :, 0])
 
 
 def test_interlaced_16_bit_colour_equals_its_plain_form(tmp_path):
