@@ -1,4 +1,8 @@
-"""The table of the engine benchmark, as Markdown: ``python -m benchmarks.engines_table RESULTS.json``."""
+"""The tables of the engine benchmark, as Markdown, from the results that it wrote.
+
+``python -m benchmarks.engines_table RESULTS.json`` has all that was measured; with ``--compact``, training
+steps only, an engine a line.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,25 @@ def table(result: dict[str, Any]) -> str:
         f"- {item['engine']} on {_name(_case(item))}: {item['reason']}" for item in result.get("skipped", ())
     ]
     return "\n".join([*lines, "", *filter(None, verdicts), *skipped])
+
+
+def compact(result: dict[str, Any]) -> str:
+    """Training steps at the best batch: an engine a line, two columns a circuit, the fastest first."""
+    rows = [row for row in result["rows"] if row["mode"] == "train"]
+    cases = list(dict.fromkeys(_case(row) for row in rows))
+    best = {case: _best([row for row in rows if _case(row) == case], "train") for case in cases}
+    lines = [
+        "| coordinates/s | " + " | ".join(f"{_name(case)} | ours is" for case in cases) + " |",
+        "|---|" + "---:|---:|" * len(cases),
+    ]
+    engines = dict.fromkeys(row["engine"] for row in rows)
+    for engine in sorted(engines, key=lambda name: -best[cases[0]].get(name, 0.0)):
+        cells = []
+        for case in cases:
+            rate = best[case].get(engine)
+            cells += [f"{rate:,.0f}", f"{best[case]['cpu'] / rate:,.0f}×"] if rate else ["", ""]
+        lines.append(f"| {engine} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _lines(case: Case, rows: list[Row]) -> list[str]:
@@ -85,4 +108,5 @@ def _best(rows: list[Row], mode: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(table(json.loads(Path(sys.argv[1]).read_text())))
+    chosen = compact if "--compact" in sys.argv[2:] else table
+    print(chosen(json.loads(Path(sys.argv[1]).read_text())))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cases import CIRCUITS, MAIN, flops
-from benchmarks.engines_table import table
+from benchmarks.engines_table import compact, table
 from benchmarks.fit_profile import summary
 from benchmarks.scaling import report
 from benchmarks.worker import _expected
@@ -133,3 +133,9 @@ def test_scaling(tmp_path):
     assert [row["uploads"] for row in result["depth"]] == [1, 3]
     assert all(row["ns"] > 0 for part in ("coordinates", "depth", "qubits") for row in result[part])
     assert report(result) in done.stdout
+
+
+def test_tables_in_the_documentation_are_those_of_the_results():
+    result = json.loads((ROOT / "benchmarks/results/engines.json").read_text())
+    assert compact(result) in (ROOT / "README.md").read_text()
+    assert table(result) in (ROOT / "docs/engines.md").read_text()

@@ -119,6 +119,13 @@ def test_the_smallest_file_comes_back_when_none_is_small_enough(network: Coordin
     assert len(encode(quantized, IMAGE).data) < len(encode(quantize(network), IMAGE).data) / 3
 
 
+@pytest.mark.parametrize("rate", [4.0, 5.0, 6.0, 7.5])
+def test_an_asked_size_is_used_up(network: CoordinateNetwork, rate: float) -> None:
+    most = rate * network.parameter_count() / 8
+    quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(most)
+    assert 0.97 * most <= len(encode(quantized, IMAGE).data) <= most
+
+
 def test_large_networks_are_split(monkeypatch: pytest.MonkeyPatch, network: CoordinateNetwork) -> None:
     monkeypatch.setattr("quinr_pl.codec.compensated_rounding.LARGEST_GROUP", 60)
     quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).quantize(2**-10)

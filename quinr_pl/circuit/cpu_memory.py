@@ -13,7 +13,7 @@ from torch import Tensor
 _KEPT_BYTES = 64 << 20
 _HUGE_BYTES = 4 << 20
 _local = threading.local()
-_spare: list[Tensor] = []
+_spare: dict[int, list[Tensor]] = {}
 
 
 def scratch(size: int) -> Tensor:
@@ -32,20 +32,19 @@ def lent(size: int, borrower: object) -> Tensor:
     Steps of a fit want the same few sizes again and again. What is large comes in huge pages, where the
     system has them.
     """
-    for position, memory in enumerate(_spare):
-        if memory.numel() == size:
-            del _spare[position]
-            break
-    else:
+    try:
+        memory = _spare[size].pop()
+    except (KeyError, IndexError):
         memory = _allocate(size)
     weakref.finalize(borrower, _take_back, memory).atexit = False
     return memory
 
 
 def _take_back(memory: Tensor) -> None:
-    _spare.append(memory)
-    while sum(kept.numel() for kept in _spare) > _KEPT_BYTES:
-        del _spare[0]
+    # Borrowers go whenever garbage is collected, on any thread: each step here is atomic by itself.
+    _spare.setdefault(memory.numel(), []).append(memory)
+    if sum(size * len(kept) for size, kept in list(_spare.items())) > _KEPT_BYTES:
+        _spare.clear()
 
 
 def _allocate(size: int) -> Tensor:

@@ -116,18 +116,25 @@ class CompensatedQuantizer:
         If no step size makes the file that small, the smallest one tried comes back.
         """
         parameters = self._network.parameter_count()
-        scale, best, smallest = 2.0**-9, None, None
+        octave, best, smallest = -9.0, None, None
+        exceeds, fits = -math.inf, math.inf  # logarithms of the scales nearest to the mark on either side
         for _ in range(_ROUNDS):
-            quantized = self.quantize(scale)
+            quantized = self.quantize(2.0**octave)
             size = len(encode(quantized, self._spec).data)
             if smallest is None or size < smallest[0]:
                 smallest = (size, quantized)
-            if size <= most_bytes and (best is None or size > best[0]):
-                best = (size, quantized)
-            if most_bytes - max(1.0, 0.005 * most_bytes) <= size <= most_bytes:
-                break
+            if size > most_bytes:
+                exceeds = octave
+            else:
+                fits = octave
+                if best is None or size > best[0]:
+                    best = (size, quantized)
+                if size >= most_bytes - max(1.0, 0.005 * most_bytes):
+                    break
             # Aim a little below the mark: a file above it doesn't count.
-            scale *= 2.0 ** float(np.clip(8 * (size - 0.998 * most_bytes) / parameters, -3, 3))
+            octave += float(np.clip(8 * (size - 0.998 * most_bytes) / parameters, -3, 3))
+            if not exceeds < octave < fits:
+                octave = (exceeds + fits) / 2
         return (best or smallest)[1]  # type: ignore[index]
 
 
