@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from quinr_pl.circuit.ansatz import Ansatz
 
@@ -25,6 +27,16 @@ class Case:
     folds: int
     uploads: int
     layers: int
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Case:
+        """The circuit that a row of results was measured on."""
+        return cls(row["qubits"], row["folds"], row["uploads"], row["layers"])
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+        return f"n={self.qubits}, {self.folds} folds, {self.uploads}×{self.layers}"
 
     @property
     def ansatz(self) -> Ansatz:

@@ -53,7 +53,7 @@ def main() -> None:
                 result["skipped"].append({"engine": engine, **asdict(case), "reason": reason})
             _show(engine, case, rows, reason)
             if options.json:
-                _write(result, options.json)
+                _keep(result, options.json)
     # The machine's rate may change under a long run: the share is of the faster of both measurements.
     again = matrix_product_gflops(options.threads)
     result["machine"]["matrix_product_gflops"] = max(result["machine"]["matrix_product_gflops"], again)
@@ -67,8 +67,7 @@ def _add_shares(result: dict[str, Any]) -> None:
     product = result["machine"]["matrix_product_gflops"]
     for row in result["rows"]:
         if row["engine"] == "cpu":
-            case = Case(row["qubits"], row["folds"], row["uploads"], row["layers"])
-            row["gflops"] = row["coords_per_s"] * flops(case, row["mode"]) / 1e9
+            row["gflops"] = row["coords_per_s"] * flops(Case.of(row), row["mode"]) / 1e9
             row["share_of_matrix_product"] = row["gflops"] / product
 
 
@@ -79,7 +78,9 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="n = 4 and 6, three engines, under a minute")
-    parser.add_argument("--json", type=Path, help="write results here, and .csv and .png beside them")
+    parser.add_argument(
+        "--json", type=Path, help="results as they come; at the end .csv and .png beside them"
+    )
     parser.add_argument("--engines", nargs="+", choices=MODULES, help="default: all of the device")
     parser.add_argument("--circuits", nargs="+", choices=CIRCUITS, default=["main"])
     parser.add_argument(
@@ -186,9 +187,13 @@ def _show(engine: str, case: Case, rows: list[Row], reason: str) -> None:
     print(f"n={case.qubits} {engine:17}", *parts, error, reason, sep="  ", flush=True)
 
 
-def _write(result: dict[str, Any], path: Path) -> None:
+def _keep(result: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _write(result: dict[str, Any], path: Path) -> None:
+    _keep(result, path)
     columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
     with path.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)

@@ -30,12 +30,14 @@ def table(result: dict[str, Any]) -> str:
         "| circuit | engine | training step, coordinates/s | ours is | forward, coordinates/s | ours is |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    cases = list(dict.fromkeys(_case(row) for row in rows))
+    cases = list(dict.fromkeys(Case.of(row) for row in rows))
     for case in cases:
-        lines += _lines(case, [row for row in rows if _case(row) == case])
-    verdicts = [_verdict(case, [row for row in rows if _case(row) == case]) for case in cases if case in MAIN]
+        lines += _lines(case, [row for row in rows if Case.of(row) == case])
+    verdicts = [
+        _verdict(case, [row for row in rows if Case.of(row) == case]) for case in cases if case in MAIN
+    ]
     skipped = [
-        f"- {item['engine']} on {_name(_case(item))}: {item['reason']}" for item in result.get("skipped", ())
+        f"- {item['engine']} on {Case.of(item).name}: {item['reason']}" for item in result.get("skipped", ())
     ]
     return "\n".join([*lines, "", *filter(None, verdicts), *skipped])
 
@@ -43,10 +45,10 @@ def table(result: dict[str, Any]) -> str:
 def compact(result: dict[str, Any]) -> str:
     """Training steps at the best batch: an engine a line, two columns a circuit, the fastest first."""
     rows = [row for row in result["rows"] if row["mode"] == "train"]
-    cases = list(dict.fromkeys(_case(row) for row in rows))
-    best = {case: _best([row for row in rows if _case(row) == case], "train") for case in cases}
+    cases = list(dict.fromkeys(Case.of(row) for row in rows))
+    best = {case: _best([row for row in rows if Case.of(row) == case], "train") for case in cases}
     lines = [
-        "| coordinates/s | " + " | ".join(f"{_name(case)} | ours is" for case in cases) + " |",
+        "| coordinates/s | " + " | ".join(f"{case.name} | ours is" for case in cases) + " |",
         "|---|" + "---:|---:|" * len(cases),
     ]
     engines = dict.fromkeys(row["engine"] for row in rows)
@@ -64,7 +66,7 @@ def _lines(case: Case, rows: list[Row]) -> list[str]:
     ours = next((name for name in ("cpu", "triton") if name in best["train"] or name in best["forward"]), "")
     lines = []
     for engine in dict.fromkeys(row["engine"] for row in rows):
-        cells = [_name(case), engine]
+        cells = [case.name, engine]
         for mode in ("train", "forward"):
             rate, own = best[mode].get(engine), best[mode].get(ours)
             cells.append(f"{rate:,.0f}" if rate else "")
@@ -89,14 +91,6 @@ def _verdict(case: Case, rows: list[Row]) -> str:
     shares = [row.get("share_of_matrix_product", 0.0) for row in rows if row["mode"] == "train"]
     found.append(f"{max(shares):.0%} of the matrix product (target 45% from n = 6)")
     return f"- n = {case.qubits}: {', '.join(found)}"
-
-
-def _name(case: Case) -> str:
-    return f"n={case.qubits}, {case.folds} folds, {case.uploads}×{case.layers}"
-
-
-def _case(row: Row) -> Case:
-    return Case(row["qubits"], row["folds"], row["uploads"], row["layers"])
 
 
 def _best(rows: list[Row], mode: str) -> dict[str, float]:

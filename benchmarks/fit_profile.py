@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -107,7 +106,7 @@ def main() -> None:
     result = {"config": options.config, "steps": len(rows), **summary(rows)}
     print(json.dumps(result, indent=1))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + os.linesep)
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, Any]:

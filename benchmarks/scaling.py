@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import MAIN, Case
+from benchmarks.worker import peak_mib
 
 _COORDINATES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _UPLOADS = (1, 4, 16, 64)
@@ -54,8 +54,8 @@ def report(result: dict[str, Any]) -> str:
         "| circuit | coordinates | ns for each | against their median | peak MiB |",
         "|---|---:|---:|---:|---:|",
     ]
-    for case in dict.fromkeys(_name(row) for row in result["coordinates"]):
-        rows = [row for row in result["coordinates"] if _name(row) == case]
+    for case in dict.fromkeys(Case.of(row).name for row in result["coordinates"]):
+        rows = [row for row in result["coordinates"] if Case.of(row).name == case]
         middle = statistics.median(row["ns"] for row in rows)
         lines += [
             f"| {case} | {row['coordinates']:,} | {row['ns']:.1f} | {row['ns'] / middle - 1:+.0%} "
@@ -70,10 +70,6 @@ def report(result: dict[str, Any]) -> str:
         for row in result["qubits"]
     ]
     return "\n".join(lines)
-
-
-def _name(row: dict[str, Any]) -> str:
-    return f"n={row['qubits']}, {row['folds']} folds, {row['uploads']}×{row['layers']}"
 
 
 def _measured(case: Case, coordinates: int, threads: int, seconds: float) -> dict[str, Any]:
@@ -102,18 +98,14 @@ def work() -> None:
         torch.autograd.grad(engine.sine_layer(ansatz, x, *leaves), leaves, cotangent)  # type: ignore[attr-defined]
 
     step(x[:64], cotangent[:64])  # compiles, and takes what is kept for every later step
-    before = _peak_mib()
+    before = peak_mib()
     times: list[float] = []
     while len(times) < 3 or sum(times) < job["seconds"]:
         start = time.perf_counter()
         step(x, cotangent)
         times.append(time.perf_counter() - start)
     # The fastest: other tenants of the machine only ever add.
-    print(json.dumps({"ns": min(times) / job["coordinates"] * 1e9, "peak_mib": _peak_mib() - before}))
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"ns": min(times) / job["coordinates"] * 1e9, "peak_mib": peak_mib() - before}))
 
 
 if __name__ == "__main__":

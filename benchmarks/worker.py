@@ -36,7 +36,7 @@ def main() -> None:
     if job["device"] == "cuda":
         torch.set_default_device("cuda")  # where benchmarks.peers.torch_functions puts its tensors
     prepare = import_module(f"benchmarks.peers.{MODULES[job['engine']]}").prepare
-    before = _peak_mib()
+    before = peak_mib()
     steps: list[tuple[int, float]] = []
     for batch in job["batches"]:
         if _expected(steps, batch) > job["limit_s"]:
@@ -56,7 +56,7 @@ def main() -> None:
                     "batch": batch,
                     "mode": mode,
                     "coords_per_s": batch / best,
-                    "peak_mib": max(0.0, _peak_mib() - before),
+                    "peak_mib": max(0.0, peak_mib() - before),
                     "compile_s": max(0.0, first - best),
                     "threads": job["threads"],
                     "dtype": "float32" if not job["engine"].startswith("lightning") else "float64",
@@ -128,7 +128,8 @@ def _array(values: Any) -> np.ndarray:
     return values.cpu().numpy() if hasattr(values, "cpu") else np.asarray(values)
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """Most memory that this process has had, on the GPU where it computes there."""
     if "torch" in sys.modules and sys.modules["torch"].get_default_device().type == "cuda":
         return sys.modules["torch"].cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
