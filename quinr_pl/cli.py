@@ -12,10 +12,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from quinr_pl.datamodules import ImageDataModule
 
 from quinr_pl._version import __version__
 from quinr_pl.errors import QuinrError
+
+_PSNR_TRIES, _PSNR_TOLERANCE, _PSNR_MOST_BPP = 5, 0.2, 2.0
 
 
 class OneLineArgumentParser(argparse.ArgumentParser):
@@ -46,6 +51,7 @@ def compress(args: list[str]) -> int:
     parser.add_argument("--config", default="compress.yaml", help="a YAML file or a packaged config")
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bpp", type=float, help="bits for each pixel, at most; picks network and quantizer")
+    rate.add_argument("--psnr", type=float, help="dB, at least; a few fits, one after another, find the size")
     rate.add_argument("--preset", choices=("tiny", "small", "medium", "large"), help="0.02 to 0.2 bpp")
     options, overrides = parser.parse_known_args(args)
     output = options.output or options.input.with_suffix(".quinr")
@@ -53,34 +59,98 @@ def compress(args: list[str]) -> int:
         raise QuinrError(f"--output {output}: there is no folder {output.parent}; make it first")
 
     from quinr_pl.atomic_file import write_bytes
-    from quinr_pl.lightning_cli import QuinrCLI
 
     with tempfile.TemporaryDirectory() as folder:
-        if options.bpp is not None or options.preset is not None:
-            overrides = _rate_overrides(options, Path(folder)) + overrides
-        data = ["--data", "ImageDataModule", "--data.path", str(options.input)]
-        run = ["--trainer.logger", "false", "--trainer.default_root_dir", folder]
-        QuinrCLI(["fit", "--config", options.config, *data, *run, *overrides])
-        written = list(Path(folder).glob("*.quinr"))
-        write_bytes(output, written[0].read_bytes())
+        if options.psnr is not None:
+            data = _reach_psnr(options, overrides, Path(folder))
+        else:
+            data = _fit_file(options, overrides, Path(folder), _most_bytes(options))
+        write_bytes(output, data)
     print(output)
     return 0
 
 
-def _rate_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
-    """The network and the quantizer that an asked rate needs, as arguments of `fit`."""
-    import yaml
-
-    from quinr_pl.codec.rate_control import PRESETS, point_for_bytes
+def _signal(options: argparse.Namespace) -> ImageDataModule:
     from quinr_pl.datamodules import ImageDataModule
-    from quinr_pl.lightning_cli import find_config
 
     data = ImageDataModule(str(options.input))
     data.setup()
-    bpp = options.bpp if options.bpp is not None else PRESETS[options.preset]
+    return data
+
+
+def _most_bytes(options: argparse.Namespace) -> int | None:
+    """The size that --bpp or --preset allow; None without them."""
+    from quinr_pl.codec.rate_control import PRESETS
+
+    bpp = PRESETS[options.preset] if options.preset is not None else options.bpp
+    if bpp is None:
+        return None
+    spec = _signal(options).spec
     if not bpp > 0:
         raise QuinrError(f"--bpp {bpp}: must be positive")
-    point = point_for_bytes(int(bpp * data.spec.pixels / 8), data.spec.channels)
+    return int(bpp * spec.pixels / 8)
+
+
+def _fit_file(
+    options: argparse.Namespace, overrides: list[str], folder: Path, most_bytes: int | None
+) -> bytes:
+    """The file of one fit."""
+    from quinr_pl.lightning_cli import QuinrCLI
+
+    if most_bytes is not None:
+        overrides = _rate_overrides(options, folder, most_bytes) + overrides
+    data = ["--data", "ImageDataModule", "--data.path", str(options.input)]
+    run = ["--trainer.logger", "false", "--trainer.default_root_dir", str(folder)]
+    QuinrCLI(["fit", "--config", options.config, *data, *run, *overrides])
+    (written,) = folder.glob("*.quinr")
+    return written.read_bytes()
+
+
+def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
+    """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
+    from quinr_pl.codec import decompress
+    from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS, bytes_for_psnr
+    from quinr_pl.evaluation.metrics import psnr
+
+    signal = _signal(options)
+    size = max(FEWEST_BYTES, int(PRESETS["medium"] * signal.spec.pixels / 8))
+    most = max(FEWEST_BYTES, int(_PSNR_MOST_BPP * signal.spec.pixels / 8))
+    measured: list[tuple[int, float]] = []
+    best: bytes | None = None
+    tried: list[int] = []
+    for number in range(_PSNR_TRIES):
+        attempt = folder / str(number)
+        attempt.mkdir()
+        tried.append(size)
+        data = _fit_file(options, overrides, attempt, size)
+        reached = psnr(signal.values, decompress(data), signal.spec.peak)
+        print(f"try {number + 1} of at most {_PSNR_TRIES}: {reached:.2f} dB with {len(data)} bytes")
+        measured.append((len(data), reached))
+        if reached >= options.psnr and (best is None or len(data) < len(best)):
+            best = data
+        if 0 <= reached - options.psnr <= _PSNR_TOLERANCE:
+            break
+        # Aim at the middle of what is good enough.
+        size = min(bytes_for_psnr(measured, options.psnr + _PSNR_TOLERANCE / 2), most)
+        if size in tried:
+            break
+    if best is None:
+        highest = max(reached for _, reached in measured)
+        raise QuinrError(
+            f"--psnr {options.psnr}: {len(measured)} tries of at most {_PSNR_MOST_BPP:g} bits per pixel "
+            f"reached {highest:.2f} dB; ask for less, or fit longer (--trainer.max_steps)"
+        )
+    return best
+
+
+def _rate_overrides(options: argparse.Namespace, folder: Path, most_bytes: int) -> list[str]:
+    """The network and the quantizer that an asked size needs, as arguments of `fit`."""
+    import yaml
+
+    from quinr_pl.codec.rate_control import point_for_bytes
+    from quinr_pl.lightning_cli import find_config
+
+    point = point_for_bytes(most_bytes, _signal(options).spec.channels)
     callbacks = yaml.safe_load(Path(find_config("defaults.yaml")).read_text())["trainer"]["callbacks"]
     quantization = {"method": "compensated", "rate": point.quantization.rate}
     callbacks[0]["init_args"]["final"] = quantization
@@ -227,6 +297,12 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"quinr-pl: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("quinr-pl: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        # Lightning ends an interrupted fit with exit(1).
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
         print("quinr-pl: interrupted", file=sys.stderr)
         return 130
 

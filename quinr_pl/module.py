@@ -29,6 +29,8 @@ class CoordinateNetworkModule(pl.LightningModule):
             "constant": stays.
         warmup_steps: Steps over which the learning rate first rises from zero.
         final_learning_rate: Where the cosine ends, as a share of ``learning_rate``.
+        weight_decay: How fast weights of hidden features shrink: each step takes the learning rate times
+            this share off (AdamW, Loshchilov & Hutter 2019). Smaller weights take fewer bits.
 
     Raises:
         QuinrError: If a value is out of range, or the data has other channels than the network.
@@ -42,10 +44,13 @@ class CoordinateNetworkModule(pl.LightningModule):
         schedule: Literal["cosine", "constant"] = "cosine",
         warmup_steps: int = 0,
         final_learning_rate: float = 0.01,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
         if not learning_rate > 0:
             raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive")
+        if not 0 <= weight_decay < math.inf:
+            raise QuinrError(f"--model.weight_decay {weight_decay}: must not be negative")
         self.network = network if isinstance(network, CoordinateNetwork) else _build(network)
         self.betas = (betas[0], betas[1])
         self.save_hyperparameters(
@@ -56,6 +61,7 @@ class CoordinateNetworkModule(pl.LightningModule):
                 "schedule": schedule,
                 "warmup_steps": warmup_steps,
                 "final_learning_rate": final_learning_rate,
+                "weight_decay": weight_decay,
             },
             logger=False,  # logged once, with the final figures, by the callback that knows them
         )
@@ -114,8 +120,16 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam, with a schedule that ends at the trainer's last step."""
-        optimizer = torch.optim.Adam(
-            self.parameters(), lr=self.hparams["learning_rate"], betas=self.betas, fused=True
+        decayed = self.network.feature_weights()
+        others = [p for p in self.network.parameters() if not any(p is weight for weight in decayed)]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.hparams["weight_decay"]},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=self.hparams["learning_rate"],
+            betas=self.betas,
+            fused=True,
         )
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))

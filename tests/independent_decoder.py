@@ -235,6 +235,23 @@ def read_levels(stack: Stack, counts: list[int]) -> Iterator[np.ndarray]:
         yield np.array(levels)
 
 
+def read_high_and_low(stack: Stack, count: int, shift: int) -> np.ndarray:
+    levels: list[int] = []
+    costs = np.zeros(len(P), dtype=np.int64)
+    half = 1 << shift >> 1
+    while len(levels) < count:
+        start = len(levels)
+        stop = min(start + max(1, start // 4), count)
+        cumulative = np.concatenate([[0], np.cumsum(mixture(costs))])
+        symbols = [stack.pop(cumulative) for _ in range(start, stop)]
+        low = np.arange((1 << shift) + 1) << 24 - shift
+        for symbol in symbols:
+            assert symbol != ESCAPE
+            levels.append((symbol - 511 << shift) + (stack.pop(low) - half if shift else 0))
+            costs += COSTS[:, symbol]
+    return np.array(levels, dtype=np.int64)
+
+
 def layer_sizes(network: dict[str, Any]) -> list[int]:
     """Tensors of each layer."""
     if network["class"] == "COIN":
@@ -245,16 +262,31 @@ def layer_sizes(network: dict[str, Any]) -> list[int]:
     return [2] * stages + [1] * stages + gains + readout
 
 
-def read_tensors(section: bytes, shapes: list[tuple[int, ...]], layers: list[int]) -> list[np.ndarray]:
-    stack = Stack(section)
-    levels = list(read_levels(stack, [int(np.prod(shape)) for shape in shapes]))
-    codes = stack.rest()
-    assert len(codes) == len(layers)
-    codes = b"".join(bytes([code]) * size for code, size in zip(codes, layers, strict=True))
+def read_tensors(
+    sections: dict[int, bytes], shapes: list[tuple[int, ...]], layers: list[int]
+) -> list[np.ndarray]:
+    counts = [int(np.prod(shape)) for shape in shapes]
+    rows = [int(np.prod(shape[:-1])) for shape in shapes]
+    if 1 in sections:
+        stack = Stack(sections[1])
+        offsets = np.zeros(sum(rows), dtype=np.int64)
+        levels = list(read_levels(stack, counts))
+    else:
+        stack = Stack(sections[2])
+        shifts = read_high_and_low(stack, len(shapes), 0)
+        offsets = read_high_and_low(stack, sum(rows), 0)
+        levels = [read_high_and_low(stack, n, int(shift)) for n, shift in zip(counts, shifts, strict=True)]
+    bases = stack.rest()
+    assert len(bases) == len(layers)
+    bases = b"".join(bytes([base]) * size for base, size in zip(bases, layers, strict=True))
     tensors = []
-    for values, shape, code in zip(levels, shapes, codes, strict=True):
-        step = float(np.float32(2 ** (code % 8 / 8))) * 2.0 ** (code // 8 - 24)
-        tensors.append((values * step).astype(np.float32).astype(np.float64).reshape(shape))
+    for values, shape, base, parts in zip(
+        levels, shapes, bases, np.split(offsets, np.cumsum(rows)[:-1]), strict=True
+    ):
+        codes = base + 4 * parts
+        steps = np.float32(2 ** (codes % 8 / 8)).astype(float) * 2.0 ** (codes // 8 - 24)
+        scaled = values.reshape(len(parts), -1) * steps[:, None]
+        tensors.append(scaled.astype(np.float32).astype(np.float64).reshape(shape))
     return tensors
 
 
@@ -360,7 +392,7 @@ def decode(data: bytes) -> np.ndarray:
     stream = open_file(data)
     kind, height, width, channels, low, high = read_signal(stream)
     network = read_network(stream) | {"channels": channels}
-    tensors = read_tensors(read_sections(stream)[1], tensor_shapes(network, channels), layer_sizes(network))
+    tensors = read_tensors(read_sections(stream), tensor_shapes(network, channels), layer_sizes(network))
     z = np.stack(np.meshgrid(axis(height), axis(width), indexing="ij"), -1).reshape(-1, 2)
     evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
     t = np.concatenate([evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)])

@@ -11,10 +11,11 @@ from quinr_pl.codec.bitstream import (
     Section,
     SectionType,
     Writer,
+    known_sections,
     pack,
     read_sections,
-    required_sections,
     unpack,
+    weight_section,
 )
 
 
@@ -33,7 +34,9 @@ def test_file_by_hand() -> None:
 
 def test_optional_section_is_skipped() -> None:
     sections = [Section(99, b"later", optional=True), Section(1, b"b")]
-    assert required_sections(read_sections(unpack(pack(b"", sections)))) == {SectionType.WEIGHTS: b"b"}
+    known = known_sections(read_sections(unpack(pack(b"", sections))))
+    assert known == {SectionType.WEIGHTS: sections[1]}
+    assert weight_section(known) == sections[1]
 
 
 @pytest.mark.parametrize(
@@ -59,14 +62,15 @@ def test_bad_frames(data: bytes, message: str) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ([Section(1, b""), Section(3, b"")], "section type 3 is unknown"),
+        ([Section(1, b""), Section(99, b"")], "section type 99 is unknown"),
+        ([Section(1, b""), Section(2, b"")], "the weights are there twice"),
         ([], "weights is missing"),
         ([Section(1, b""), Section(1, b"")], "weights is there twice"),
     ],
 )
 def test_bad_section_lists(sections: list[Section], message: str) -> None:
     with pytest.raises(BitstreamError, match=message):
-        required_sections(sections)
+        weight_section(known_sections(sections))
 
 
 @pytest.mark.parametrize(

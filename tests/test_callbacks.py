@@ -109,9 +109,9 @@ def test_quantization_aware_training_leaves_float_weights_and_uses_its_steps(tmp
     steps = quantization.state_dict()["steps"]
     decoded = decode((tmp_path / "astronaut.quinr").read_bytes())
     for name, tensor in decoded.quantized.tensors.items():
-        assert tensor.step == pytest.approx(steps[name], rel=0.1)
+        assert tensor.steps == pytest.approx(steps[name], rel=0.1)
     weights = trainer.lightning_module.network.circuits[0].weight
-    multiples = weights / decoded.quantized.tensors["circuits.0.weight"].step
+    multiples = weights / torch.from_numpy(decoded.quantized.tensors["circuits.0.weight"].steps)
     assert not torch.allclose(multiples, multiples.round(), atol=1e-3)
 
 

@@ -2,17 +2,24 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from quinr_pl import cli
 from quinr_pl.cli import main
+from quinr_pl.codec import decode, encode
 
+DATA = Path(__file__).parent / "data"
 TINY = str(Path(__file__).parent / "conf" / "tiny.yaml")
 SMALL_FIT = ["--config", TINY, "--trainer.max_steps", "4"]
 
@@ -153,12 +160,82 @@ def test_compress_decompress_and_inspect(capsys):
     assert main(["inspect", "photo.quinr"]) == 0
 
 
+@pytest.mark.parametrize("name", ["quinr_three_stages", "coin_rows_range"])
+def test_the_number_of_threads_leaves_no_trace_in_the_picture(name):
+    golden = decode((DATA / f"{name}.quinr").read_bytes())
+    # Large enough for several blocks and for more than one thread in each.
+    spec = replace(golden.spec, height=300, width=401)
+    Path("large.quinr").write_bytes(encode(golden.quantized, spec).data)
+    pictures = []
+    suffix = ".png" if spec.kind.is_image else ".npy"
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            assert main(["decompress", "large.quinr", "-o", f"{threads}{suffix}"]) == 0
+            pictures.append(Path(f"{threads}{suffix}").read_bytes())
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(pictures)) == 1
+
+
 def test_compress_to_a_rate():
     pixels = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
     Image.fromarray(pixels).save("noise.png")
     steps = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
     assert main(["compress", "noise.png", "--bpp", "0.3", *steps]) == 0
     assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
+
+
+def test_compress_to_a_quality(capsys):
+    rows, columns = np.mgrid[:48, :64] / 64
+    pixels = np.rint(255 * (0.5 + 0.4 * np.sin(5 * rows) * np.cos(4 * columns))).astype(np.uint8)
+    Image.fromarray(pixels).save("waves.png")
+    steps = ["--trainer.max_steps", "60", "--data.batch_size", "512", "--data.steps_per_epoch", "60"]
+    steps += ["--model.warmup_steps", "5", "--model.learning_rate", "1e-2"]
+    assert main(["compress", "waves.png", "--psnr", "18", *steps]) == 0
+    assert "try 1" in capsys.readouterr().out
+    assert main(["decompress", "waves.quinr", "-o", "back.png"]) == 0
+    error = np.asarray(Image.open("back.png")).astype(float) - pixels
+    assert 10 * np.log10(255**2 / np.mean(error**2)) >= 18
+
+
+def test_a_quality_out_of_reach(capsys, monkeypatch):
+    pixels = np.load(DATA / "quinr_three_stages.npy")
+    Image.fromarray(255 - pixels).save("negative.png")
+    tries = []
+    data = (DATA / "quinr_three_stages.quinr").read_bytes()
+    monkeypatch.setattr(cli, "_fit_file", lambda *arguments: tries.append(arguments[-1]) or data)
+    assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
+    assert "--psnr 30.0: " in capsys.readouterr().err
+    assert tries == sorted(set(tries))
+    assert max(tries) <= max(120, 2 * pixels.shape[0] * pixels.shape[1] / 8)
+    assert not Path("x.quinr").exists()
+
+
+def test_interrupted_compress_leaves_nothing(folder):
+    rows, columns = np.mgrid[:64, :64]
+    Image.fromarray((rows * columns % 256).astype(np.uint8)).save("pattern.png")
+    Path("pattern.quinr").write_bytes(b"an earlier file")
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    command = [
+        sys.executable,
+        "-m",
+        "quinr_pl.cli",
+        "compress",
+        "pattern.png",
+        "--trainer.max_steps",
+        "100000",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        while "GPU available" not in process.stdout.readline():  # what Lightning says before it fits
+            assert process.poll() is None
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
 
 
 def test_an_array_keeps_its_floats():

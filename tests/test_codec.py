@@ -26,7 +26,6 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, NETWORKS, CoordinateNetwork, QuINR
 from quinr_pl.signal import SignalKind, SignalSpec, coordinates
 
-LAYERS_OF_COIN = ("hidden.0", "output")
 IMAGE = SignalSpec(SignalKind.IMAGE_8, 6, 9, 3, 0.0, 255.0)
 NETWORK_ARGUMENTS: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {}),
@@ -110,7 +109,7 @@ def test_quantization_error_is_half_a_step(bits: int) -> None:
         difference = (tensor.dequantize() - parameter).detach().double()
         if name in periods:
             difference -= periods[name].double() * torch.round(difference / periods[name].double())
-        assert difference.abs().max() <= tensor.step / 2 + 1e-7
+        assert difference.abs().max() <= tensor.steps.max() / 2 + 1e-7
 
 
 def test_periods_differ_by_element() -> None:
@@ -248,14 +247,22 @@ def test_every_cut_and_every_flipped_bit_is_noticed(coin_file: bytes) -> None:
             decode(bytes(damaged))
 
 
-def test_a_layer_has_one_step_size() -> None:
+def test_rows_have_step_sizes_of_their_own() -> None:
     quantized = quantize(COIN(layers=1, width=3))
-    assert list(quantized.layer_codes()) == [
-        quantized.tensors[f"{name}.bias"].code for name in LAYERS_OF_COIN
-    ]
+    tensor = quantized.tensors["hidden.0.weight"]
+    codes = tensor.codes + np.array([0, 8, -4])
+    quantized.tensors["hidden.0.weight"] = QuantizedTensor(tensor.levels, codes)
+    decoded = decode(encode(quantized, IMAGE).data).quantized.tensors["hidden.0.weight"]
+    np.testing.assert_array_equal(decoded.codes, codes)
+    steps = 2 ** ((codes[:, None] - 192) / 8)
+    np.testing.assert_allclose(decoded.dequantize(), tensor.levels * steps, rtol=1e-6)
+
+
+def test_step_sizes_off_the_grid_of_their_layer() -> None:
+    quantized = quantize(COIN(layers=1, width=3))
     tensor = quantized.tensors["output.bias"]
-    quantized.tensors["output.bias"] = QuantizedTensor(tensor.levels, tensor.code - 1)
-    with pytest.raises(QuinrError, match="layer output: its tensors have different step sizes"):
+    quantized.tensors["output.bias"] = QuantizedTensor(tensor.levels, tensor.codes - 1)
+    with pytest.raises(QuinrError, match=r"layer output: step size codes .* multiples of 4"):
         encode(quantized, IMAGE)
 
 

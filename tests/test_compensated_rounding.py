@@ -14,7 +14,7 @@ from quinr_pl.codec import (
     encode,
     quantize,
 )
-from quinr_pl.codec.compensated_rounding import compensated_levels
+from quinr_pl.codec.compensated_rounding import Compensation
 from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, CoordinateNetwork, QuINR
@@ -22,6 +22,12 @@ from quinr_pl.signal import SignalKind, SignalSpec, coordinates
 
 IMAGE = SignalSpec(SignalKind.IMAGE_8, 24, 32, 3, 0.0, 255.0)
 COMPENSATED = QuantizationConfig(method="compensated")
+
+
+def compensated_levels(
+    values: np.ndarray, steps: np.ndarray, hessian: np.ndarray, damping: float, rounded: int | None = None
+) -> np.ndarray:
+    return Compensation.of(hessian, steps, damping, rounded).round(values, steps, rounded)
 
 
 GRID = coordinates(IMAGE.height, IMAGE.width)
@@ -128,8 +134,32 @@ def test_an_asked_size_is_used_up(network: CoordinateNetwork, rate: float) -> No
 
 def test_large_networks_are_split(monkeypatch: pytest.MonkeyPatch, network: CoordinateNetwork) -> None:
     monkeypatch.setattr("quinr_pl.codec.compensated_rounding.LARGEST_GROUP", 60)
-    quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).quantize(2**-10)
+    quantizer = CompensatedQuantizer(network, IMAGE, COMPENSATED)
+    quantized = quantizer.quantize(quantizer.codes(100))
     assert list(quantized.tensors) == [name for name, _ in network.named_parameters()]
+
+
+def test_curvature_while_the_others_move_along() -> None:
+    root = np.random.default_rng(3).normal(size=(8, 5))
+    hessian = root.T @ root
+    compensation = Compensation.of(hessian, np.ones(5), 0.0)
+    result = compensation.conditional_curvature()
+    for place, weight in enumerate(compensation.order):
+        later = compensation.order[place + 1 :]
+        coupling = hessian[weight, later]
+        schur = hessian[weight, weight] - coupling @ np.linalg.solve(hessian[np.ix_(later, later)], coupling)
+        assert result[weight] == pytest.approx(schur)
+
+
+def test_rows_of_different_weight_get_steps_of_their_own() -> None:
+    torch.manual_seed(1)
+    network = COIN(layers=2, width=24)
+    with torch.no_grad():
+        network.output.weight[:, :12] *= 100  # what the first units say counts a hundred times as much
+        network.hidden[1].weight[12:] *= 10
+    codes = CompensatedQuantizer(network, IMAGE, COMPENSATED).codes(50)["hidden.1.weight"]
+    assert codes.shape == (24,)
+    assert codes[:12].mean() < codes[12:].mean() - 24  # eight codes to an octave
 
 
 def test_only_the_first_weights_are_rounded() -> None:

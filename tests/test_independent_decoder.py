@@ -55,7 +55,7 @@ def test_other_signals(spec: SignalSpec) -> None:
     np.testing.assert_allclose(other, values, atol=1.5e-4 * spec.peak)
 
 
-def test_escapes() -> None:
+def test_large_levels() -> None:
     network = COIN(layers=1, width=5)
     config = QuantizationConfig(bits=16)
     data = compress(network, IMAGE, config).data

@@ -65,6 +65,24 @@ def test_a_checkpoint_loads_with_no_further_arguments(tmp_path, data):
         assert torch.equal(loaded(points), module(points))
 
 
+@pytest.mark.parametrize(
+    ("network", "decayed"),
+    [
+        (QuINR(qubits=2, angles=4, stages=2, readout="linear"), {"embeddings.1.weight", "readout.weight"}),
+        (QuINR(qubits=2, angles=4), set()),
+        (COIN(layers=2, width=5), {"hidden.1.weight", "output.weight"}),
+    ],
+)
+def test_weight_decay_shrinks_weights_of_hidden_features_alone(tmp_path, data, network, decayed):
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    # So small a rate that only the decay is seen.
+    module = CoordinateNetworkModule(network, learning_rate=1e-6, weight_decay=1e5)
+    trainer(tmp_path, max_steps=1).fit(module, datamodule=data)
+    for name, parameter in network.named_parameters():
+        factor = 0.9 if name in decayed else 1.0
+        assert torch.allclose(parameter, factor * before[name], atol=2e-6), name
+
+
 def test_learning_rate_warms_up_and_falls_along_a_cosine():
     module = small(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
     rates = [module._rate(step, 110) for step in range(110)]

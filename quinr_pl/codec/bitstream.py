@@ -24,7 +24,8 @@ class BitstreamError(QuinrError):
 class SectionType(IntEnum):
     """Sections that version 1 knows."""
 
-    WEIGHTS = 1
+    WEIGHTS = 1  # read, not written any more
+    WEIGHTS_BY_ROW = 2
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,13 @@ def read_sections(reader: Reader) -> list[Section]:
     return sections
 
 
-def required_sections(sections: list[Section]) -> dict[SectionType, bytes]:
-    """Payloads of the sections that version 1 defines, each present exactly once.
+def known_sections(sections: list[Section]) -> dict[SectionType, Section]:
+    """Sections of the types that version 1 defines.
 
     Raises:
-        BitstreamError: If one is missing or twice there, or another one is unknown and not optional.
+        BitstreamError: If one is there twice, or another one is unknown and not optional.
     """
-    payloads: dict[SectionType, bytes] = {}
+    known: dict[SectionType, Section] = {}
     for section in sections:
         if section.type not in list(SectionType):
             if section.optional:
@@ -197,10 +198,22 @@ def required_sections(sections: list[Section]) -> dict[SectionType, bytes]:
                 f"section type {section.type} is unknown to this decoder: decode it with a newer quinr-pl"
             )
         kind = SectionType(section.type)
-        if kind in payloads:
+        if kind in known:
             raise BitstreamError(f"section {kind.name.lower()} is there twice")
-        payloads[kind] = section.payload
-    for kind in SectionType:
-        if kind not in payloads:
-            raise BitstreamError(f"section {kind.name.lower()} is missing")
-    return payloads
+        known[kind] = section
+    return known
+
+
+def weight_section(sections: dict[SectionType, Section]) -> Section:
+    """The section that holds the weights.
+
+    Raises:
+        BitstreamError: If none or more than one does.
+    """
+    found = [section for kind, section in sections.items() if kind in _WEIGHTS]
+    if len(found) != 1:
+        raise BitstreamError("section weights is missing" if not found else "the weights are there twice")
+    return found[0]
+
+
+_WEIGHTS = (SectionType.WEIGHTS, SectionType.WEIGHTS_BY_ROW)

@@ -11,19 +11,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.codec import entropy_coding
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
-from quinr_pl.codec.bitstream import BitstreamError, SectionType, read_sections, required_sections, unpack
+from quinr_pl.codec.bitstream import (
+    BitstreamError,
+    known_sections,
+    read_sections,
+    unpack,
+    weight_section,
+)
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
-    QuantizedTensor,
     layers,
     quantize,
 )
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
+from quinr_pl.codec.weight_section import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec, coordinates
@@ -144,14 +149,13 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     signal_bytes = frame - reader.remaining
     class_name, arguments = read_architecture(reader)
     header_bytes = frame - reader.remaining
-    payload = required_sections(read_sections(reader))[SectionType.WEIGHTS]
+    section = weight_section(known_sections(read_sections(reader)))
     _check_limits(spec, *_cost(class_name, arguments, spec), limits)
     network = build_network(class_name, arguments, spec.channels)
     shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
-    quantized = QuantizedNetwork(network, _read_weights(payload, shapes))
+    quantized = QuantizedNetwork(network, read_weights(section, shapes))
     quantized.load_into(network)
-    codes = len(quantized.layer_codes())
-    sections = bytes_by_part(data, signal_bytes, header_bytes, len(payload), codes)
+    sections = bytes_by_part(data, signal_bytes, header_bytes, len(section.payload), len(layers(shapes)))
     return DecodedSignal(spec, quantized, sections, network.eval())
 
 
@@ -168,19 +172,6 @@ def _check_limits(spec: SignalSpec, parameters: int, operations: int, limits: De
     ):
         if value > limit:
             raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
-
-
-def _read_weights(payload: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, QuantizedTensor]:
-    counts = [int(np.prod(shape)) for shape in shapes.values()]
-    levels, codes = entropy_coding.decode(payload, counts)
-    grouped = layers(shapes)
-    if len(codes) != len(grouped) or 0 in codes:
-        raise BitstreamError("section weights is malformed: the step sizes are not where they should be")
-    code_of = {name: code for names, code in zip(grouped.values(), codes, strict=True) for name in names}
-    return {
-        name: QuantizedTensor(values.reshape(shape), code_of[name])
-        for (name, shape), values in zip(shapes.items(), levels, strict=True)
-    }
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
@@ -205,8 +196,7 @@ def inspect(data: bytes, name: str = "bytes") -> dict[str, Any]:
         "architecture": network.architecture(),
         "parameters": parameters,
         "step_sizes": {
-            layer: decoded.quantized.tensors[names[0]].step
-            for layer, names in layers(decoded.quantized.tensors).items()
+            name: float(np.median(tensor.steps)) for name, tensor in decoded.quantized.tensors.items()
         },
         "bytes": len(data),
         "sections": decoded.sections,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network.embedding import SinusoidalEmbedding
+from quinr_pl.network.quantum_layer import QuantumLayer
 from quinr_pl.signal import SignalSpec, coordinates
 
 _PERIOD_SHARE = 1 / 600
 _STEP = 1e-3
 _ELEMENTS = 1 << 26
+_BLOCK = 512
 
 
 def sample_coordinates(spec: SignalSpec, count: int, seed: int = 0) -> Tensor:
@@ -22,12 +28,12 @@ def sample_coordinates(spec: SignalSpec, count: int, seed: int = 0) -> Tensor:
     return grid[torch.from_numpy(chosen)]
 
 
-@torch.no_grad()
 def gauss_newton(network: CoordinateNetwork, names: list[str], points: Tensor) -> npt.NDArray[np.float64]:
     """The matrix H for which errors d of some weights raise the mean squared error by d' H d.
 
-    That holds at a minimum, and as far as the values are linear in the weights. Derivatives are forward
-    differences, so that any engine will do.
+    That holds at a minimum, and as far as the values are linear in the weights. Derivatives in the weights
+    of sinusoidal embeddings, which are most of all, come from one backward pass for each output; the
+    others are forward differences. Any engine will do.
 
     Args:
         network: A trained network; its weights are moved and put back.
@@ -37,17 +43,16 @@ def gauss_newton(network: CoordinateNetwork, names: list[str], points: Tensor) -
     Returns:
         (weights, weights), in the order of the names.
     """
-    periods = network.parameter_periods()
-    parameters: list[tuple[Tensor, Tensor | None]] = [
-        (network.get_parameter(name), periods.get(name)) for name in names
-    ]
-    count = sum(parameter.numel() for parameter, _ in parameters)
+    count = sum(network.get_parameter(name).numel() for name in names)
     hessian = np.zeros((count, count))
-    device = parameters[0][0].device
+    device = network.get_parameter(names[0]).device
     for part in points.split(max(1, _ELEMENTS // (count * network.out_features))):
-        jacobian = _jacobian(network, parameters, part.to(device))
-        hessian += (jacobian @ jacobian.T).astype(np.float64)
-    return hessian / (len(points) * network.out_features)
+        jacobian = _jacobian(network, names, part.to(device))
+        for start in range(0, count, _BLOCK):
+            # The matrix is symmetric: its upper blocks are enough.
+            block = jacobian[start : start + _BLOCK] @ jacobian[start:].T
+            hessian[start : start + _BLOCK, start:] += block.cpu().numpy()
+    return (np.triu(hessian) + np.triu(hessian, 1).T) / (len(points) * network.out_features)
 
 
 def total_curvature(
@@ -79,19 +84,68 @@ def total_curvature(
     return {name: total / (probes * len(points) * network.out_features) for name, total in totals.items()}
 
 
-def _jacobian(
-    network: CoordinateNetwork, parameters: list[tuple[Tensor, Tensor | None]], points: Tensor
-) -> npt.NDArray[np.float32]:
-    base = network(points)
+def _jacobian(network: CoordinateNetwork, names: list[str], points: Tensor) -> Tensor:
+    """Derivatives of all values, (weights, points * out_features)."""
+    rows = _embedding_rows(network, names, points)
+    periods = network.parameter_periods()
+    with torch.no_grad():
+        base = network(points)
+        for name in names:
+            if name not in rows:
+                rows[name] = _forward_differences(
+                    network, network.get_parameter(name), periods.get(name), points, base
+                )
+    return torch.cat([rows[name] for name in names])
+
+
+def _embedding_rows(network: CoordinateNetwork, names: list[str], points: Tensor) -> dict[str, Tensor]:
+    """Rows of the Jacobian that belong to weights of sinusoidal embeddings, by parameter."""
+    network = copy.deepcopy(network)  # with hooks and an engine of its own
+    embeddings: dict[str, SinusoidalEmbedding] = {}
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def remember(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        return lambda _, inputs, angles: seen.update({name: (inputs[0], angles)})
+
+    for name, module in network.named_modules():
+        if isinstance(module, QuantumLayer):
+            module.engine = "auto"  # whatever trains: all compute the same, some a thousand times slower
+        if isinstance(module, SinusoidalEmbedding) and {f"{name}.weight", f"{name}.bias"} & set(names):
+            embeddings[name] = module
+            module.register_forward_hook(remember(name))
+    if not embeddings:
+        return {}
+    with torch.enable_grad():
+        values = network(points)
+        angles = [seen[name][1] for name in embeddings]
+        cotangents = [
+            torch.autograd.grad(values[:, channel].sum(), angles, retain_graph=True)
+            for channel in range(network.out_features)
+        ]
+    rows: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for index, (name, module) in enumerate(embeddings.items()):
+            by_channel = [module.gradients_by_sample(seen[name][0], of[index]) for of in cotangents]
+            for kind in ("weight", "bias"):
+                if f"{name}.{kind}" in names:
+                    # (points, out_features, *shape) -> (weights, points * out_features)
+                    gradients = torch.stack([of[kind] for of in by_channel], dim=1)
+                    rows[f"{name}.{kind}"] = gradients.flatten(0, 1).flatten(1).T
+    return rows
+
+
+def _forward_differences(
+    network: CoordinateNetwork, parameter: Tensor, period: Tensor | None, points: Tensor, base: Tensor
+) -> Tensor:
+    """Rows of the Jacobian that belong to one parameter, whose weights are moved and put back."""
+    step = torch.tensor(_STEP) if period is None else period * _PERIOD_SHARE
+    steps = step.expand(parameter.shape).flatten().tolist()
+    flat = parameter.view(-1)
     rows = []
-    for parameter, period in parameters:
-        step = torch.tensor(_STEP) if period is None else period * _PERIOD_SHARE
-        steps = step.expand(parameter.shape).flatten().tolist()
-        flat = parameter.view(-1)
-        for index, value in enumerate(flat.tolist()):
-            flat[index] = value + steps[index]
-            # float32 rounds the sum: divide by what was really added
-            added = float(flat[index]) - value
-            rows.append(((network(points) - base) / added).flatten().cpu().numpy())
-            flat[index] = value
-    return np.stack(rows)
+    for index, value in enumerate(flat.tolist()):
+        flat[index] = value + steps[index]
+        # float32 rounds the sum: divide by what was really added
+        added = float(flat[index]) - value
+        rows.append(((network(points) - base) / added).flatten())
+        flat[index] = value
+    return torch.stack(rows)

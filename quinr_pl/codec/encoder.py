@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quinr_pl.codec import entropy_coding
 from quinr_pl.codec.architecture import write_network, write_signal
-from quinr_pl.codec.bitstream import Section, SectionType, Writer, pack
-from quinr_pl.codec.quantization import QuantizedNetwork
+from quinr_pl.codec.bitstream import Writer, pack
+from quinr_pl.codec.quantization import QuantizedNetwork, layers
+from quinr_pl.codec.weight_section import write_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalSpec
 
@@ -40,12 +40,11 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     write_signal(header, spec)
     signal_bytes = len(header.getvalue())
     write_network(header, network)
-    codes = quantized.layer_codes()
-    levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
-    weights = entropy_coding.encode(levels, bottom=codes)
-    data = pack(header.getvalue(), [Section(SectionType.WEIGHTS, weights)])
+    section = write_weights(quantized.tensors)
+    data = pack(header.getvalue(), [section])
+    codes = len(layers(quantized.tensors))
     return EncodedSignal(
-        data, bytes_by_part(data, signal_bytes, len(header.getvalue()), len(weights), len(codes))
+        data, bytes_by_part(data, signal_bytes, len(header.getvalue()), len(section.payload), codes)
     )
 
 
@@ -57,7 +56,7 @@ def bytes_by_part(data: bytes, signal: int, header: int, weights: int, codes: in
         signal: Size of the signal's description in the header.
         header: Size of the header.
         weights: Size of the payload of the weights section.
-        codes: Number of step sizes.
+        codes: Number of layers, each with a step size code; how far rows are from it counts as weights.
     """
     return {
         "container": len(data) - header - weights,

@@ -20,12 +20,13 @@ from quinr_pl.codec.bitstream import BitstreamError
 PRECISION = 24
 """Frequencies of a distribution add up to 2**PRECISION."""
 LARGEST_SYMBOL = 511
-"""Levels up to this in magnitude are symbols; larger ones follow an escape."""
+"""Levels up to this in magnitude are symbols; of arrays with larger ones the low bits stand apart."""
 LARGEST_LEVEL = 32767
 _ALPHABET = 2 * LARGEST_SYMBOL + 2
 _ESCAPE = _ALPHABET - 1
 _ESCAPE_ALPHABET = 2 * (LARGEST_LEVEL + 1)
 _COST_BITS = 16
+_SHIFTS = 8
 _UNIFORM = (0, 1, 2, 3, *(k << e for e in range(7) for k in (4, 5, 6, 7)), 511)
 _GEOMETRIC = (1, 2, 4, 8, *(k << e for e in range(8) for k in (16, 24)), 4096)
 _GAUSSIAN = tuple(1 << e for e in range(22))
@@ -142,68 +143,135 @@ def _model(frequencies: Integers) -> constriction.stream.model.Model:
     return constriction.stream.model.Categorical((frequencies - 1).astype(np.float64), perfect=False)
 
 
-def _escape_model() -> constriction.stream.model.Model:
-    return constriction.stream.model.Uniform(_ESCAPE_ALPHABET)
+def _uniform_model(alphabet: int) -> constriction.stream.model.Model:
+    return constriction.stream.model.Uniform(alphabet)
 
 
-def encode(tensors: list[Integers], bottom: bytes) -> bytes:
-    """One stack of asymmetric numeral systems that holds all levels.
+class LevelEncoder:
+    """One stack of asymmetric numeral systems that takes levels, in the order in which they are decoded."""
 
-    Args:
-        tensors: Levels of each tensor, one-dimensional, at most LARGEST_LEVEL in magnitude.
-        bottom: Bytes at the bottom of the stack, the last one not 0. They come for free in the sense that
-            an empty stack would waste about as much on its first symbols.
+    def __init__(self) -> None:
+        self._steps: list[tuple[Integers, Integers, int, Integers]] = []
 
-    Returns:
-        The stack, least significant byte first, without leading zeros.
-    """
-    steps = []
-    for levels in tensors:
+    def write(self, levels: Integers, shift: int = 0) -> None:
+        """Append an array of levels.
+
+        Args:
+            levels: One-dimensional, at most LARGEST_LEVEL in magnitude.
+            shift: As of ``low_bits``.
+        """
         mixture = AdaptiveMixture()
+        high = levels + _half(shift) >> shift
+        low = levels - (high << shift) + _half(shift)
         for chunk in _chunks(len(levels)):
-            part = levels[chunk]
-            symbols = np.where(np.abs(part) <= LARGEST_SYMBOL, part + LARGEST_SYMBOL, _ESCAPE)
-            steps.append((symbols, part[symbols == _ESCAPE], mixture.frequencies()))
+            symbols = high[chunk] + LARGEST_SYMBOL
+            self._steps.append((symbols, low[chunk], shift, mixture.frequencies()))
             mixture.update(symbols)
-    coder = constriction.stream.stack.AnsCoder(_words(bottom))
-    for symbols, escaped, frequencies in reversed(steps):
-        if len(escaped):
-            coder.encode_reverse((escaped + LARGEST_LEVEL + 1).astype(np.int32), _escape_model())
-        coder.encode_reverse(symbols.astype(np.int32), _model(frequencies))
-    return _bytes(coder.get_compressed())
+
+    def getvalue(self, bottom: bytes) -> bytes:
+        """The stack, least significant byte first, without leading zeros.
+
+        Args:
+            bottom: Bytes at the bottom of the stack, the last one not 0. They come for free in the sense
+                that an empty stack would waste about as much on its first symbols.
+        """
+        coder = constriction.stream.stack.AnsCoder(_words(bottom))
+        for symbols, low, shift, frequencies in reversed(self._steps):
+            if shift:
+                coder.encode_reverse(low.astype(np.int32), _uniform_model(1 << shift))
+            coder.encode_reverse(symbols.astype(np.int32), _model(frequencies))
+        return _bytes(coder.get_compressed())
 
 
-def decode(data: bytes, counts: list[int]) -> tuple[list[Integers], bytes]:
-    """Levels of tensors, and the bytes at the bottom of the stack.
+class LevelDecoder:
+    """What a LevelEncoder wrote, in the same order.
 
     Args:
-        data: What ``encode`` returned.
-        counts: Number of levels of each tensor.
+        data: The stack.
 
     Raises:
-        BitstreamError: If the data cannot come from ``encode``.
+        BitstreamError: If it ends in a zero byte.
     """
-    if not data or data[-1] == 0:
-        raise BitstreamError("section weights is malformed: it ends in a zero byte")
-    coder = constriction.stream.stack.AnsCoder(_words(data))
-    tensors = []
-    for count in counts:
-        mixture = AdaptiveMixture()
+
+    def __init__(self, data: bytes) -> None:
+        if not data or data[-1] == 0:
+            raise BitstreamError("section weights is malformed: it ends in a zero byte")
+        self._coder = constriction.stream.stack.AnsCoder(_words(data))
+
+    def read(self, count: int, shift: int = 0) -> Integers:
+        """The next array of levels.
+
+        Raises:
+            BitstreamError: If a level is too large.
+        """
         levels = np.zeros(count, dtype=np.int64)
-        for chunk in _chunks(count):
-            size = chunk.stop - chunk.start
-            symbols = coder.decode(_model(mixture.frequencies()), size).astype(np.int64)
-            mixture.update(symbols)
+        for chunk, symbols in self._symbols(count):
+            high = symbols - LARGEST_SYMBOL
+            low = self._uniform(1 << shift, len(symbols)) if shift else 0
+            levels[chunk] = (high << shift) + low - _half(shift)
+            if (symbols == _ESCAPE).any():
+                raise BitstreamError("section weights is malformed: an escape where there is none")
+        if np.abs(levels).max(initial=0) > LARGEST_LEVEL:
+            raise BitstreamError(f"section weights is malformed: a level above {LARGEST_LEVEL}")
+        return levels
+
+    def read_with_escapes(self, count: int) -> Integers:
+        """The next array of levels as sections of type 1 hold them.
+
+        Raises:
+            BitstreamError: If a small level is escaped, or a level is too large.
+        """
+        levels = np.zeros(count, dtype=np.int64)
+        for chunk, symbols in self._symbols(count):
             part = symbols - LARGEST_SYMBOL
             escapes = symbols == _ESCAPE
             if escapes.any():
-                part[escapes] = coder.decode(_escape_model(), int(escapes.sum())).astype(np.int64)
-                part[escapes] -= LARGEST_LEVEL + 1
+                part[escapes] = self._uniform(_ESCAPE_ALPHABET, int(escapes.sum())) - LARGEST_LEVEL - 1
                 if (np.abs(part[escapes]) <= LARGEST_SYMBOL).any() or part.min() < -LARGEST_LEVEL:
                     raise BitstreamError("section weights is malformed: an escape to a level that needs none")
             levels[chunk] = part
-        tensors.append(levels)
-    return tensors, _bytes(coder.get_compressed())
+        return levels
+
+    def rest(self) -> bytes:
+        """The bytes at the bottom, once all arrays are read."""
+        return _bytes(self._coder.get_compressed())
+
+    def _symbols(self, count: int) -> Iterator[tuple[slice, Integers]]:
+        mixture = AdaptiveMixture()
+        for chunk in _chunks(count):
+            model = _model(mixture.frequencies())
+            symbols = self._coder.decode(model, chunk.stop - chunk.start).astype(np.int64)
+            mixture.update(symbols)
+            yield chunk, symbols
+
+    def _uniform(self, alphabet: int, count: int) -> Integers:
+        values: Integers = self._coder.decode(_uniform_model(alphabet), count).astype(np.int64)
+        return values
+
+
+def low_bits(levels: Integers) -> int:
+    """How many low bits of an array's levels are to be written as they are, so that the rest are symbols.
+
+    Levels that spread over more than a thousand values are so evenly spread over neighbours that their
+    lowest bits hold nothing to model.
+    """
+    largest = int(np.abs(levels).max(initial=0))
+    return next(shift for shift in range(_SHIFTS) if largest + _half(shift) >> shift <= LARGEST_SYMBOL)
+
+
+def coded_bits(levels: Integers) -> float:
+    """Bits that an array of levels takes in a stack."""
+    encoder = LevelEncoder()
+    encoder.write(levels, low_bits(levels))
+    # the codes themselves, not the whole bytes and the word that a stack ends with
+    total = 0.0
+    for symbols, _, shift, frequencies in encoder._steps:
+        total += float((PRECISION - np.log2(frequencies[symbols])).sum()) + shift * len(symbols)
+    return total
+
+
+def _half(shift: int) -> int:
+    return 1 << shift >> 1
 
 
 def _words(data: bytes) -> npt.NDArray[np.uint32]:

@@ -1,4 +1,4 @@
-"""Uniform quantization of a network's weights, one step size for each layer."""
+"""Uniform quantization of a network's weights."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def least_code(tensors: Iterable[Tensor]) -> int:
 
 
 def layers(names: Iterable[str]) -> dict[str, list[str]]:
-    """Parameters by layer: those that share all of their name but its last part share a step size."""
+    """Parameters by layer: those that share all of their name but its last part."""
     result: dict[str, list[str]] = {}
     for name in names:
         result.setdefault(name.rpartition(".")[0], []).append(name)
@@ -85,7 +85,7 @@ class QuantizationConfig:
     bits_by_tensor: Mapping[str, int] = field(default_factory=dict)
     step_sizes: Mapping[str, float] = field(default_factory=dict)
     rate: float = 6.0
-    points: int = 8192
+    points: int = 24576
     damping: float = 0.01
     seed: int = 0
     retraining_steps: int = 200
@@ -116,26 +116,40 @@ class QuantizationConfig:
         return max(smallest_code(float(values[name].abs().max()) / (2 ** (bits - 1) - 0.5)), least)
 
 
+def rows_of(shape: tuple[int, ...]) -> int:
+    """Rows of a tensor, each with a step size of its own: weights into one unit or rotations of one layer.
+
+    A vector is a single row.
+    """
+    return math.prod(shape[:-1])
+
+
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """Integer levels and the step between them.
+    """Integer levels and the steps between them.
 
     Args:
         levels: Integers of the parameter's shape.
-        code: Step size code, 1 to 255.
+        codes: Step size code of each row, 1 to 255; see ``rows_of``.
     """
 
     levels: npt.NDArray[np.int64]
-    code: int
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of_one_step(cls, levels: npt.NDArray[np.int64], code: int) -> QuantizedTensor:
+        """With the same step size for all rows."""
+        return cls(levels, np.full(rows_of(levels.shape), code))
 
     @property
-    def step(self) -> float:
-        """The step size."""
-        return step_size(self.code)
+    def steps(self) -> npt.NDArray[np.float64]:
+        """Step sizes, of a shape that multiplies the levels."""
+        steps: npt.NDArray[np.float64] = STEP_SIZES[self.codes].reshape(*self.levels.shape[:-1], 1)
+        return steps
 
     def dequantize(self) -> Tensor:
         """Level times step size, float32: the product of two exact numbers, rounded once."""
-        return torch.from_numpy((self.levels.astype(np.float64) * self.step).astype(np.float32))
+        return torch.from_numpy((self.levels * self.steps).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -144,24 +158,11 @@ class QuantizedNetwork:
 
     Args:
         network: Its architecture; the weights are not those of the file.
-        tensors: Quantized parameters by name, in the network's order. Those of a layer have one step size.
+        tensors: Quantized parameters by name, in the network's order.
     """
 
     network: CoordinateNetwork
     tensors: dict[str, QuantizedTensor]
-
-    def layer_codes(self) -> bytes:
-        """Step size codes of the layers, in order.
-
-        Raises:
-            QuinrError: If a layer has more than one.
-        """
-        codes = []
-        for layer, names in layers(self.tensors).items():
-            if len({self.tensors[name].code for name in names}) > 1:
-                raise QuinrError(f"layer {layer}: its tensors have different step sizes; give them one")
-            codes.append(self.tensors[names[0]].code)
-        return bytes(codes)
 
     def dequantize(self) -> dict[str, Tensor]:
         """Parameters by name as the decoder sees them."""
@@ -221,5 +222,6 @@ def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = Non
     tensors: dict[str, QuantizedTensor] = {}
     for names in layers(values).values():
         code = config.code({name: values[name] for name in names})
-        tensors |= {name: QuantizedTensor(round_to_levels(values[name], code), code) for name in names}
+        for name in names:
+            tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
     return QuantizedNetwork(network, tensors)

@@ -9,10 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quinr_pl.codec import entropy_coding
 from quinr_pl.codec.curvature import sample_coordinates, total_curvature
 from quinr_pl.codec.entropy_coding import LARGEST_SYMBOL, symbol_costs
-from quinr_pl.codec.quantization import layers, nearest_code, reduced_parameters, round_to_levels, step_size
+from quinr_pl.codec.quantization import (
+    QuantizedTensor,
+    layers,
+    nearest_code,
+    reduced_parameters,
+    round_to_levels,
+    step_size,
+)
+from quinr_pl.codec.weight_section import write_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec
@@ -101,9 +108,12 @@ def steps_for_rate(
     for _ in range(20):
         exponent = (low + high) / 2
         codes = {name: nearest_code(2**exponent / (root or finest)) for name, root in roots.items()}
-        levels = [round_to_levels(values[name], code).ravel() for name, code in codes.items()]
-        size = len(entropy_coding.encode(levels, b"\x01"))
-        low, high = (exponent, high) if 8 * size > rate * network.parameter_count() else (low, exponent)
+        tensors = {
+            name: QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
+            for name, code in codes.items()
+        }
+        bits = 8 * len(write_weights(tensors).payload)
+        low, high = (exponent, high) if bits > rate * network.parameter_count() else (low, exponent)
     return {name: step_size(code) for name, code in codes.items()}
 
 

@@ -29,7 +29,8 @@ _LADDER = (
 # Qubits and uploads of each of three stages, up to so many bytes; angles fill what is left. The points of
 # configs/kodak_rd.yaml, with bounds between neighbours.
 _DB_PER_OCTAVE = 1.8
-_FEWEST_BYTES = 120
+FEWEST_BYTES = 120
+"""The smallest file that a network is chosen for."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ def point_for_bytes(most_bytes: int, channels: int) -> RatePoint:
     Raises:
         QuinrError: If a file can't be that small.
     """
-    if most_bytes < _FEWEST_BYTES:
+    if most_bytes < FEWEST_BYTES:
         raise QuinrError(
-            f"--bpp: {most_bytes} bytes in all are too few; the smallest file has {_FEWEST_BYTES}"
+            f"--bpp: {most_bytes} bytes in all are too few; the smallest file has {FEWEST_BYTES}"
         )
     wanted = 8 * most_bytes / BITS_PER_WEIGHT
     qubits, uploads = next((n, u) for n, u, limit in _LADDER if most_bytes <= limit)
@@ -114,4 +115,4 @@ def bytes_for_psnr(measured: Sequence[tuple[int, float]], psnr: float) -> int:
     if len(nearest) == 2 and nearest[1][0] != size:
         octaves = math.log2(nearest[1][0] / size)
         slope = min(max((nearest[1][1] - quality) / octaves, _DB_PER_OCTAVE / 3), 3 * _DB_PER_OCTAVE)
-    return max(_FEWEST_BYTES, round(size * 2 ** min(max((psnr - quality) / slope, -4.0), 4.0)))
+    return max(FEWEST_BYTES, round(size * 2 ** min(max((psnr - quality) / slope, -4.0), 4.0)))

@@ -6,20 +6,25 @@ import copy
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.codec.compensated_rounding import LARGEST_GROUP, CompensatedQuantizer, compensated_levels
-from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.compensated_rounding import (
+    LARGEST_GROUP,
+    CompensatedQuantizer,
+    Compensation,
+    Integers,
+    curvature_sample,
+    steps_of_weights,
+)
+from quinr_pl.codec.curvature import gauss_newton
 from quinr_pl.codec.encoder import encode
+from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
     QuantizedTensor,
     reduced_parameters,
-    round_to_levels,
-    step_size,
 )
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
@@ -56,7 +61,7 @@ def quantize_stepwise(
     aim = most_bytes
     for _ in range(_TRIES):
         start = quantizer.at_size(aim)
-        codes = {name: tensor.code for name, tensor in start.tensors.items()}
+        codes = {name: tensor.codes for name, tensor in start.tensors.items()}
         result = _round_in_turn(network, spec, targets, codes, config)
         size = len(encode(result, spec).data)
         if size <= most_bytes:
@@ -70,7 +75,7 @@ def _round_in_turn(
     network: CoordinateNetwork,
     spec: SignalSpec,
     targets: Tensor,
-    codes: dict[str, int],
+    codes: dict[str, Integers],
     config: QuantizationConfig,
 ) -> QuantizedNetwork:
     free = copy.deepcopy(network)
@@ -108,46 +113,37 @@ def _round_and_move(
     spec: SignalSpec,
     names: list[str],
     free: list[str],
-    codes: dict[str, int],
+    codes: dict[str, Integers],
     config: QuantizationConfig,
 ) -> dict[str, QuantizedTensor]:
     """Round some tensors of a network, and move others that are free to make up for it."""
     values = reduced_parameters(network)
     moved, room = list(names), LARGEST_GROUP - sum(values[name].numel() for name in names)
+    for name in free:
+        if name not in names and values[name].numel() <= room:
+            moved.append(name)
+            room -= values[name].numel()
+    sizes = [values[name].numel() for name in moved]
+    rounded = sum(sizes[: len(names)])
+    steps = steps_of_weights({name: codes[name] for name in moved}, values)
+    flat = np.concatenate([values[name].numpy().astype(np.float64).ravel() for name in moved])
     if room < 0:
-        levels = {name: round_to_levels(values[name], codes[name]) for name in names}
+        levels = np.clip(np.rint(flat / steps), -LARGEST_LEVEL, LARGEST_LEVEL)
     else:
-        for name in free:
-            if name not in names and values[name].numel() <= room:
-                moved.append(name)
-                room -= values[name].numel()
-        parts = _compensated(network, spec, moved, len(names), values, codes, config)
-        for name in moved[len(names) :]:
-            network.get_parameter(name).copy_(torch.from_numpy(parts[name] * step_size(codes[name])))
-        levels = {name: parts[name].astype(np.int64) for name in names}
-    tensors = {name: QuantizedTensor(levels[name], codes[name]) for name in names}
-    for name, tensor in tensors.items():
-        network.get_parameter(name).copy_(tensor.dequantize())
+        hessian = gauss_newton(network, moved, curvature_sample(spec, sum(sizes), config))
+        levels = Compensation.of(hessian, steps, config.damping, rounded).round(flat, steps, rounded)
+    tensors: dict[str, QuantizedTensor] = {}
+    bounds = np.cumsum(sizes)[:-1]
+    for name, part, weights in zip(
+        moved, np.split(levels, bounds), np.split(levels * steps, bounds), strict=True
+    ):
+        shape = values[name].shape
+        if name in names:
+            tensors[name] = QuantizedTensor(part.astype(np.int64).reshape(shape), codes[name])
+            network.get_parameter(name).copy_(tensors[name].dequantize())
+        else:
+            network.get_parameter(name).copy_(torch.from_numpy(weights.reshape(shape)))
     return tensors
-
-
-def _compensated(
-    network: CoordinateNetwork,
-    spec: SignalSpec,
-    names: list[str],
-    rounded: int,
-    values: dict[str, Tensor],
-    codes: dict[str, int],
-    config: QuantizationConfig,
-) -> dict[str, npt.NDArray[np.float64]]:
-    sizes = [values[name].numel() for name in names]
-    points = sample_coordinates(spec, min(config.points, max(512, 4 * sum(sizes))), config.seed)
-    flat = np.concatenate([values[name].numpy().astype(np.float64).ravel() for name in names])
-    steps = np.repeat([step_size(codes[name]) for name in names], sizes)
-    hessian = gauss_newton(network, names, points)
-    levels = compensated_levels(flat, steps, hessian, config.damping, sum(sizes[:rounded]))
-    parts = np.split(levels, np.cumsum(sizes)[:-1])
-    return {name: part.reshape(values[name].shape) for name, part in zip(names, parts, strict=True)}
 
 
 def _train(

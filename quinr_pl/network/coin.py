@@ -69,6 +69,10 @@ class COIN(CoordinateNetwork):
             "omega0": self.omega0,
         }
 
+    def feature_weights(self) -> list[nn.Parameter]:
+        """Of all layers but the first."""
+        return [layer.get_parameter("weight") for layer in [*self.hidden[1:], self.output]]
+
     def parameter_periods(self) -> dict[str, Tensor]:
         """A sine layer's bias is periodic."""
         return {

@@ -38,6 +38,13 @@ class CoordinateNetwork(nn.Module, ABC):
         """
         return {}
 
+    @abstractmethod
+    def feature_weights(self) -> list[nn.Parameter]:
+        """Weights of linear maps of hidden features: what weight decay is for.
+
+        Left out are those of coordinates, which are frequencies, and all that is periodic.
+        """
+
     def calibrate(self, coordinates: Tensor) -> None:
         """Data-dependent initialisation, called once before training.
 

@@ -43,3 +43,17 @@ class SinusoidalEmbedding(nn.Module):
         """(batch, in_features) -> (batch, out_features), in [-scale, scale]."""
         phase = nn.functional.linear(inputs, self.omega0 * self.weight, self.omega0 * self.bias)
         return self.scale * torch.sin(phase)
+
+    def gradients_by_sample(self, inputs: Tensor, cotangents: Tensor) -> dict[str, Tensor]:
+        """Gradients of each sample's own scalar, where backpropagation would sum them over the batch.
+
+        Args:
+            inputs: What the layer saw, (batch, in_features).
+            cotangents: Gradients of each sample's scalar in its angles, (batch, out_features).
+
+        Returns:
+            By parameter: "weight" (batch, out_features, in_features) and "bias" (batch, out_features).
+        """
+        phase = nn.functional.linear(inputs, self.omega0 * self.weight, self.omega0 * self.bias)
+        bias = cotangents * (self.scale * self.omega0 * torch.cos(phase))
+        return {"weight": bias[:, :, None] * inputs[:, None, :], "bias": bias}

@@ -63,7 +63,8 @@ class QuantumLayer(nn.Module):
             (batch, out_features) of the observables, or (batch, 2**qubits).
         """
         engine = choose(self.engine if torch.is_grad_enabled() else "auto", inputs.device)
-        if hasattr(engine, "sine_layer"):
+        # An engine that computes the sines itself never calls the embedding, whose hooks are to run.
+        if hasattr(engine, "sine_layer") and not embedding._forward_hooks:
             return engine.sine_layer(
                 self.ansatz,
                 inputs,

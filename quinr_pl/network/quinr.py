@@ -131,6 +131,11 @@ class QuINR(CoordinateNetwork):
             "shuffle_seed": self.ansatz.shuffle_seed,
         }
 
+    def feature_weights(self) -> list[nn.Parameter]:
+        """Of the embeddings between stages and of a linear read-out."""
+        linear = [*self.embeddings[1:], *([self.readout] if isinstance(self.readout, LinearReadout) else [])]
+        return [layer.get_parameter("weight") for layer in linear]
+
     def parameter_periods(self) -> dict[str, Tensor]:
         """Biases of the embedding and rotations of the entangling layers are periodic."""
         periods = {
