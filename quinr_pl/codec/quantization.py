@@ -88,7 +88,7 @@ class QuantizationConfig:
     points: int = 24576
     damping: float = 0.01
     seed: int = 0
-    retraining_steps: int = 200
+    retraining_steps: int = 400
     retraining_learning_rate: float = 5e-4
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec, coordinates
 
-_MOST_TURNS = 6
+_MOST_TURNS = 24
 _BATCH = 4096
 _TRIES = 3
 
@@ -93,17 +93,16 @@ def _round_in_turn(
 
 
 def _turns(network: CoordinateNetwork) -> list[list[str]]:
-    """Parameters to round together: those of consecutive layers, until they are a sixth of all."""
+    """Parameters to round together: a layer, or several small ones, from the coordinates to the values."""
     turns: list[list[str]] = []
     least = network.parameter_count() / _MOST_TURNS
-    layer, size = "", 0
-    for name, parameter in network.named_parameters():
-        if not turns or (size >= least and name.rpartition(".")[0] != layer):
+    size = least
+    for names in network.parameters_by_depth():
+        if size >= least:
             turns.append([])
             size = 0
-        turns[-1].append(name)
-        layer = name.rpartition(".")[0]
-        size += parameter.numel()
+        turns[-1] += names
+        size += sum(network.get_parameter(name).numel() for name in names)
     return turns
 
 

@@ -38,6 +38,13 @@ class CoordinateNetwork(nn.Module, ABC):
         """
         return {}
 
+    def parameters_by_depth(self) -> list[list[str]]:
+        """Names of the parameters of each layer, in the order in which a coordinate meets the layers."""
+        layers: dict[str, list[str]] = {}
+        for name, _ in self.named_parameters():
+            layers.setdefault(name.rpartition(".")[0], []).append(name)
+        return list(layers.values())
+
     @abstractmethod
     def feature_weights(self) -> list[nn.Parameter]:
         """Weights of linear maps of hidden features: what weight decay is for.

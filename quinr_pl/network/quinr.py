@@ -131,6 +131,13 @@ class QuINR(CoordinateNetwork):
             "shuffle_seed": self.ansatz.shuffle_seed,
         }
 
+    def parameters_by_depth(self) -> list[list[str]]:
+        """Embedding and circuit of each stage in turn, then the rest."""
+        layers = super().parameters_by_depth()  # all embeddings, all circuits, gains and read-out
+        stages = len(self.circuits)
+        pairs = zip(layers[:stages], layers[stages : 2 * stages], strict=True)
+        return [layer for pair in pairs for layer in pair] + layers[2 * stages :]
+
     def feature_weights(self) -> list[nn.Parameter]:
         """Of the embeddings between stages and of a linear read-out."""
         linear = [*self.embeddings[1:], *([self.readout] if isinstance(self.readout, LinearReadout) else [])]
