@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -25,6 +26,7 @@ class SectionType(IntEnum):
     """Sections that version 1 knows."""
 
     WEIGHTS = 1
+    LATENTS = 2
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,18 @@ def read_sections(reader: Reader) -> list[Section]:
     return sections
 
 
-def required_sections(sections: list[Section]) -> dict[SectionType, bytes]:
-    """Payloads of the sections that version 1 defines, each present exactly once.
+def required_sections(
+    sections: list[Section], expected: Sequence[SectionType] = (SectionType.WEIGHTS,)
+) -> dict[SectionType, bytes]:
+    """Payloads of the sections that a network needs, each present exactly once.
+
+    Args:
+        sections: All sections of a file.
+        expected: The types that the file's network needs.
 
     Raises:
-        BitstreamError: If one is missing or twice there, or another one is unknown and not optional.
+        BitstreamError: If one is missing or twice there, or another one is there that the network does not
+            need, or that is unknown and not optional.
     """
     payloads: dict[SectionType, bytes] = {}
     for section in sections:
@@ -200,7 +209,9 @@ def required_sections(sections: list[Section]) -> dict[SectionType, bytes]:
         if kind in payloads:
             raise BitstreamError(f"section {kind.name.lower()} is there twice")
         payloads[kind] = section.payload
-    for kind in SectionType:
+        if kind not in expected:
+            raise BitstreamError(f"section {kind.name.lower()} does not belong to this network")
+    for kind in expected:
         if kind not in payloads:
             raise BitstreamError(f"section {kind.name.lower()} is missing")
     return payloads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.codec import entropy_coding
+from quinr_pl.codec import entropy_coding, latent_section
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
 from quinr_pl.codec.bitstream import BitstreamError, SectionType, read_sections, required_sections, unpack
 from quinr_pl.codec.compensated_rounding import quantize_compensated
@@ -23,10 +23,12 @@ from quinr_pl.codec.quantization import (
     layers,
     quantize,
 )
+from quinr_pl.codec.searched_steps import quantize_searched
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork
-from quinr_pl.signal import SignalSpec, coordinates
+from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network.latent_pyramid import grid_shape
+from quinr_pl.signal import SignalSpec
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class DecodeLimits:
         values: Height times width times channels.
         parameters: Weights of the network.
         operations: Multiply-adds of the whole reconstruction, by the count of docs/format.md.
+        latents: Latents of all grids; the package decodes some 500,000 in a second.
     """
 
     file_bytes: int = 1 << 26
@@ -46,6 +49,7 @@ class DecodeLimits:
     values: int = 1 << 29
     parameters: int = 1 << 20
     operations: int = 1 << 44
+    latents: int = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,10 @@ class DecodedSignal:
         spec = self.spec
         empty = spec.denormalize(np.zeros(0, np.float32))
         values = np.empty((spec.pixels, spec.channels), dtype=empty.dtype)
+        block = max(block, self.network.smallest_block)
         for start in range(0, spec.pixels, block):
             stop = min(start + block, spec.pixels)
-            targets = self.network(coordinates(spec.height, spec.width, start, stop))
+            targets = self.network.signal(start, stop, spec.height, spec.width)
             if not torch.isfinite(targets).all():
                 raise BitstreamError("the decoded weights overflow: the file is not valid")
             values[start:stop] = spec.denormalize(targets.numpy())
@@ -103,12 +108,18 @@ def compress(
         network: A trained network; it is not changed.
         spec: The signal.
         config: How to quantize.
-        targets: Values in [0, 1], (pixels, channels), which only the method "stepwise" needs.
+        targets: Values in [0, 1], (pixels, channels), for the methods "stepwise" and "searched".
 
     Raises:
         QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
     """
     config = config or QuantizationConfig()
+    if isinstance(network, LatentQuINR) and config.method not in ("nearest", "searched"):
+        raise QuinrError(f"quantization method {config.method}: LatentQuINR needs nearest or searched")
+    if config.method == "searched":
+        if targets is None or not isinstance(network, LatentQuINR):
+            raise QuinrError("quantization method searched: needs LatentQuINR and the signal's targets")
+        return encode(quantize_searched(network, spec, targets), spec)
     if config.method == "compensated":
         return encode(quantize_compensated(network, spec, config), spec)
     if config.method == "stepwise":
@@ -144,14 +155,17 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     signal_bytes = frame - reader.remaining
     class_name, arguments = read_architecture(reader)
     header_bytes = frame - reader.remaining
-    payload = required_sections(read_sections(reader))[SectionType.WEIGHTS]
+    payloads = required_sections(read_sections(reader), FORMATS[class_name].sections)
     _check_limits(spec, *_cost(class_name, arguments, spec), limits)
-    network = build_network(class_name, arguments, spec.channels)
-    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
-    quantized = QuantizedNetwork(network, _read_weights(payload, shapes))
+    _check_latents(class_name, arguments, spec, limits)
+    network = build_network(class_name, arguments, spec)
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
+    quantized = QuantizedNetwork(network, _read_weights(payloads[SectionType.WEIGHTS], shapes))
+    if SectionType.LATENTS in payloads:
+        quantized = latent_section.read(payloads[SectionType.LATENTS], quantized)
     quantized.load_into(network)
     codes = len(quantized.layer_codes())
-    sections = bytes_by_part(data, signal_bytes, header_bytes, len(payload), codes)
+    sections = bytes_by_part(data, signal_bytes, header_bytes, payloads, codes)
     return DecodedSignal(spec, quantized, sections, network.eval())
 
 
@@ -168,6 +182,18 @@ def _check_limits(spec: SignalSpec, parameters: int, operations: int, limits: De
     ):
         if value > limit:
             raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
+
+
+def _check_latents(
+    class_name: str, arguments: Mapping[str, Any], spec: SignalSpec, limits: DecodeLimits
+) -> None:
+    if not FORMATS[class_name].on_grids:
+        return
+    octaves = range(arguments["finest"], arguments["finest"] + arguments["grids"])
+    shapes = [grid_shape(spec.height, spec.width, octave) for octave in octaves]
+    latents = sum(rows * columns for rows, columns in shapes)
+    if latents > limits.latents:
+        raise BitstreamError(f"the header asks for {latents} latents; the decoder allows {limits.latents}")
 
 
 def _read_weights(payload: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, QuantizedTensor]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quinr_pl.codec import entropy_coding
+from quinr_pl.codec import entropy_coding, latent_section
 from quinr_pl.codec.architecture import write_network, write_signal
 from quinr_pl.codec.bitstream import Section, SectionType, Writer, pack
 from quinr_pl.codec.quantization import QuantizedNetwork
@@ -43,26 +44,36 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     codes = quantized.layer_codes()
     levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
     weights = entropy_coding.encode(levels, bottom=codes)
-    data = pack(header.getvalue(), [Section(SectionType.WEIGHTS, weights)])
+    sections = [Section(SectionType.WEIGHTS, weights)]
+    if quantized.latents:
+        sections.append(Section(SectionType.LATENTS, latent_section.write(quantized)))
+    data = pack(header.getvalue(), sections)
+    payloads = {section.type: section.payload for section in sections}
     return EncodedSignal(
-        data, bytes_by_part(data, signal_bytes, len(header.getvalue()), len(weights), len(codes))
+        data, bytes_by_part(data, signal_bytes, len(header.getvalue()), payloads, len(codes))
     )
 
 
-def bytes_by_part(data: bytes, signal: int, header: int, weights: int, codes: int) -> dict[str, int]:
+def bytes_by_part(
+    data: bytes, signal: int, header: int, payloads: Mapping[int, bytes], codes: int
+) -> dict[str, int]:
     """Where the bytes of a file go.
 
     Args:
         data: The file.
         signal: Size of the signal's description in the header.
         header: Size of the header.
-        weights: Size of the payload of the weights section.
+        payloads: Of the sections, by type.
         codes: Number of step sizes.
     """
-    return {
-        "container": len(data) - header - weights,
+    weights = len(payloads[SectionType.WEIGHTS])
+    parts = {
+        "container": len(data) - header - sum(map(len, payloads.values())),
         "signal": signal,
         "architecture": header - signal,
         "step_sizes": codes,
         "weights": weights - codes,
     }
+    if SectionType.LATENTS in payloads:
+        parts["latents"] = len(payloads[SectionType.LATENTS])
+    return parts
