@@ -19,12 +19,14 @@ class CoordinateNetwork(nn.Module, ABC):
         smallest_block: Pixels below which a block of the signal costs more than its share.
         fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
             integers.
+        rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
     """
 
     in_features: int
     out_features: int
     smallest_block: int = 1
     fixed_point_layers: tuple[str, ...] = ()
+    rate_weight: float = 0.0
 
     @abstractmethod
     def forward(self, coordinates: Tensor) -> Tensor:
