@@ -86,7 +86,9 @@ class CoordinateNetworkModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The network's loss over one block of coordinates."""
         coordinates, targets = batch
-        loss, figures = self.network.loss(coordinates, targets, self._progress(self.global_step, self.trainer.estimated_stepping_batches))
+        loss, figures = self.network.loss(
+            coordinates, targets, self._progress(self.global_step, self.trainer.estimated_stepping_batches)
+        )
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.global_step % interval == 0:

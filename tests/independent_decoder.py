@@ -133,9 +133,7 @@ def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...
         hidden = [shape for size in inputs for shape in ((network["width"], size), (network["width"],))]
         return [*hidden, (channels, network["width"]), (channels,)]
     if network["class"] == "LatentQuINR":
-        return on_grids.tensor_shapes(
-            network, channels, len(wire_pairs(network["pairs"], network["qubits"]))
-        )
+        return on_grids.tensor_shapes(network, channels, len(wire_pairs(network["pairs"], network["qubits"])))
     n, uploads, stages = network["qubits"], network["uploads"], network["stages"]
     features = network["angles"] * (uploads if network["features"] == "own" else 1)
     inputs = [2] + [2**n] * (stages - 1)

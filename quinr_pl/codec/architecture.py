@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -182,8 +183,8 @@ def _coin_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
 
 def _latent_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
     grids, neighbours, hidden = fields["grids"], fields["neighbours"], fields["context_width"]
-    circuit = {**fields, "features": "own", "in_features": grids, "stages": 1, "stage_norm": "none"}
-    parameters, operations = _quinr_cost(circuit, channels)
+    circuit: dict[str, Any] = {**fields, "in_features": grids, "stages": 1}
+    parameters, operations = _quinr_cost(circuit | {"features": "own", "stage_norm": "none"}, channels)
     filters = fields["filters"] * channels * (9 * channels + 1)
     context = hidden * (neighbours + 2) + 2 * (hidden + 1)
     # The twin has fewer weights and operations than the circuit, or a few more where both are small.

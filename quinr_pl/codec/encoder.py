@@ -44,18 +44,17 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     codes = quantized.layer_codes()
     levels = [tensor.levels.ravel() for tensor in quantized.tensors.values()]
     weights = entropy_coding.encode(levels, bottom=codes)
-    sections = [Section(SectionType.WEIGHTS, weights)]
+    payloads = {SectionType.WEIGHTS: weights}
     if quantized.latents:
-        sections.append(Section(SectionType.LATENTS, latent_section.write(quantized)))
-    data = pack(header.getvalue(), sections)
-    payloads = {section.type: section.payload for section in sections}
+        payloads[SectionType.LATENTS] = latent_section.write(quantized)
+    data = pack(header.getvalue(), [Section(kind, payload) for kind, payload in payloads.items()])
     return EncodedSignal(
         data, bytes_by_part(data, signal_bytes, len(header.getvalue()), payloads, len(codes))
     )
 
 
 def bytes_by_part(
-    data: bytes, signal: int, header: int, payloads: Mapping[int, bytes], codes: int
+    data: bytes, signal: int, header: int, payloads: Mapping[SectionType, bytes], codes: int
 ) -> dict[str, int]:
     """Where the bytes of a file go.
 

@@ -94,7 +94,9 @@ def table() -> Integers:
         ratio = np.array(decays, dtype=np.int64)
         survival[:, step] = (high * ratio + (low * ratio >> 16)) >> 16
     fraction = np.arange(1 << _MEAN_BITS)[:, None]
-    edges = (np.arange(-_ZERO, _ZERO) << _MEAN_BITS) - (1 << _MEAN_BITS - 1) - fraction  # lower, of 64 symbols
+    edges = (
+        (np.arange(-_ZERO, _ZERO) << _MEAN_BITS) - (1 << _MEAN_BITS - 1) - fraction
+    )  # lower, of 64 symbols
     tail = survival[:, np.abs(edges)] >> 1
     below = np.where(edges <= 0, tail, (1 << 32) - tail)
     mass = np.diff(below, axis=-1)
@@ -119,7 +121,7 @@ class _Wavefront:
 
 
 def _wavefronts(height: int, width: int, reach: int) -> Iterator[_Wavefront]:
-    """Latents by column + (reach + 1) * row: what lies up to ``reach`` to the right, a row above, is earlier."""
+    """Latents by column + (reach + 1) * row: neighbours above, up to ``reach`` to the right, come earlier."""
     slope = reach + 1
     for front in range(width + slope * (height - 1)):
         rows = np.arange(max(0, (front - width) // slope + 1), min(height - 1, front // slope) + 1)

@@ -80,7 +80,9 @@ def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:
     lowest = least_code(tensors)
     if in_integers:
         finest, coarsest = FIXED_POINT_CODES
-        return [code for code in range(finest, coarsest + 1, STEPS_PER_OCTAVE) if code >= lowest] or [coarsest]
+        return [code for code in range(finest, coarsest + 1, STEPS_PER_OCTAVE) if code >= lowest] or [
+            coarsest
+        ]
     spacing = STEPS_PER_OCTAVE // _TRIALS_PER_OCTAVE
     first = nearest_code(_FINEST)
     trials = range(first, first + _OCTAVES * STEPS_PER_OCTAVE, spacing)

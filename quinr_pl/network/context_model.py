@@ -50,8 +50,7 @@ class ContextModel(nn.Module):
         self.neighbours = neighbours
         self.hidden = nn.Linear(neighbours + 1, width)
         self.output = nn.Linear(width, 2)
-        self.grid = nn.Module()
-        self.grid.bias = nn.Parameter(torch.zeros(grids))
+        self.grid = GridBias(grids)
         nn.init.normal_(self.hidden.weight, std=1 / math.sqrt(neighbours + 1))
         nn.init.normal_(self.output.weight, std=0.05)
         nn.init.zeros_(self.hidden.bias)
@@ -98,6 +97,18 @@ class ContextModel(nn.Module):
         else:
             seen.append(grid.new_zeros(rows * columns))
         return torch.stack(seen)
+
+
+class GridBias(nn.Module):
+    """A number for each grid.
+
+    Args:
+        grids: How many.
+    """
+
+    def __init__(self, grids: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(grids))
 
 
 def laplace_bits(deviation: Tensor, log_scale: Tensor) -> Tensor:

@@ -54,9 +54,7 @@ class CoordinateNetwork(nn.Module, ABC):
             coordinates: A sample of the signal's, (sample, in_features).
         """
 
-    def loss(
-        self, coordinates: Tensor, targets: Tensor, progress: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """What training minimizes: the mean squared error, unless a network says otherwise.
 
         Args:
@@ -87,7 +85,7 @@ class CoordinateNetwork(nn.Module, ABC):
         return sum(p.numel() for p in self.weights().values())
 
     def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
-        """Values of the pixels ``start`` to ``stop`` of a signal, in row-major order: (pixels, out_features)."""
+        """Values of the pixels ``start`` to ``stop`` of a signal in row-major order, (pixels, out_features)."""
         return self(grid_coordinates(height, width, start, stop))
 
     @torch.no_grad()

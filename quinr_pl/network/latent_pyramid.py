@@ -62,6 +62,32 @@ def straight_through(latents: Tensor) -> Tensor:
     return latents + (latents.round() - latents).detach()
 
 
+class Doubling(nn.Module):
+    """Twice the resolution along both axes, by a symmetric filter of eight taps that starts bilinear.
+
+    Attributes:
+        weight: What an even sample gives to the four values from two before it to one after it. An odd one
+            takes them in reverse, from one before it to two after it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(_BILINEAR))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(grids, rows, columns) -> (grids, 2 rows, 2 columns); edges are repeated."""
+        framed = nn.functional.pad(values[None], (0, 0, _REACH, _REACH), mode="replicate")[0]
+        framed = nn.functional.pad(self._along(framed, 1)[None], (_REACH, _REACH, 0, 0), mode="replicate")[0]
+        return self._along(framed, 2)
+
+    def _along(self, framed: Tensor, axis: int) -> Tensor:
+        size, w = framed.shape[axis] - 2 * _REACH, self.weight
+        near = [framed.narrow(axis, shift, size) for shift in range(2 * _REACH + 1)]
+        even = w[0] * near[0] + w[1] * near[1] + w[2] * near[2] + w[3] * near[3]
+        odd = w[3] * near[1] + w[2] * near[2] + w[1] * near[3] + w[0] * near[4]
+        return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
+
+
 class LatentPyramid(nn.Module):
     """Grids of latents and one interpolation filter, learned, for every factor of two.
 
@@ -80,8 +106,7 @@ class LatentPyramid(nn.Module):
         self.finest = finest
         shapes = [grid_shape(height, width, finest + index) for index in range(grids)]
         self.grids = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
-        self.interpolation = nn.Module()
-        self.interpolation.weight = nn.Parameter(torch.tensor(_BILINEAR))
+        self.interpolation = Doubling()
 
     @property
     def coarsest(self) -> int:
@@ -108,33 +133,10 @@ class LatentPyramid(nn.Module):
         features = grids[-1][None]  # (grids so far, rows, columns)
         for level in range(self.coarsest - 1, octave - 1, -1):
             rows, columns = grid_shape(height, width, level)
-            features = doubled(features, self.interpolation.weight)[:, :rows, :columns]
+            features = self.interpolation(features)[:, :rows, :columns]
             if level >= self.finest:
                 features = torch.cat([grids[level - self.finest][None], features])
         absent = len(grids) - len(features)
         if absent:
             features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
         return features
-
-
-def doubled(values: Tensor, taps: Tensor) -> Tensor:
-    """Twice the resolution along both axes, by a symmetric filter of eight taps.
-
-    Args:
-        values: (grids, rows, columns).
-        taps: The four weights that an even sample gives to the values two before it up to one after it; an
-            odd one takes them in reverse, from one before it on. Edges are repeated.
-
-    Returns:
-        (grids, 2 rows, 2 columns).
-    """
-    rows = _interleaved(nn.functional.pad(values[None], (0, 0, _REACH, _REACH), mode="replicate")[0], taps, 1)
-    return _interleaved(nn.functional.pad(rows[None], (_REACH, _REACH, 0, 0), mode="replicate")[0], taps, 2)
-
-
-def _interleaved(padded: Tensor, taps: Tensor, axis: int) -> Tensor:
-    size = padded.shape[axis] - 2 * _REACH
-    shifted = [padded.narrow(axis, shift, size) for shift in range(2 * _REACH + 1)]
-    even = taps[0] * shifted[0] + taps[1] * shifted[1] + taps[2] * shifted[2] + taps[3] * shifted[3]
-    odd = taps[3] * shifted[1] + taps[2] * shifted[2] + taps[1] * shifted[3] + taps[0] * shifted[4]
-    return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)

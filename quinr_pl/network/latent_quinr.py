@@ -13,7 +13,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_model import ContextModel
 from quinr_pl.network.coordinate_network import CoordinateNetwork
 from quinr_pl.network.latent_pyramid import LatentPyramid, Relaxation, straight_through
-from quinr_pl.network.synthesis import SynthesisKind, synthesis
+from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, synthesis
 
 
 class LatentQuINR(CoordinateNetwork):
@@ -110,7 +110,7 @@ class LatentQuINR(CoordinateNetwork):
         pixels = self.height * self.width
         if len(coordinates) != pixels:
             raise QuinrError(
-                f"--data.batch_size: LatentQuINR takes all {pixels} pixels in a step, not {len(coordinates)}; "
+                f"--data.batch_size: LatentQuINR takes all {pixels} pixels at once, not {len(coordinates)}; "
                 "give null"
             )
         return self._pixels(0, self.height)
@@ -120,9 +120,7 @@ class LatentQuINR(CoordinateNetwork):
         first, last = start // width, -(-stop // width)
         return self._pixels(first, last)[start - first * width : stop - first * width]
 
-    def loss(
-        self, coordinates: Tensor, targets: Tensor, progress: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error plus ``rate_weight`` times the estimated bits for each pixel, ``bpp``."""
         octave = self._octave(progress)
         latents = self._relaxed(progress, octave)
@@ -223,7 +221,7 @@ class LatentQuINR(CoordinateNetwork):
 
     def parameter_periods(self) -> dict[str, Tensor]:
         """Biases of the embedding and rotations of the entangling layers are periodic."""
-        if self.synthesis_kind != "circuit":
+        if not isinstance(self.synthesis, CircuitSynthesis):
             return {}
         rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
         bias = torch.tensor(self.synthesis.embedding.bias_period)
