@@ -85,7 +85,7 @@ class CoordinateNetwork(nn.Module, ABC):
         return sum(p.numel() for p in self.weights().values())
 
     def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
-        """Values of the pixels ``start`` to ``stop`` of a signal in row-major order, (pixels, out_features)."""
+        """Values of the pixels ``start`` to ``stop`` of a signal, row after row: (pixels, out_features)."""
         return self(grid_coordinates(height, width, start, stop))
 
     @torch.no_grad()
