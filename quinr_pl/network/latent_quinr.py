@@ -107,13 +107,16 @@ class LatentQuINR(CoordinateNetwork):
         Raises:
             QuinrError: If it is asked for less.
         """
+        self._check_whole(coordinates)
+        return self._pixels(0, self.height)
+
+    def _check_whole(self, coordinates: Tensor) -> None:
         pixels = self.height * self.width
         if len(coordinates) != pixels:
             raise QuinrError(
                 f"--data.batch_size: LatentQuINR takes all {pixels} pixels at once, not {len(coordinates)}; "
                 "give null"
             )
-        return self._pixels(0, self.height)
 
     def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
         """See CoordinateNetwork: works on whole rows."""
@@ -121,7 +124,12 @@ class LatentQuINR(CoordinateNetwork):
         return self._pixels(first, last)[start - first * width : stop - first * width]
 
     def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared error plus ``rate_weight`` times the estimated bits for each pixel, ``bpp``."""
+        """Mean squared error plus ``rate_weight`` times the estimated bits for each pixel, ``bpp``.
+
+        Raises:
+            QuinrError: If the batch is not the whole signal.
+        """
+        self._check_whole(coordinates)
         octave = self._octave(progress)
         latents = self._relaxed(progress, octave)
         picture = targets.T.reshape(1, self.out_features, self.height, self.width)

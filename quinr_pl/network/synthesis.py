@@ -34,8 +34,8 @@ class CircuitSynthesis(nn.Module):
         self.embedding = SinusoidalEmbedding(in_features, ansatz.features_count, 1.0, angle_scale)
         self.circuit = QuantumLayer(ansatz, engine, weight_init=0.3)
         self.readout = LinearReadout(ansatz.states, out_features)
-        # Latents are integers that start at zero: phases of their order of magnitude.
-        nn.init.uniform_(self.embedding.weight, -0.5, 0.5)
+        # Latents grow to tens: larger weights would wrap their phases around.
+        nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
 
     def forward(self, features: Tensor) -> Tensor:
         """(in_features, pixels) -> (out_features, pixels)."""
