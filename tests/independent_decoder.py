@@ -109,9 +109,9 @@ def read_field(stream: Bytes, kind: Any) -> Any:
 
 
 def read_network(stream: Bytes) -> dict[str, Any]:
-    number = stream.byte()
-    fields = [QUINR_FIELDS, COIN_FIELDS, on_grids.LATENT_FIELDS][number]
-    mask, values = stream.varint(), {"class": ["QuINR", "COIN", "LatentQuINR"][number]}
+    classes = [("QuINR", QUINR_FIELDS), ("COIN", COIN_FIELDS), ("LatentQuINR", on_grids.LATENT_FIELDS)]
+    name, fields = classes[stream.byte()]
+    mask, values = stream.varint(), {"class": name}
     for name, kind, default in fields:
         present = True
         if default is not None:
@@ -394,8 +394,9 @@ def decode(data: bytes) -> np.ndarray:
         t = evaluate_latent_quinr(network, tensors, sections[2], height, width)
     else:
         evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
-        blocks = np.array_split(z, len(z) // 8192 + 1)
-        t = np.concatenate([evaluate(network, tensors, part) for part in blocks])
+        t = np.concatenate(
+            [evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)]
+        )
     values = low + np.clip(t, 0, 1) * (high - low)
     values = np.rint(values).astype(np.int64) if kind < 2 else values.astype(np.float32)
     return values.reshape(height, width, channels)

@@ -13,7 +13,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_model import ContextModel
 from quinr_pl.network.coordinate_network import CoordinateNetwork
 from quinr_pl.network.latent_pyramid import LatentPyramid, Relaxation, straight_through
-from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, synthesis
+from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
 
 
 class LatentQuINR(CoordinateNetwork):
@@ -93,7 +93,7 @@ class LatentQuINR(CoordinateNetwork):
         self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
         self.angle_scale, self.synthesis_kind = angle_scale, synthesis
         self.pyramid = LatentPyramid(height, width, finest, grids)
-        self.synthesis = _synthesis(self, engine)
+        self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
         self.skip = nn.Linear(grids, out_features, bias=False)
         nn.init.normal_(self.skip.weight, std=0.05)
         self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
@@ -234,11 +234,6 @@ class LatentQuINR(CoordinateNetwork):
         rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
         bias = torch.tensor(self.synthesis.embedding.bias_period)
         return {"synthesis.embedding.bias": bias, "synthesis.circuit.weight": rotations}
-
-
-def _synthesis(network: LatentQuINR, engine: str) -> nn.Module:
-    grids, values = len(network.pyramid.grids), network.out_features
-    return synthesis(network.synthesis_kind, grids, values, network.ansatz, network.angle_scale, engine)
 
 
 def _check(out_features: int, shape: tuple[int, int], finest: int, grids: int, filters: int) -> None:

@@ -79,7 +79,7 @@ def twin_width(ansatz: Ansatz, in_features: int, out_features: int) -> int:
     return max(1, round(weights / (in_features + 1 + out_features)))
 
 
-def synthesis(
+def make_synthesis(
     kind: SynthesisKind, in_features: int, out_features: int, ansatz: Ansatz, angle_scale: float, engine: str
 ) -> CircuitSynthesis | ReluSynthesis:
     """The synthesis of a kind.
