@@ -372,10 +372,8 @@ def evaluate_latent_quinr(
         weight, bias, *readout = tensors[1:5]
         inner, rest = np.maximum(0, z @ weight.T + bias), tensors[5:]
     t = inner @ readout[0].T + readout[1] + z @ rest[0].T
-    t = t.reshape(height, width, -1)
-    for index in range(network["filters"]):
-        t = on_grids.filtered(t, rest[1 + 2 * index], rest[2 + 2 * index])
-    return t.reshape(height * width, -1)
+    filters = rest[1 : 1 + 2 * network["filters"]]
+    return on_grids.filtered(t.reshape(height, width, -1), filters).reshape(height * width, -1)
 
 
 def axis(size: int) -> np.ndarray:

@@ -149,12 +149,14 @@ def interpolate(
     return u.reshape(height * width, -1)
 
 
-def filtered(t: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """(height, width, channels) plus its convolution."""
-    framed = np.pad(t, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    result = t + bias
-    for down in range(3):
-        for right in range(3):
-            moved = framed[down : down + t.shape[0], right : right + t.shape[1]]
-            result = result + moved @ weight[:, :, down, right].T
-    return result
+def filtered(t: np.ndarray, tensors: list[np.ndarray]) -> np.ndarray:
+    """(height, width, channels) plus each convolution of it in turn."""
+    for weight, bias in zip(tensors[::2], tensors[1::2], strict=True):
+        framed = np.pad(t, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        result = t + bias
+        for down in range(3):
+            for right in range(3):
+                moved = framed[down : down + t.shape[0], right : right + t.shape[1]]
+                result = result + moved @ weight[:, :, down, right].T
+        t = result
+    return t

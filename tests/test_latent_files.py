@@ -162,6 +162,8 @@ def header_that_asks_for(height: int, width: int) -> bytes:
 def test_a_file_cannot_ask_for_many_latents() -> None:
     with pytest.raises(BitstreamError, match="latents; the decoder allows"):
         decode(header_that_asks_for(9000, 9000))
+    with pytest.raises(BitstreamError, match="wavefronts; the decoder allows"):
+        decode(header_that_asks_for(1 << 16, 1))
     with pytest.raises(BitstreamError, match="the decoder allows 100"):
         decode(header_that_asks_for(16, 16), limits=DecodeLimits(latents=100))
 

@@ -16,6 +16,7 @@ from quinr_pl.codec.architecture import FORMATS, build_network, read_architectur
 from quinr_pl.codec.bitstream import BitstreamError, SectionType, read_sections, required_sections, unpack
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
+from quinr_pl.codec.latent_coding import wavefront_count
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
@@ -27,6 +28,7 @@ from quinr_pl.codec.searched_steps import quantize_searched
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network.context_model import NEIGHBOURS, reach_of
 from quinr_pl.network.latent_pyramid import grid_shape
 from quinr_pl.signal import SignalSpec
 
@@ -41,7 +43,9 @@ class DecodeLimits:
         values: Height times width times channels.
         parameters: Weights of the network.
         operations: Multiply-adds of the whole reconstruction, by the count of docs/format.md.
-        latents: Latents of all grids; the package decodes some 500,000 in a second.
+        latents: Latents of all grids.
+        wavefronts: Steps in which they decode, some 10,000 in a second: W + 4 H at most for a grid of H
+            rows and W columns.
     """
 
     file_bytes: int = 1 << 26
@@ -50,6 +54,7 @@ class DecodeLimits:
     parameters: int = 1 << 20
     operations: int = 1 << 44
     latents: int = 1 << 25
+    wavefronts: int = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -192,8 +197,14 @@ def _check_latents(
     octaves = range(arguments["finest"], arguments["finest"] + arguments["grids"])
     shapes = [grid_shape(spec.height, spec.width, octave) for octave in octaves]
     latents = sum(rows * columns for rows, columns in shapes)
-    if latents > limits.latents:
-        raise BitstreamError(f"the header asks for {latents} latents; the decoder allows {limits.latents}")
+    reach = reach_of(NEIGHBOURS[: arguments["neighbours"]])
+    wavefronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
+    for what, value, limit in (
+        ("latents", latents, limits.latents),
+        ("wavefronts", wavefronts, limits.wavefronts),
+    ):
+        if value > limit:
+            raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
 
 
 def _read_weights(payload: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, QuantizedTensor]:

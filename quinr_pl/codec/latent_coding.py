@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.codec.bitstream import BitstreamError
-from quinr_pl.network.context_model import SCALE_OCTAVES
+from quinr_pl.network.context_model import SCALE_OCTAVES, reach_of
 
 Integers = npt.NDArray[np.int64]
 FRACTION_BITS = 12
@@ -120,10 +120,15 @@ class _Wavefront:
     columns: Integers
 
 
+def wavefront_count(height: int, width: int, reach: int) -> int:
+    """Steps in which a grid decodes, whose number bounds the time as the number of latents does."""
+    return width + (reach + 1) * (height - 1)
+
+
 def _wavefronts(height: int, width: int, reach: int) -> Iterator[_Wavefront]:
     """Latents by column + (reach + 1) * row: neighbours above, up to ``reach`` to the right, come earlier."""
     slope = reach + 1
-    for front in range(width + slope * (height - 1)):
+    for front in range(wavefront_count(height, width, reach)):
         rows = np.arange(max(0, (front - width) // slope + 1), min(height - 1, front // slope) + 1)
         if len(rows):
             yield _Wavefront(rows, front - slope * rows)
@@ -143,7 +148,7 @@ class _Grid:
         self, context: IntegerContext, index: int, shape: tuple[int, int], coarser: Integers | None
     ) -> None:
         self._context, self._index, self._shape, self._coarser = context, index, shape, coarser
-        self._reach = max(max(-down, abs(right)) for down, right in context.offsets)
+        self._reach = reach_of(context.offsets)
         self._framed = np.zeros((shape[0] + self._reach, shape[1] + 2 * self._reach), dtype=np.int64)
         self._steps = np.array([down * self._framed.shape[1] + right for down, right in context.offsets])
 

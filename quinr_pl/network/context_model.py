@@ -22,6 +22,11 @@ SCALE_OCTAVES = (-5, 6)
 _LEAST_PROBABILITY = 2.0**-20
 
 
+def reach_of(offsets: Sequence[tuple[int, int]]) -> int:
+    """Rows up and columns to either side that neighbours lie within."""
+    return max(max(-down, abs(right)) for down, right in offsets)
+
+
 class ContextModel(nn.Module):
     """Mean and scale of a Laplace distribution for each latent, from latents that the decoder has by then.
 
@@ -85,7 +90,7 @@ class ContextModel(nn.Module):
         """(neighbours + 1, latents) of one grid."""
         grid = grids[index]
         rows, columns = grid.shape
-        reach = max(max(-down, abs(right)) for down, right in self.offsets)
+        reach = reach_of(self.offsets)
         padded = nn.functional.pad(grid, (reach, reach, reach, 0))
         seen = [
             padded[reach + down : reach + down + rows, reach + right : reach + right + columns].flatten()

@@ -56,7 +56,7 @@ class LatentQuINR(CoordinateNetwork):
         QuinrError: If an argument is out of range.
     """
 
-    smallest_block = 1 << 22
+    smallest_block = 1 << 20  # a band costs its margins too
     fixed_point_layers = ("context.hidden", "context.output", "context.grid")
 
     def __init__(
