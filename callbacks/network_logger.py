@@ -17,9 +17,10 @@ class NetworkLogger(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the circuit."""
-        network = pl_module.network
-        on_grids = isinstance(network, LatentQuINR) and network.synthesis_kind == "circuit"
-        if not (isinstance(network, QuINR) or on_grids):
+        network = fitted_network(pl_module)
+        if not isinstance(network, QuINR | LatentQuINR):
+            return
+        if isinstance(network, LatentQuINR) and network.synthesis_kind != "circuit":
             return
         for writer in writers(trainer):
             figure = draw(network.ansatz)
