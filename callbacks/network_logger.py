@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.callbacks.tensorboard import writers
 from quinr_pl.circuit.drawing import draw
-from quinr_pl.network import QuINR
+from quinr_pl.network import LatentQuINR, QuINR
 
 
 class NetworkLogger(Callback):
@@ -17,10 +17,13 @@ class NetworkLogger(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the circuit."""
-        if not isinstance(pl_module.network, QuINR):
+        network = fitted_network(pl_module)
+        if not isinstance(network, QuINR | LatentQuINR):
+            return
+        if isinstance(network, LatentQuINR) and network.synthesis_kind != "circuit":
             return
         for writer in writers(trainer):
-            figure = draw(pl_module.network.ansatz)
+            figure = draw(network.ansatz)
             writer.add_figure("circuit", figure)
             plt.close(figure)
 

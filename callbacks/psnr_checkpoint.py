@@ -40,6 +40,8 @@ def run_folder(trainer: pl.Trainer) -> Path:
 class PSNRCheckpoint(Checkpoint):
     """Keeps the best decoded PSNR: ``<signal>.quinr`` in the run folder, ``checkpoints/best.ckpt`` beside it.
 
+    For a network that trains against its rate, the best is the least sum of error and weighed rate.
+
     ``checkpoints/last.ckpt`` follows at every validation and when the fit is interrupted, so that
     ``--ckpt_path last`` goes on from there. At the end of the fit the best weights are quantized with
     the final settings of WeightQuantization, which takes longer than a validation may, and
@@ -48,6 +50,7 @@ class PSNRCheckpoint(Checkpoint):
 
     def __init__(self) -> None:
         self.best_psnr = -float("inf")
+        self.best_quality = -float("inf")
         self.best_model_path = ""
         self.best_file: Path | None = None
         self._fit_seconds = 0.0
@@ -56,11 +59,13 @@ class PSNRCheckpoint(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued fit needs to know."""
-        return {"best_psnr": self.best_psnr, "fit_seconds": self._fit_seconds + self._elapsed()}
+        seconds = self._fit_seconds + self._elapsed()
+        return {"best_psnr": self.best_psnr, "best_quality": self.best_quality, "fit_seconds": seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from an earlier fit."""
         self.best_psnr = state_dict["best_psnr"]
+        self.best_quality = state_dict.get("best_quality", self.best_psnr)
         self._fit_seconds = state_dict["fit_seconds"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,7 +77,9 @@ class PSNRCheckpoint(Checkpoint):
         if best.is_file() and self._file.is_file():
             self.best_model_path, self.best_file = str(best), self._file
         else:
-            self.best_psnr = -float("inf")  # the best of another folder is not here to be kept
+            self.best_psnr = self.best_quality = -float(
+                "inf"
+            )  # the best of another folder is not here to be kept
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps what is better, and the present state."""
@@ -128,9 +135,9 @@ class PSNRCheckpoint(Checkpoint):
         return time.perf_counter() - self._started
 
     def _keep(self, trainer: pl.Trainer, measurement: Measurement) -> None:
-        better = measurement.psnr > self.best_psnr
+        better = measurement.quality > self.best_quality
         if better:
-            self.best_psnr = measurement.psnr
+            self.best_psnr, self.best_quality = measurement.psnr, measurement.quality
             if trainer.is_global_zero:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(self._file, measurement.encoded.data)

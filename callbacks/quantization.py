@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.codec import EncodedSignal, QuantizationConfig, compress, decode
 from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.metrics import psnr
+from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, weighed_psnr
 from quinr_pl.network import CoordinateNetwork
 
 
@@ -26,6 +26,7 @@ class Measurement:
         encoded: The file.
         reconstruction: Decoded values, (height, width, channels), in the dtype of the signal.
         psnr: Of the reconstruction against the signal, in dB.
+        quality: The PSNR, less what the file's size costs a network that trains against its rate.
         encode_seconds: Quantization and entropy coding.
         decode_seconds: From bytes to values.
     """
@@ -34,6 +35,7 @@ class Measurement:
     encoded: EncodedSignal
     reconstruction: npt.NDArray
     psnr: float
+    quality: float
     encode_seconds: float
     decode_seconds: float
 
@@ -112,11 +114,14 @@ class WeightQuantization(Callback):
         encoded_at = time.perf_counter()
         reconstruction = decode(encoded.data).reconstruct()
         decoded_at = time.perf_counter()
+        decoded_psnr = psnr(data.values, reconstruction, data.spec.peak)
+        bpp = bits_per_pixel(len(encoded.data), data.spec.pixels)
         return Measurement(
             trainer.global_step,
             encoded,
             reconstruction,
-            psnr(data.values, reconstruction, data.spec.peak),
+            decoded_psnr,
+            weighed_psnr(decoded_psnr, bpp, network.rate_weight),
             encoded_at - start,
             decoded_at - encoded_at,
         )

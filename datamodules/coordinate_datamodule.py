@@ -18,6 +18,7 @@ from quinr_pl.datamodules.coordinates import (
     CoordinateDataset,
     RandomBlockSampler,
     ResumableBlocks,
+    WholeSignalSampler,
 )
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalSpec, coordinates
@@ -46,7 +47,8 @@ class CoordinateDataModule(LightningDataModule):
 
     Args:
         name: Short name of the signal: the stem of the files made from it.
-        batch_size: Coordinates in a training step.
+        batch_size: Coordinates in a training step; null for the whole signal, in order, in training and
+            evaluation alike, as networks with latent grids take it.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
         seed: Seed of the order of training coordinates.
@@ -69,15 +71,16 @@ class CoordinateDataModule(LightningDataModule):
     def __init__(
         self,
         name: str,
-        batch_size: int = 4096,
+        batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        positive = {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
-        if steps_per_epoch is not None:
-            positive["steps_per_epoch"] = steps_per_epoch
+        positive = {"eval_batch_size": eval_batch_size}
+        for flag, size in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch)):
+            if size is not None:
+                positive[flag] = size
         for flag, value in positive.items():
             if value < 1:
                 raise QuinrError(f"--data.{flag} {value}: must be at least 1")
@@ -114,6 +117,10 @@ class CoordinateDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Blocks of random (coordinates, targets): (batch_size, 2) and (batch_size, channels)."""
+        if self.batch_size is None:
+            return ResumableBlocks(
+                self._laid_out(), WholeSignalSampler(self.spec.pixels, self.steps_per_epoch)
+            )
         trainer = self.trainer
         sampler = RandomBlockSampler(
             self.spec.pixels,
@@ -127,7 +134,8 @@ class CoordinateDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Blocks of consecutive (coordinates, targets), in row-major order."""
-        sampler = ConsecutiveBlockSampler(self.spec.pixels, self.eval_batch_size)
+        block = self.spec.pixels if self.batch_size is None else self.eval_batch_size
+        sampler = ConsecutiveBlockSampler(self.spec.pixels, block)
         return DataLoader(self._laid_out(), batch_size=None, sampler=sampler)
 
     def test_dataloader(self) -> DataLoader:

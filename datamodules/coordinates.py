@@ -93,6 +93,32 @@ class RandomBlockSampler(DistributedSampler):
             yield taken[self.rank * self.block : (self.rank + 1) * self.block]
 
 
+class WholeSignalSampler(DistributedSampler):
+    """The whole signal in order, at every step and on every rank.
+
+    Args:
+        pixels: Size of the signal.
+        steps_per_epoch: Steps in an epoch; one when left out.
+
+    Attributes:
+        skip: Steps to leave out at the start of the next epoch: an interrupted fit has taken them.
+    """
+
+    def __init__(self, pixels: int, steps_per_epoch: int | None = None) -> None:
+        super().__init__(range(pixels), num_replicas=1, rank=0, shuffle=False)  # type: ignore[arg-type]
+        self.pixels = pixels
+        self.steps = steps_per_epoch or 1
+        self.skip = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[slice]:
+        skip, self.skip = self.skip, 0
+        for _ in range(skip, self.steps):
+            yield slice(0, self.pixels)
+
+
 class ConsecutiveBlockSampler(DistributedSampler):
     """Slices that cover the signal once, in order, on every rank.
 
@@ -118,7 +144,7 @@ class ConsecutiveBlockSampler(DistributedSampler):
 
 
 class ResumableBlocks(DataLoader):
-    """Random blocks that go on within an epoch where an interrupted fit stopped.
+    """Training blocks that go on within an epoch where an interrupted fit stopped.
 
     Lightning saves ``state_dict`` with its checkpoints and gives it back before the first block.
 
@@ -127,7 +153,7 @@ class ResumableBlocks(DataLoader):
         sampler: The blocks.
     """
 
-    def __init__(self, dataset: CoordinateDataset, sampler: RandomBlockSampler) -> None:
+    def __init__(self, dataset: CoordinateDataset, sampler: RandomBlockSampler | WholeSignalSampler) -> None:
         super().__init__(dataset, batch_size=None, sampler=sampler)
         self._blocks = sampler
         self._taken = 0

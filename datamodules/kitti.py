@@ -26,7 +26,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         fov_up: Elevation of the upper edge in degrees.
         fov_down: Elevation of the lower edge in degrees.
         peak: Range in metres that target 1 stands for.
-        batch_size: Coordinates in a training step.
+        batch_size: Coordinates in a training step; null for the whole signal.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
         seed: Seed of the order of training coordinates.
@@ -43,7 +43,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         fov_up: float = 3.0,
         fov_down: float = -25.0,
         peak: float = 80.0,
-        batch_size: int = 4096,
+        batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
         seed: int = 0,

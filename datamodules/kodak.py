@@ -61,7 +61,7 @@ class KodakDataModule(CoordinateDataModule):
         root: Folder of the data; the environment variable ``QUINR_DATA`` when left out.
         download: Whether an absent image may be fetched.
         mirror: Address of the folder that it is fetched from.
-        batch_size: Coordinates in a training step.
+        batch_size: Coordinates in a training step; null for the whole signal.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
         seed: Seed of the order of training coordinates.
@@ -76,7 +76,7 @@ class KodakDataModule(CoordinateDataModule):
         root: str | None = None,
         download: bool = True,
         mirror: str = MIRROR,
-        batch_size: int = 4096,
+        batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
         seed: int = 0,

@@ -23,7 +23,7 @@ class SampleDataModule(CoordinateDataModule):
     Args:
         image: "astronaut", "chelsea" or "coffee".
         longer_side: Pixels that the longer side is resized to (Lanczos); as it is when left out.
-        batch_size: Coordinates in a training step.
+        batch_size: Coordinates in a training step; null for the whole signal.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
         seed: Seed of the order of training coordinates.
@@ -36,7 +36,7 @@ class SampleDataModule(CoordinateDataModule):
         self,
         image: str = "astronaut",
         longer_side: int | None = None,
-        batch_size: int = 4096,
+        batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
         seed: int = 0,

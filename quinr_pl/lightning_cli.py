@@ -121,12 +121,16 @@ class QuinrCLI(LightningCLI):
                 config.trainer.logger.init_args.version = version
 
     def instantiate_classes(self) -> None:
-        """Sets the network's channels from the data before it is built."""
+        """Sets the network's channels, and its size where it has one, from the data before it is built."""
         config = self.config[self.subcommand]
         arguments = config.model.network.get("init_args") if "network" in config.model else None
         if arguments is not None and "data" in config:
             data = instantiate_class((), config.data.as_dict())
             arguments.out_features = data.channels
+            if "height" in arguments:  # the latents of a network on grids are as many as the pixels
+                data.prepare_data()
+                data.setup()
+                arguments.height, arguments.width = data.spec.height, data.spec.width
         super().instantiate_classes()
 
     def _parse_ckpt_path(self) -> None:

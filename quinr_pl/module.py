@@ -90,15 +90,18 @@ class CoordinateNetworkModule(pl.LightningModule):
         return self.network(coordinates)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Mean squared error over one block of random coordinates."""
+        """The network's loss over one block of coordinates."""
         coordinates, targets = batch
-        loss = torch.nn.functional.mse_loss(self.network(coordinates), targets)
+        loss, figures = self.network.loss(
+            coordinates, targets, self._progress(self.global_step, self.trainer.estimated_stepping_batches)
+        )
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.global_step % interval == 0:
-            mse = loss.detach()
-            self.log("train/loss", mse)
+            mse = figures.pop("mse")
+            self.log("train/loss", loss.detach())
             self.log("train/psnr", -10 * torch.log10(mse))
+            self.log_dict({f"train/{name}": figure for name, figure in figures.items()})
             self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
@@ -120,20 +123,30 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam, with a schedule that ends at the trainer's last step."""
-        decayed = self.network.feature_weights()
-        others = [p for p in self.network.parameters() if not any(p is weight for weight in decayed)]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": self.hparams["weight_decay"]},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=self.hparams["learning_rate"],
-            betas=self.betas,
-            fused=True,
-        )
+        optimizer = torch.optim.AdamW(self._parameter_groups(), betas=self.betas, fused=True)
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters of equal learning rate and weight decay."""
+        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        factors = self.network.learning_rate_factors()
+        decayed = {id(weight) for weight in self.network.feature_weights()}
+        for name, parameter in self.network.named_parameters():
+            factor = next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
+            groups.setdefault((factor, id(parameter) in decayed), []).append(parameter)
+        rate, decay = self.hparams["learning_rate"], self.hparams["weight_decay"]
+        return [
+            {"params": parameters, "lr": factor * rate, "weight_decay": decay if shrinks else 0.0}
+            for (factor, shrinks), parameters in groups.items()
+        ]
+
+    def _progress(self, step: int, total: float, first: int = 0) -> float:
+        """Share of the work done before a step, counted from a first one."""
+        if math.isinf(total):
+            return 0.0
+        return self.network.progress(min((step - first) / max(total - first, 1), 1.0))
 
     def _rate(self, step: int, total: float) -> float:
         warmup, final = self.hparams["warmup_steps"], self.hparams["final_learning_rate"]
@@ -141,7 +154,7 @@ class CoordinateNetworkModule(pl.LightningModule):
             return (step + 1) / warmup
         if self.hparams["schedule"] == "constant" or math.isinf(total):
             return 1.0
-        progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+        progress = self._progress(step, total, warmup)
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import independent_latents as on_grids
 import numpy as np
 
 ALPHABET, ZERO, ESCAPE = 1024, 511, 1023
@@ -108,8 +109,9 @@ def read_field(stream: Bytes, kind: Any) -> Any:
 
 
 def read_network(stream: Bytes) -> dict[str, Any]:
-    fields = [QUINR_FIELDS, COIN_FIELDS][stream.byte()]
-    mask, values = stream.varint(), {"class": "QuINR" if fields is QUINR_FIELDS else "COIN"}
+    classes = [("QuINR", QUINR_FIELDS), ("COIN", COIN_FIELDS), ("LatentQuINR", on_grids.LATENT_FIELDS)]
+    name, fields = classes[stream.byte()]
+    mask, values = stream.varint(), {"class": name}
     for name, kind, default in fields:
         present = True
         if default is not None:
@@ -130,6 +132,8 @@ def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...
         inputs = [2] + [network["width"]] * (network["layers"] - 1)
         hidden = [shape for size in inputs for shape in ((network["width"], size), (network["width"],))]
         return [*hidden, (channels, network["width"]), (channels,)]
+    if network["class"] == "LatentQuINR":
+        return on_grids.tensor_shapes(network, channels, len(wire_pairs(network["pairs"], network["qubits"])))
     n, uploads, stages = network["qubits"], network["uploads"], network["stages"]
     features = network["angles"] * (uploads if network["features"] == "own" else 1)
     inputs = [2] + [2**n] * (stages - 1)
@@ -178,7 +182,7 @@ def log2(x: int) -> int:
 
 class Stack:
     def __init__(self, data: bytes) -> None:
-        assert data[-1] != 0
+        assert not data.endswith(b"\0")
         padded = data + bytes(-len(data) % 4)
         self.words, self.state = list(struct.unpack(f"<{len(padded) // 4}I", padded)), 0
         self.refill()
@@ -256,6 +260,8 @@ def layer_sizes(network: dict[str, Any]) -> list[int]:
     """Tensors of each layer."""
     if network["class"] == "COIN":
         return [2] * (network["layers"] + 1)
+    if network["class"] == "LatentQuINR":
+        return on_grids.layer_sizes(network)
     stages = network["stages"]
     gains = [1] * (network["stage_norm"] == "scaled" and stages > 1)
     readout = [2] if network["readout"] == "linear" or network["range_map"] else []
@@ -383,6 +389,25 @@ def evaluate_coin(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndar
     return z @ tensors[-2].T + tensors[-1]
 
 
+def evaluate_latent_quinr(
+    network: dict[str, Any], tensors: list[np.ndarray], section: bytes, height: int, width: int
+) -> np.ndarray:
+    context = [np.rint(tensor * 4096).astype(np.int64) for tensor in tensors[-5:]]
+    grids = on_grids.read_grids(Stack(section), network, height, width, context)
+    z = on_grids.interpolate(network, grids, tensors[0], height, width)
+    if network["synthesis"] == "circuit":
+        weight, bias, rotations, *readout = tensors[1:6]
+        angles = network["angle_scale"] * embed(z, weight, bias, 1.0)
+        p = probabilities({**network, "features": "own"}, angles, rotations)
+        inner, rest = p * p.shape[1] - 1, tensors[6:]
+    else:
+        weight, bias, *readout = tensors[1:5]
+        inner, rest = np.maximum(0, z @ weight.T + bias), tensors[5:]
+    t = inner @ readout[0].T + readout[1] + z @ rest[0].T
+    filters = rest[1 : 1 + 2 * network["filters"]]
+    return on_grids.filtered(t.reshape(height, width, -1), filters).reshape(height * width, -1)
+
+
 def axis(size: int) -> np.ndarray:
     return 2 * np.arange(size) / (size - 1) - 1 if size > 1 else np.zeros(1)
 
@@ -392,10 +417,16 @@ def decode(data: bytes) -> np.ndarray:
     stream = open_file(data)
     kind, height, width, channels, low, high = read_signal(stream)
     network = read_network(stream) | {"channels": channels}
-    tensors = read_tensors(read_sections(stream), tensor_shapes(network, channels), layer_sizes(network))
+    sections = read_sections(stream)
+    tensors = read_tensors(sections, tensor_shapes(network, channels), layer_sizes(network))
     z = np.stack(np.meshgrid(axis(height), axis(width), indexing="ij"), -1).reshape(-1, 2)
-    evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
-    t = np.concatenate([evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)])
+    if network["class"] == "LatentQuINR":
+        t = evaluate_latent_quinr(network, tensors, sections[3], height, width)
+    else:
+        evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
+        t = np.concatenate(
+            [evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)]
+        )
     values = low + np.clip(t, 0, 1) * (high - low)
     values = np.rint(values).astype(np.int64) if kind < 2 else values.astype(np.float32)
     return values.reshape(height, width, channels)

@@ -80,7 +80,8 @@ def test_round_trip(kind: type[CoordinateNetwork], arguments: dict[str, Any]) ->
 
 def test_every_argument_has_a_field() -> None:
     for name, kind in NETWORKS.items():
-        assert FORMATS[name].fields.keys() | {"out_features"} == kind().architecture().keys()
+        from_signal = {"out_features"} | ({"height", "width"} if FORMATS[name].on_grids else set())
+        assert FORMATS[name].fields.keys() | from_signal == kind().architecture().keys()
 
 
 @pytest.mark.parametrize(("kind", "arguments"), NETWORK_ARGUMENTS)

@@ -11,6 +11,7 @@ from quinr_pl.datamodules.coordinates import (
     CoordinateDataset,
     RandomBlockSampler,
     ResumableBlocks,
+    WholeSignalSampler,
 )
 from quinr_pl.errors import QuinrError
 
@@ -24,6 +25,14 @@ def test_one_pass_sees_every_pixel():
     found = torch.cat(blocks(RandomBlockSampler(1000, 128)))
     assert len(found) == 1024
     assert sorted(found[:1000].tolist()) == list(range(1000))
+
+
+def test_whole_signal_steps_go_on_where_a_fit_stopped():
+    sampler = WholeSignalSampler(10, 3)
+    assert blocks(sampler) == [slice(0, 10)] * 3
+    sampler.skip = 2
+    assert blocks(sampler) == [slice(0, 10)]
+    assert blocks(sampler) == [slice(0, 10)] * 3
 
 
 def test_blocks_depend_on_seed_and_epoch_alone():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import independent_decoder
+import independent_latents
 import numpy as np
 import pytest
 import torch
@@ -63,11 +64,12 @@ def test_large_levels() -> None:
 
 
 def test_it_is_independent() -> None:
-    tree = ast.parse(Path(independent_decoder.__file__).read_text())
     imported = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(str(node.module))
-    assert imported == {"__future__", "collections.abc", "numpy", "struct", "typing"}
+    for module in (independent_decoder, independent_latents):
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module))
+    standard = {"__future__", "collections.abc", "math", "struct", "typing"}
+    assert imported == standard | {"independent_latents", "numpy"}

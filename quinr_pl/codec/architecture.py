@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -143,11 +144,13 @@ class NetworkFormat:
         fields: Fields by constructor argument. Those with a default come in the order of their bits in
             the presence mask, the ones most often changed first.
         cost: Parameters, and multiply-adds for each pixel, of an architecture.
+        on_grids: Whether the network holds latent grids, which are as many as the signal's size says.
     """
 
     code: int
     fields: Mapping[str, Field]
     cost: Callable[[Mapping[str, int], int], tuple[int, int]]
+    on_grids: bool = False
 
 
 def _quinr_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
@@ -171,6 +174,18 @@ def _coin_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
     parameters += (fields["layers"] - 1) * width * (width + 1) + channels * (width + 1)
     # A sine costs about 16 multiply-adds.
     return parameters, parameters + 16 * fields["layers"] * width
+
+
+def _latent_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
+    grids, neighbours, hidden = fields["grids"], fields["neighbours"], fields["context_width"]
+    circuit: dict[str, Any] = {**fields, "in_features": grids, "stages": 1}
+    parameters, operations = _quinr_cost(circuit | {"features": "own", "stage_norm": "none"}, channels)
+    filters = fields["filters"] * channels * (9 * channels + 1)
+    context = hidden * (neighbours + 2) + 2 * (hidden + 1)
+    # The twin has fewer weights and operations than the circuit, or a few more where both are small.
+    parameters += channels + grids + channels * grids + filters + context + grids + 4
+    # Each doubling weighs 8 values of each grid; all grids together have at most 4/3 latents for a pixel.
+    return parameters, operations + channels * grids + filters + 16 * grids + 2 * context
 
 
 FORMATS: dict[str, NetworkFormat] = {
@@ -203,6 +218,26 @@ FORMATS: dict[str, NetworkFormat] = {
             "in_features": Integer(2, 2, 2),
         },
         cost=_coin_cost,
+    ),
+    "LatentQuINR": NetworkFormat(
+        code=2,
+        fields={
+            "finest": Integer(0, 8, 1),
+            "grids": Integer(1, 12, 6),
+            "qubits": Integer(1, 12, 4),
+            "angles": Integer(1, 4096, 8),
+            "uploads": Integer(1, 4096, 2),
+            "neighbours": Integer(1, 24, 12),
+            "context_width": Integer(1, 256, 12),
+            "synthesis": Switch("circuit", "relu"),
+            "filters": Integer(0, 8, 2),
+            "layers": Integer(1, 4096, 1),
+            "angle_scale": Real(1.5),
+            "pairs": Choice(("ordered", "unordered", "ring"), "ring"),
+            "in_features": Integer(2, 2, 2),
+        },
+        cost=_latent_cost,
+        on_grids=True,
     ),
 }
 
@@ -247,7 +282,8 @@ def read_signal(reader: Reader) -> SignalSpec:
 def write_network(writer: Writer, network: CoordinateNetwork) -> None:
     """Append the network's class and architecture.
 
-    The number of output features is that of the signal's channels and not written.
+    The number of output features is that of the signal's channels, and the size of latent grids follows
+    from the signal's: they are not written.
 
     Raises:
         QuinrError: If the file format has no table for the class or for one of its arguments.
@@ -256,7 +292,8 @@ def write_network(writer: Writer, network: CoordinateNetwork) -> None:
     if name not in FORMATS:
         raise QuinrError(f"network {name}: the file format knows {', '.join(FORMATS)}")
     fields = FORMATS[name].fields
-    values = {key: value for key, value in network.architecture().items() if key != "out_features"}
+    known = {"out_features"} | ({"height", "width"} if FORMATS[name].on_grids else set())
+    values = {key: value for key, value in network.architecture().items() if key not in known}
     if values.keys() != fields.keys():
         raise QuinrError(f"network {name}: no file format for {sorted(values.keys() ^ fields.keys())}")
     optional = [key for key, field in fields.items() if field.default is not None]
@@ -298,14 +335,15 @@ def read_architecture(reader: Reader) -> tuple[str, dict[str, Value]]:
     return names[code], values
 
 
-def build_network(name: str, arguments: Mapping[str, Value], channels: int) -> CoordinateNetwork:
+def build_network(name: str, arguments: Mapping[str, Value], spec: SignalSpec) -> CoordinateNetwork:
     """A network of an architecture, weights undefined; the global random state is left alone.
 
     Raises:
         BitstreamError: If the network refuses the arguments.
     """
     try:
+        shape = {"height": spec.height, "width": spec.width} if FORMATS[name].on_grids else {}
         with torch.random.fork_rng(devices=[]):
-            return NETWORKS[name](**arguments, out_features=channels)
+            return NETWORKS[name](**arguments, out_features=spec.channels, **shape)
     except QuinrError as error:
         raise BitstreamError(f"network {name}: {error}") from None

@@ -26,6 +26,7 @@ class SectionType(IntEnum):
 
     WEIGHTS = 1  # read, not written any more
     WEIGHTS_BY_ROW = 2
+    LATENTS = 3
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,20 @@ def weight_section(sections: dict[SectionType, Section]) -> Section:
     if len(found) != 1:
         raise BitstreamError("section weights is missing" if not found else "the weights are there twice")
     return found[0]
+
+
+def latent_payload(sections: dict[SectionType, Section], on_grids: bool) -> bytes | None:
+    """Payload of the section latents, which a network on latent grids has and no other; None for those.
+
+    Raises:
+        BitstreamError: If it is missing, or there without being needed.
+    """
+    section = sections.get(SectionType.LATENTS)
+    if on_grids and section is None:
+        raise BitstreamError("section latents is missing")
+    if section is not None and not on_grids:
+        raise BitstreamError("section latents does not belong to this network")
+    return None if section is None else section.payload
 
 
 _WEIGHTS = (SectionType.WEIGHTS, SectionType.WEIGHTS_BY_ROW)

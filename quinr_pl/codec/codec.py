@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,27 +11,33 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from quinr_pl.codec import latent_section
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
 from quinr_pl.codec.bitstream import (
     BitstreamError,
     known_sections,
+    latent_payload,
     read_sections,
     unpack,
     weight_section,
 )
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
+from quinr_pl.codec.latent_coding import wavefront_count
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
     layers,
     quantize,
 )
+from quinr_pl.codec.searched_steps import quantize_searched
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 from quinr_pl.codec.weight_section import read_weights
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork
-from quinr_pl.signal import SignalSpec, coordinates
+from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network.context_model import NEIGHBOURS, reach_of
+from quinr_pl.network.latent_pyramid import grid_shape
+from quinr_pl.signal import SignalSpec
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ class DecodeLimits:
         values: Height times width times channels.
         parameters: Weights of the network.
         operations: Multiply-adds of the whole reconstruction, by the count of docs/format.md.
+        latents: Latents of all grids.
+        wavefronts: Steps in which they decode, some 10,000 in a second: W + 4 H at most for a grid of H
+            rows and W columns.
     """
 
     file_bytes: int = 1 << 26
@@ -51,6 +60,8 @@ class DecodeLimits:
     values: int = 1 << 29
     parameters: int = 1 << 20
     operations: int = 1 << 44
+    latents: int = 1 << 25
+    wavefronts: int = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -85,9 +96,10 @@ class DecodedSignal:
         spec = self.spec
         empty = spec.denormalize(np.zeros(0, np.float32))
         values = np.empty((spec.pixels, spec.channels), dtype=empty.dtype)
+        block = max(block, self.network.smallest_block)
         for start in range(0, spec.pixels, block):
             stop = min(start + block, spec.pixels)
-            targets = self.network(coordinates(spec.height, spec.width, start, stop))
+            targets = self.network.signal(start, stop, spec.height, spec.width)
             if not torch.isfinite(targets).all():
                 raise BitstreamError("the decoded weights overflow: the file is not valid")
             values[start:stop] = spec.denormalize(targets.numpy())
@@ -108,12 +120,18 @@ def compress(
         network: A trained network; it is not changed.
         spec: The signal.
         config: How to quantize.
-        targets: Values in [0, 1], (pixels, channels), which only the method "stepwise" needs.
+        targets: Values in [0, 1], (pixels, channels), for the methods "stepwise" and "searched".
 
     Raises:
         QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
     """
     config = config or QuantizationConfig()
+    if isinstance(network, LatentQuINR) and config.method not in ("nearest", "searched"):
+        raise QuinrError(f"quantization method {config.method}: LatentQuINR needs nearest or searched")
+    if config.method == "searched":
+        if targets is None or not isinstance(network, LatentQuINR):
+            raise QuinrError("quantization method searched: needs LatentQuINR and the signal's targets")
+        return encode(quantize_searched(network, spec, targets), spec)
     if config.method == "compensated":
         return encode(quantize_compensated(network, spec, config), spec)
     if config.method == "stepwise":
@@ -149,13 +167,20 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     signal_bytes = frame - reader.remaining
     class_name, arguments = read_architecture(reader)
     header_bytes = frame - reader.remaining
-    section = weight_section(known_sections(read_sections(reader)))
+    known = known_sections(read_sections(reader))
+    section = weight_section(known)
+    latents = latent_payload(known, FORMATS[class_name].on_grids)
     _check_limits(spec, *_cost(class_name, arguments, spec), limits)
-    network = build_network(class_name, arguments, spec.channels)
-    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+    _check_latents(class_name, arguments, spec, limits)
+    network = build_network(class_name, arguments, spec)
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
     quantized = QuantizedNetwork(network, read_weights(section, shapes))
+    if latents is not None:
+        quantized = latent_section.read(latents, quantized)
     quantized.load_into(network)
-    sections = bytes_by_part(data, signal_bytes, header_bytes, len(section.payload), len(layers(shapes)))
+    sections = bytes_by_part(
+        data, signal_bytes, header_bytes, len(section.payload), len(layers(shapes)), latents
+    )
     return DecodedSignal(spec, quantized, sections, network.eval())
 
 
@@ -169,6 +194,24 @@ def _check_limits(spec: SignalSpec, parameters: int, operations: int, limits: De
         ("values", spec.pixels * spec.channels, limits.values),
         ("parameters", parameters, limits.parameters),
         ("operations", spec.pixels * operations, limits.operations),
+    ):
+        if value > limit:
+            raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
+
+
+def _check_latents(
+    class_name: str, arguments: Mapping[str, Any], spec: SignalSpec, limits: DecodeLimits
+) -> None:
+    if not FORMATS[class_name].on_grids:
+        return
+    octaves = range(arguments["finest"], arguments["finest"] + arguments["grids"])
+    shapes = [grid_shape(spec.height, spec.width, octave) for octave in octaves]
+    latents = sum(rows * columns for rows, columns in shapes)
+    reach = reach_of(NEIGHBOURS[: arguments["neighbours"]])
+    wavefronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
+    for what, value, limit in (
+        ("latents", latents, limits.latents),
+        ("wavefronts", wavefronts, limits.wavefronts),
     ):
         if value > limit:
             raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")

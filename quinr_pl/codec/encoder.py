@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quinr_pl.codec import latent_section
 from quinr_pl.codec.architecture import write_network, write_signal
-from quinr_pl.codec.bitstream import Writer, pack
+from quinr_pl.codec.bitstream import Section, SectionType, Writer, pack
 from quinr_pl.codec.quantization import QuantizedNetwork, layers
 from quinr_pl.codec.weight_section import write_weights
 from quinr_pl.errors import QuinrError
@@ -40,15 +41,20 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     write_signal(header, spec)
     signal_bytes = len(header.getvalue())
     write_network(header, network)
-    section = write_weights(quantized.tensors)
-    data = pack(header.getvalue(), [section])
+    weights = write_weights(quantized.tensors)
+    latents = latent_section.write(quantized) if quantized.latents else None
+    sections = [weights] if latents is None else [weights, Section(SectionType.LATENTS, latents)]
+    data = pack(header.getvalue(), sections)
     codes = len(layers(quantized.tensors))
+    header_bytes = len(header.getvalue())
     return EncodedSignal(
-        data, bytes_by_part(data, signal_bytes, len(header.getvalue()), len(section.payload), codes)
+        data, bytes_by_part(data, signal_bytes, header_bytes, len(weights.payload), codes, latents)
     )
 
 
-def bytes_by_part(data: bytes, signal: int, header: int, weights: int, codes: int) -> dict[str, int]:
+def bytes_by_part(
+    data: bytes, signal: int, header: int, weights: int, codes: int, latents: bytes | None
+) -> dict[str, int]:
     """Where the bytes of a file go.
 
     Args:
@@ -57,11 +63,14 @@ def bytes_by_part(data: bytes, signal: int, header: int, weights: int, codes: in
         header: Size of the header.
         weights: Size of the payload of the weights section.
         codes: Number of layers, each with a step size code; how far rows are from it counts as weights.
+        latents: Payload of the section latents, if there is one.
     """
+    more = {} if latents is None else {"latents": len(latents)}
     return {
-        "container": len(data) - header - weights,
+        "container": len(data) - header - weights - sum(more.values()),
         "signal": signal,
         "architecture": header - signal,
         "step_sizes": codes,
         "weights": weights - codes,
+        **more,
     }

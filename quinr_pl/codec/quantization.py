@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
+from quinr_pl.codec.latent_coding import FRACTION_BITS, LARGEST_LATENT
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network import CoordinateNetwork, LatentQuINR
 
 STEPS_PER_OCTAVE = 8
-Method = Literal["nearest", "compensated", "stepwise"]
+Method = Literal["nearest", "compensated", "stepwise", "searched"]
 _UNIT_CODE = 192
+FIXED_POINT_CODES = (_UNIT_CODE - STEPS_PER_OCTAVE * FRACTION_BITS, _UNIT_CODE)
+"""Step sizes of layers that the decoder runs in integers: powers of two from 2**-FRACTION_BITS to 1."""
 _FRACTIONS = tuple(float(np.float32(2.0 ** (k / STEPS_PER_OCTAVE))) for k in range(STEPS_PER_OCTAVE))
 
 
@@ -39,6 +42,12 @@ def nearest_code(step: float) -> int:
 def smallest_code(step: float) -> int:
     """Code of the smallest step size that is not below ``step``."""
     return int(np.clip(np.searchsorted(STEP_SIZES, step), 1, 255))
+
+
+def fixed_point_code(code: int) -> int:
+    """Code of the smallest power of two that is not below a step size, within FIXED_POINT_CODES."""
+    finest, coarsest = FIXED_POINT_CODES
+    return int(np.clip(-(-code // STEPS_PER_OCTAVE) * STEPS_PER_OCTAVE, finest, coarsest))
 
 
 def least_code(tensors: Iterable[Tensor]) -> int:
@@ -63,7 +72,8 @@ class QuantizationConfig:
             "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
             bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
             for each thousand weights. "stepwise": the same one layer after another, with training of
-            the others in between; best, takes about three times as long.
+            the others in between; best, takes about three times as long. "searched", for networks on
+            latent grids: of each layer the step size that costs least in error and bits.
         bits: For "nearest": levels of a layer's largest tensor number at most 2**bits; entropy coding
             then takes fewer bits than these.
         bits_by_tensor: For "nearest": other bits for tensors whose name ends in a key.
@@ -158,11 +168,13 @@ class QuantizedNetwork:
 
     Args:
         network: Its architecture; the weights are not those of the file.
-        tensors: Quantized parameters by name, in the network's order.
+        tensors: Quantized weights by name, in the network's order.
+        latents: (rows, columns) of each latent grid, the finest first; empty for networks without grids.
     """
 
     network: CoordinateNetwork
     tensors: dict[str, QuantizedTensor]
+    latents: tuple[npt.NDArray[np.int64], ...] = ()
 
     def dequantize(self) -> dict[str, Tensor]:
         """Parameters by name as the decoder sees them."""
@@ -172,8 +184,11 @@ class QuantizedNetwork:
         """Give a network of the same architecture the decoder's weights."""
         values = self.dequantize()
         with torch.no_grad():
-            for name, parameter in network.named_parameters():
+            for name, parameter in network.weights().items():
                 parameter.copy_(values[name])
+            if isinstance(network, LatentQuINR):
+                for grid, latents in zip(network.pyramid.grids, self.latents, strict=True):
+                    grid.copy_(torch.from_numpy(latents))
 
 
 def reduce_period(values: Tensor, period: Tensor | None) -> Tensor:
@@ -192,7 +207,7 @@ def reduced_parameters(network: CoordinateNetwork) -> dict[str, Tensor]:
     """
     periods = network.parameter_periods()
     result = {}
-    for name, parameter in network.named_parameters():
+    for name, parameter in network.weights().items():
         values = parameter.detach().cpu().float()
         if not torch.isfinite(values).all():
             raise QuinrError(f"parameter {name} is not finite: training diverged; lower the learning rate")
@@ -220,8 +235,24 @@ def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = Non
     config = config or QuantizationConfig()
     values = reduced_parameters(network)
     tensors: dict[str, QuantizedTensor] = {}
-    for names in layers(values).values():
+    for layer, names in layers(values).items():
         code = config.code({name: values[name] for name in names})
+        if layer in network.fixed_point_layers:
+            code = fixed_point_code(code)
         for name in names:
             tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
-    return QuantizedNetwork(network, tensors)
+    return QuantizedNetwork(network, tensors, rounded_latents(network))
+
+
+def rounded_latents(network: CoordinateNetwork) -> tuple[npt.NDArray[np.int64], ...]:
+    """Latents of a network on grids as a file holds them, the finest grid first; empty for others.
+
+    Raises:
+        QuinrError: If one is not finite.
+    """
+    if not isinstance(network, LatentQuINR):
+        return ()
+    grids = [grid.detach().cpu().round().numpy().astype(np.float64) for grid in network.pyramid.grids]
+    if not all(np.isfinite(grid).all() for grid in grids):
+        raise QuinrError("latents are not finite: training diverged; lower the learning rate")
+    return tuple(np.clip(grid, -LARGEST_LATENT, LARGEST_LATENT).astype(np.int64) for grid in grids)

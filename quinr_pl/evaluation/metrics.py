@@ -54,6 +54,13 @@ def bits_per_pixel(size: int, pixels: int) -> float:
     return 8 * size / pixels
 
 
+def weighed_psnr(psnr: float, bpp: float, rate_weight: float) -> float:
+    """PSNR in dB of a squared error to which the rate adds ``rate_weight`` for each bit a pixel."""
+    if rate_weight == 0:
+        return psnr
+    return -10 * math.log10(10 ** (-psnr / 10) + rate_weight * bpp)
+
+
 def rate_and_distortion(
     size: int,
     values: npt.NDArray,

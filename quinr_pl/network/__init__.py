@@ -2,8 +2,9 @@
 
 from quinr_pl.network.coin import COIN
 from quinr_pl.network.coordinate_network import CoordinateNetwork
+from quinr_pl.network.latent_quinr import LatentQuINR
 from quinr_pl.network.quinr import QuINR
 
-NETWORKS: dict[str, type[CoordinateNetwork]] = {"QuINR": QuINR, "COIN": COIN}
+NETWORKS: dict[str, type[CoordinateNetwork]] = {"QuINR": QuINR, "COIN": COIN, "LatentQuINR": LatentQuINR}
 
-__all__ = ["COIN", "NETWORKS", "CoordinateNetwork", "QuINR"]
+__all__ = ["COIN", "NETWORKS", "CoordinateNetwork", "LatentQuINR", "QuINR"]

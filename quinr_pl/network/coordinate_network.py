@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.signal import coordinates as grid_coordinates
+
 
 class CoordinateNetwork(nn.Module, ABC):
     """Maps coordinates in [-1, 1] to values in [0, 1], one row for each coordinate.
@@ -14,10 +16,17 @@ class CoordinateNetwork(nn.Module, ABC):
     Attributes:
         in_features: Size of a coordinate.
         out_features: Size of a value.
+        smallest_block: Pixels below which a block of the signal costs more than its share.
+        fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
+            integers.
+        rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
     """
 
     in_features: int
     out_features: int
+    smallest_block: int = 1
+    fixed_point_layers: tuple[str, ...] = ()
+    rate_weight: float = 0.0
 
     @abstractmethod
     def forward(self, coordinates: Tensor) -> Tensor:
@@ -45,12 +54,12 @@ class CoordinateNetwork(nn.Module, ABC):
             layers.setdefault(name.rpartition(".")[0], []).append(name)
         return list(layers.values())
 
-    @abstractmethod
     def feature_weights(self) -> list[nn.Parameter]:
         """Weights of linear maps of hidden features: what weight decay is for.
 
         Left out are those of coordinates, which are frequencies, and all that is periodic.
         """
+        return []
 
     def calibrate(self, coordinates: Tensor) -> None:
         """Data-dependent initialisation, called once before training.
@@ -59,9 +68,39 @@ class CoordinateNetwork(nn.Module, ABC):
             coordinates: A sample of the signal's, (sample, in_features).
         """
 
+    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """What training minimizes: the mean squared error, unless a network says otherwise.
+
+        Args:
+            coordinates: (batch, in_features).
+            targets: (batch, out_features), in [0, 1].
+            progress: See ``progress``.
+
+        Returns:
+            The loss, and figures to log, ``mse`` among them.
+        """
+        mse = nn.functional.mse_loss(self(coordinates), targets)
+        return mse, {"mse": mse.detach()}
+
+    def progress(self, share: float) -> float:
+        """Share of the training's work that is done after a share of its steps, both in [0, 1]."""
+        return share
+
+    def learning_rate_factors(self) -> dict[str, float]:
+        """Learning rates in units of the trainer's, by the beginning of parameters' names; 1 for others."""
+        return {}
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The parameters that a file's weights section holds, by name."""
+        return dict(self.named_parameters())
+
     def parameter_count(self) -> int:
         """Number of weights that a file holds."""
-        return sum(p.numel() for p in self.parameters())
+        return sum(p.numel() for p in self.weights().values())
+
+    def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
+        """Values of the pixels ``start`` to ``stop`` of a signal, row after row: (pixels, out_features)."""
+        return self(grid_coordinates(height, width, start, stop))
 
     @torch.no_grad()
     def evaluate(self, coordinates: Tensor, block: int = 65536) -> Tensor:

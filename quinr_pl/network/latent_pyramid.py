@@ -1,0 +1,142 @@
+"""Grids of latents at falling resolutions, and their interpolation to the pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+_BILINEAR = (0.0, 0.25, 0.75, 0.0)
+_REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
+
+
+def grid_shape(height: int, width: int, octave: int) -> tuple[int, int]:
+    """Rows and columns of a grid with one latent for ``2**octave`` pixels a side, rounded up."""
+    return -(-height >> octave), -(-width >> octave)
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How training stands in for rounding.
+
+    Noise between two soft roundings, after C3 (Kim et al., "C3: High-performance and low-complexity neural
+    compression from a single image or video", 2024): the noise starts concentrated at zero and becomes
+    uniform while the soft rounding hardens.
+
+    Args:
+        temperature: Of the soft rounding: towards zero it becomes rounding.
+        concentration: Shape of the Kumaraswamy noise: 1 is uniform, higher ones peak at zero.
+    """
+
+    temperature: float
+    concentration: float
+
+    @classmethod
+    def at(cls, progress: float) -> Relaxation:
+        """The relaxation at a share of the training."""
+        return cls(0.3 * (1 / 3) ** progress, 2 - progress)
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Noisy, nearly integer latents of the same shape, differentiable."""
+        noisy = soft_round(latents, self.temperature) + self._noise(latents)
+        return soft_round(noisy, self.temperature)
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Noise in [-1/2, 1/2] with its mode at 0."""
+        a = self.concentration
+        b = (2**a * (a - 1) + 1) / a
+        return (1 - (1 - torch.rand_like(like)) ** (1 / b)) ** (1 / a) - 0.5
+
+
+def soft_round(values: Tensor, temperature: float) -> Tensor:
+    """A smooth staircase through the integers and their midpoints (Agustsson & Theis 2020)."""
+    middle = torch.floor(values) + 0.5
+    return middle + torch.tanh((values - middle) / temperature) * (0.5 / math.tanh(0.5 / temperature))
+
+
+def straight_through(latents: Tensor) -> Tensor:
+    """Rounded latents with the gradient of the identity."""
+    return latents + (latents.round() - latents).detach()
+
+
+class Doubling(nn.Module):
+    """Twice the resolution along both axes, by a symmetric filter of eight taps that starts bilinear.
+
+    Attributes:
+        weight: What an even sample gives to the four values from two before it to one after it. An odd one
+            takes them in reverse, from one before it to two after it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(_BILINEAR))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(grids, rows, columns) -> (grids, 2 rows, 2 columns); edges are repeated."""
+        framed = nn.functional.pad(values[None], (0, 0, _REACH, _REACH), mode="replicate")[0]
+        framed = nn.functional.pad(self._along(framed, 1)[None], (_REACH, _REACH, 0, 0), mode="replicate")[0]
+        return self._along(framed, 2)
+
+    def _along(self, framed: Tensor, axis: int) -> Tensor:
+        size, w = framed.shape[axis] - 2 * _REACH, self.weight
+        near = [framed.narrow(axis, shift, size) for shift in range(2 * _REACH + 1)]
+        even = w[0] * near[0] + w[1] * near[1] + w[2] * near[2] + w[3] * near[3]
+        odd = w[3] * near[1] + w[2] * near[2] + w[1] * near[3] + w[0] * near[4]
+        return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
+
+
+class LatentPyramid(nn.Module):
+    """Grids of latents and one interpolation filter, learned, for every factor of two.
+
+    Args:
+        height: Rows of the signal.
+        width: Columns of the signal.
+        finest: The finest grid has one latent for ``2**finest`` pixels a side.
+        grids: Number of grids, each of half the resolution of the one before.
+
+    Attributes:
+        grids: (rows, columns) of each, the finest first; zero at first.
+    """
+
+    def __init__(self, height: int, width: int, finest: int, grids: int) -> None:
+        super().__init__()
+        self.finest = finest
+        shapes = [grid_shape(height, width, finest + index) for index in range(grids)]
+        self.grids = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
+        self.interpolation = Doubling()
+
+    @property
+    def coarsest(self) -> int:
+        """Binary logarithm of the pixels a side for a latent of the coarsest grid."""
+        return self.finest + len(self.grids) - 1
+
+    @property
+    def margin(self) -> int:
+        """Rows of the coarsest grid around a band of rows that can influence it."""
+        return 2 * _REACH
+
+    def interpolate(self, grids: Sequence[Tensor], height: int, width: int, octave: int = 0) -> Tensor:
+        """All grids at one resolution.
+
+        Args:
+            grids: Values of each grid; those finer than ``octave`` are not looked at.
+            height: Rows of the signal, or of a band that starts at a multiple of the coarsest latents.
+            width: Columns of the signal.
+            octave: Binary logarithm of the pixels a side for a value of the result.
+
+        Returns:
+            (grids, rows, columns), zero for grids that are finer.
+        """
+        features = grids[-1][None]  # (grids so far, rows, columns)
+        for level in range(self.coarsest - 1, octave - 1, -1):
+            rows, columns = grid_shape(height, width, level)
+            features = self.interpolation(features)[:, :rows, :columns]
+            if level >= self.finest:
+                features = torch.cat([grids[level - self.finest][None], features])
+        absent = len(grids) - len(features)
+        if absent:
+            features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
+        return features

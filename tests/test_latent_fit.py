@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from quinr_pl.cli import main
+from quinr_pl.codec import decompress
+from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.network import LatentQuINR
+from quinr_pl.network.latent_pyramid import Doubling, Relaxation, soft_round
+
+TINY = str(Path(__file__).parent / "conf" / "tiny_latent.yaml")
+RUN = Path("runs/tiny_latent/version_0")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_fit_leaves_a_file_with_the_figures_it_reports(folder, capsys):
+    assert main(["fit", "--config", TINY]) == 0
+    result = json.loads((RUN / "result.json").read_text())
+    data = (RUN / "astronaut.quinr").read_bytes()
+    sample = SampleDataModule(longer_side=50)
+    sample.setup()
+    error = np.mean((decompress(data).astype(float) - sample.values) ** 2)
+    assert result["method"] == "LatentQuINR"
+    assert result["bytes"] == len(data)
+    assert result["psnr"] == pytest.approx(10 * np.log10(255**2 / error))
+    assert result["psnr"] > 13
+    events = EventAccumulator(str(RUN))
+    events.Reload()
+    assert {"train/bpp", "train/psnr", "rate/section/latents", "val/psnr"} <= set(events.Tags()["scalars"])
+    assert "circuit" in events.Tags()["images"]
+
+    assert main(["decompress", str(RUN / "astronaut.quinr"), "-o", "back.png"]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open("back.png")), decompress(data))
+    capsys.readouterr()
+    assert main(["inspect", str(RUN / "astronaut.quinr"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert sum(shown["sections"].values()) == shown["bytes"]
+    assert main(["validate", "--config", TINY, "--ckpt_path", "best"]) == 0
+
+
+def test_the_same_seed_gives_the_same_file_and_a_larger_rate_weight_a_smaller_one(folder):
+    few = ["fit", "--config", TINY, "--trainer.max_steps", "20"]
+    for _ in range(2):
+        main(few)
+    main([*few, "--model.network.rate_weight", "1.0"])
+    files = [Path(f"runs/tiny_latent/version_{v}/astronaut.quinr").read_bytes() for v in range(3)]
+    assert files[0] == files[1]
+    assert len(files[2]) < len(files[0])
+
+
+def test_the_twin_fits_and_a_gray_picture_compresses(folder):
+    Image.fromarray(np.arange(20 * 33, dtype=np.uint8).reshape(20, 33)).save("photo.png")
+    few = ["--trainer.max_steps", "4", "--model.network.synthesis", "relu"]
+    assert main(["compress", "photo.png", "--config", TINY, *few]) == 0
+    assert decompress(Path("photo.quinr").read_bytes()).shape == (20, 33, 1)
+
+
+def test_random_pixels_are_refused(folder, capsys):
+    assert main(["fit", "--config", TINY, "--data.batch_size", "64"]) == 2
+    assert "--data.batch_size" in capsys.readouterr().err
+    assert main(["fit", "--config", TINY, "--model.network.rate_weight", "0"]) == 2
+    assert "rate_weight" in capsys.readouterr().err
+
+
+def test_training_goes_from_coarse_to_fine():
+    network = LatentQuINR(height=40, width=24, coarse_steps=(0.5, 0.25))
+    work = [0.5 / 16, 0.25 / 4, 0.25]
+    assert network.progress(0.5) == pytest.approx(work[0] / sum(work))
+    assert network.progress(0.75) == pytest.approx((work[0] + work[1]) / sum(work))
+    assert network.progress(1.0) == pytest.approx(1.0)
+    targets = torch.rand(960, 3)
+    for share, moved in ((0.2, [False, True]), (0.6, [True, True]), (0.999, [True, True])):
+        network.zero_grad()
+        loss, figures = network.loss(torch.zeros(960, 2), targets, network.progress(share))
+        loss.backward()
+        gradients = [grid.grad is not None for grid in network.pyramid.grids[:2]]
+        assert gradients == moved
+        assert loss.item() == pytest.approx(float(figures["mse"] + network.rate_weight * figures["bpp"]))
+
+
+def test_interpolation_starts_bilinear():
+    values = torch.rand(2, 5, 7)
+    expected = torch.nn.functional.interpolate(values[None], scale_factor=2, mode="bilinear")[0]
+    torch.testing.assert_close(Doubling()(values).detach(), expected)
+
+
+def test_relaxed_rounding_ends_near_integers():
+    torch.manual_seed(0)
+    latents = torch.randn(1000) * 3
+    torch.testing.assert_close(soft_round(latents, 10.0), latents, atol=0.01, rtol=0)
+    torch.testing.assert_close(soft_round(latents.round(), 0.1), latents.round())
+    start, end = Relaxation.at(0.0)(latents), Relaxation.at(1.0)(latents)
+    assert (end - end.round()).abs().mean() < (start - start.round()).abs().mean()
