@@ -187,17 +187,18 @@ def test_compress_to_a_rate():
     assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
 
 
-def test_compress_to_a_quality(capsys):
+def test_compress_to_a_quality(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_PSNR_TRIES", 2)
     rows, columns = np.mgrid[:48, :64] / 64
     pixels = np.rint(255 * (0.5 + 0.4 * np.sin(5 * rows) * np.cos(4 * columns))).astype(np.uint8)
     Image.fromarray(pixels).save("waves.png")
     steps = ["--trainer.max_steps", "60", "--data.batch_size", "512", "--data.steps_per_epoch", "60"]
     steps += ["--model.warmup_steps", "5", "--model.learning_rate", "1e-2"]
-    assert main(["compress", "waves.png", "--psnr", "18", *steps]) == 0
+    assert main(["compress", "waves.png", "--psnr", "15", *steps]) == 0
     assert "try 1" in capsys.readouterr().out
     assert main(["decompress", "waves.quinr", "-o", "back.png"]) == 0
     error = np.asarray(Image.open("back.png")).astype(float) - pixels
-    assert 10 * np.log10(255**2 / np.mean(error**2)) >= 18
+    assert 10 * np.log10(255**2 / np.mean(error**2)) >= 15
 
 
 def test_a_quality_out_of_reach(capsys, monkeypatch):

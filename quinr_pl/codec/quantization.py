@@ -72,7 +72,7 @@ class QuantizationConfig:
             "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
             bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
             for each thousand weights. "stepwise": the same one layer after another, with training of
-            the others in between; best, takes about three times as long. "searched", for networks on
+            the others in between; best, takes three to five times as long. "searched", for networks on
             latent grids: of each layer the step size that costs least in error and bits.
         bits: For "nearest": levels of a layer's largest tensor number at most 2**bits; entropy coding
             then takes fewer bits than these.
