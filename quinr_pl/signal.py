@@ -47,7 +47,8 @@ class SignalSpec:
         high: The value that target 1 stands for.
 
     Raises:
-        QuinrError: If a size is below 1 or the interval is empty or not finite.
+        QuinrError: If a size is below 1 or the interval is empty, not finite or more than an image's
+            integers hold.
     """
 
     kind: SignalKind
@@ -63,6 +64,9 @@ class SignalSpec:
             raise QuinrError(f"signal shape {shape}: height, width and channels must be at least 1")
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.high > self.low):
             raise QuinrError(f"signal range [{self.low}, {self.high}]: needs finite low < high")
+        if self.kind.is_image and not (self.low >= 0 and self.high <= _IMAGE_PEAK[self.kind]):
+            peak = _IMAGE_PEAK[self.kind]
+            raise QuinrError(f"signal range [{self.low}, {self.high}]: an image's lies within [0, {peak:g}]")
 
     @classmethod
     def of_image(cls, values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> SignalSpec:

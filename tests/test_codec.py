@@ -160,6 +160,12 @@ def test_signals(spec: SignalSpec) -> None:
     assert values.dtype == (np.uint16 if spec.kind is SignalKind.IMAGE_16 else np.float32)
 
 
+def test_an_image_has_the_range_of_its_integers() -> None:
+    for low, high in ((-1.0, 255.0), (0.0, 1e30)):
+        with pytest.raises(QuinrError, match="within"):
+            SignalSpec(SignalKind.IMAGE_8, 2, 2, 1, low, high)
+
+
 def test_progress_and_blocks() -> None:
     decoded = decode(compress(make(QuINR, {}), IMAGE).data)
     calls = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from quinr_pl.network import CoordinateNetwork
 from quinr_pl.network.embedding import SinusoidalEmbedding
-from quinr_pl.network.quantum_layer import QuantumLayer
+from quinr_pl.network.quantum_layer import fast_copy
 from quinr_pl.signal import SignalSpec, coordinates
 
 _PERIOD_SHARE = 1 / 600
@@ -100,7 +99,7 @@ def _jacobian(network: CoordinateNetwork, names: list[str], points: Tensor) -> T
 
 def _embedding_rows(network: CoordinateNetwork, names: list[str], points: Tensor) -> dict[str, Tensor]:
     """Rows of the Jacobian that belong to weights of sinusoidal embeddings, by parameter."""
-    network = copy.deepcopy(network)  # with hooks and an engine of its own
+    network = fast_copy(network)  # with hooks of its own
     embeddings: dict[str, SinusoidalEmbedding] = {}
     seen: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -108,8 +107,6 @@ def _embedding_rows(network: CoordinateNetwork, names: list[str], points: Tensor
         return lambda _, inputs, angles: seen.update({name: (inputs[0], angles)})
 
     for name, module in network.named_modules():
-        if isinstance(module, QuantumLayer):
-            module.engine = "auto"  # whatever trains: all compute the same, some a thousand times slower
         if isinstance(module, SinusoidalEmbedding) and {f"{name}.weight", f"{name}.bias"} & set(names):
             embeddings[name] = module
             module.register_forward_hook(remember(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import numpy as np
@@ -28,6 +27,7 @@ from quinr_pl.codec.quantization import (
 )
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network.quantum_layer import fast_copy
 from quinr_pl.signal import SignalSpec, coordinates
 
 _MOST_TURNS = 24
@@ -78,7 +78,7 @@ def _round_in_turn(
     codes: dict[str, Integers],
     config: QuantizationConfig,
 ) -> QuantizedNetwork:
-    free = copy.deepcopy(network)
+    free = fast_copy(network)
     generator = torch.Generator().manual_seed(config.seed)
     grid = coordinates(spec.height, spec.width)
     done: dict[str, QuantizedTensor] = {}
