@@ -166,6 +166,14 @@ def test_an_image_has_the_range_of_its_integers() -> None:
             SignalSpec(SignalKind.IMAGE_8, 2, 2, 1, low, high)
 
 
+def test_weights_that_overflow_are_an_error_that_names_the_file() -> None:
+    decoded = decode(compress(COIN(layers=1, width=4), IMAGE).data, "photo.quinr")
+    with torch.no_grad():
+        decoded.network.get_parameter("output.weight").fill_(math.inf)
+    with pytest.raises(BitstreamError, match=r"^photo\.quinr: the decoded weights overflow"):
+        decoded.reconstruct()
+
+
 def test_progress_and_blocks() -> None:
     decoded = decode(compress(make(QuINR, {}), IMAGE).data)
     calls = []

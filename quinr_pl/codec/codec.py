@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,12 +73,14 @@ class DecodedSignal:
         quantized: Network and levels.
         sections: Bytes of each part.
         network: The network with its decoded weights, in evaluation mode.
+        name: The file's name, for messages.
     """
 
     spec: SignalSpec
     quantized: QuantizedNetwork
     sections: dict[str, int]
     network: CoordinateNetwork = field(repr=False)
+    name: str = "bytes"
 
     @torch.no_grad()
     def reconstruct(
@@ -101,7 +103,7 @@ class DecodedSignal:
             stop = min(start + block, spec.pixels)
             targets = self.network.signal(start, stop, spec.height, spec.width)
             if not torch.isfinite(targets).all():
-                raise BitstreamError("the decoded weights overflow: the file is not valid")
+                raise BitstreamError(f"{self.name}: the decoded weights overflow: the file is not valid")
             values[start:stop] = spec.denormalize(targets.numpy())
             if progress is not None:
                 progress(stop, spec.pixels)
@@ -153,7 +155,7 @@ def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None)
         BitstreamError: In one line, if the file is not valid or asks for more than the limits.
     """
     try:
-        return _decode(data, limits or DecodeLimits())
+        return replace(_decode(data, limits or DecodeLimits()), name=name)
     except BitstreamError as error:
         raise BitstreamError(f"{name}: {error}") from None
 
