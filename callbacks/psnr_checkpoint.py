@@ -77,9 +77,8 @@ class PSNRCheckpoint(Checkpoint):
         if best.is_file() and self._file.is_file():
             self.best_model_path, self.best_file = str(best), self._file
         else:
-            self.best_psnr = self.best_quality = -float(
-                "inf"
-            )  # the best of another folder is not here to be kept
+            # The best of another folder is not here to be kept.
+            self.best_psnr = self.best_quality = -float("inf")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps what is better, and the present state."""

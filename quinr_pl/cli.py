@@ -64,7 +64,7 @@ def compress(args: list[str]) -> int:
         if options.psnr is not None:
             data = _reach_psnr(options, overrides, Path(folder))
         else:
-            data = _fit_file(options, overrides, Path(folder), _most_bytes(options))
+            data = _fit_to_rate(options, overrides, Path(folder))
         write_bytes(output, data)
     print(output)
     return 0
@@ -78,27 +78,24 @@ def _signal(options: argparse.Namespace) -> ImageDataModule:
     return data
 
 
-def _most_bytes(options: argparse.Namespace) -> int | None:
-    """The size that --bpp or --preset allow; None without them."""
+def _fit_to_rate(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
+    """The file of one fit, of at most the size that --bpp or --preset allow if one is given."""
     from quinr_pl.codec.rate_control import PRESETS
 
     bpp = PRESETS[options.preset] if options.preset is not None else options.bpp
     if bpp is None:
-        return None
+        return _fit_file(options, overrides, folder)
     spec = _signal(options).spec
     if not bpp > 0:
         raise QuinrError(f"--bpp {bpp}: must be positive")
-    return int(bpp * spec.pixels / 8)
+    sized = _rate_overrides(spec.channels, folder, int(bpp * spec.pixels / 8))
+    return _fit_file(options, sized + overrides, folder)
 
 
-def _fit_file(
-    options: argparse.Namespace, overrides: list[str], folder: Path, most_bytes: int | None
-) -> bytes:
+def _fit_file(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
     """The file of one fit."""
     from quinr_pl.lightning_cli import QuinrCLI
 
-    if most_bytes is not None:
-        overrides = _rate_overrides(options, folder, most_bytes) + overrides
     data = ["--data", "ImageDataModule", "--data.path", str(options.input)]
     run = ["--trainer.logger", "false", "--trainer.default_root_dir", str(folder)]
     QuinrCLI(["fit", "--config", options.config, *data, *run, *overrides])
@@ -122,7 +119,8 @@ def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path)
         attempt = folder / str(number)
         attempt.mkdir()
         tried.append(size)
-        data = _fit_file(options, overrides, attempt, size)
+        sized = _rate_overrides(signal.spec.channels, attempt, size)
+        data = _fit_file(options, sized + overrides, attempt)
         reached = psnr(signal.values, decompress(data), signal.spec.peak)
         print(f"try {number + 1} of at most {_PSNR_TRIES}: {reached:.2f} dB with {len(data)} bytes")
         measured.append((len(data), reached))
@@ -143,14 +141,14 @@ def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path)
     return best
 
 
-def _rate_overrides(options: argparse.Namespace, folder: Path, most_bytes: int) -> list[str]:
+def _rate_overrides(channels: int, folder: Path, most_bytes: int) -> list[str]:
     """The network and the quantizer that an asked size needs, as arguments of `fit`."""
     import yaml
 
     from quinr_pl.codec.rate_control import point_for_bytes
     from quinr_pl.lightning_cli import find_config
 
-    point = point_for_bytes(most_bytes, _signal(options).spec.channels)
+    point = point_for_bytes(most_bytes, channels)
     callbacks = yaml.safe_load(Path(find_config("defaults.yaml")).read_text())["trainer"]["callbacks"]
     quantization = {"method": "compensated", "rate": point.quantization.rate}
     callbacks[0]["init_args"]["final"] = quantization

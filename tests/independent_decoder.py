@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import independent_latents as on_grids
@@ -223,35 +223,23 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
 P, COSTS = tables()
 
 
-def read_levels(stack: Stack, counts: list[int]) -> Iterator[np.ndarray]:
-    for count in counts:
-        levels: list[int] = []
-        costs = np.zeros(len(P), dtype=np.int64)
-        while len(levels) < count:
-            start = len(levels)
-            stop = min(start + max(1, start // 4), count)
-            cumulative = np.concatenate([[0], np.cumsum(mixture(costs))])
-            symbols = [stack.pop(cumulative) for _ in range(start, stop)]
-            for symbol in symbols:
-                escaped = symbol == ESCAPE
-                levels.append(stack.pop(np.arange(65537) << 8) - 32768 if escaped else symbol - 511)
-                costs += COSTS[:, symbol]
-        yield np.array(levels)
-
-
-def read_high_and_low(stack: Stack, count: int, shift: int) -> np.ndarray:
+def read_array(stack: Stack, count: int, shift: int | None) -> np.ndarray:
+    """An array with so many low bits apart; with escapes if the shift is None."""
     levels: list[int] = []
     costs = np.zeros(len(P), dtype=np.int64)
-    half = 1 << shift >> 1
+    escapes, low = np.arange(65537) << 8, np.arange((1 << (shift or 0)) + 1) << 24 - (shift or 0)
     while len(levels) < count:
         start = len(levels)
         stop = min(start + max(1, start // 4), count)
         cumulative = np.concatenate([[0], np.cumsum(mixture(costs))])
         symbols = [stack.pop(cumulative) for _ in range(start, stop)]
-        low = np.arange((1 << shift) + 1) << 24 - shift
         for symbol in symbols:
-            assert symbol != ESCAPE
-            levels.append((symbol - 511 << shift) + (stack.pop(low) - half if shift else 0))
+            if shift is None:
+                levels.append(stack.pop(escapes) - 32768 if symbol == ESCAPE else symbol - 511)
+            else:
+                assert symbol != ESCAPE
+                bits = stack.pop(low) - (1 << shift >> 1) if shift else 0
+                levels.append((symbol - 511 << shift) + bits)
             costs += COSTS[:, symbol]
     return np.array(levels, dtype=np.int64)
 
@@ -269,19 +257,19 @@ def layer_sizes(network: dict[str, Any]) -> list[int]:
 
 
 def read_tensors(
-    sections: dict[int, bytes], shapes: list[tuple[int, ...]], layers: list[int]
+    sections: Mapping[int, bytes], shapes: list[tuple[int, ...]], layers: list[int]
 ) -> list[np.ndarray]:
     counts = [int(np.prod(shape)) for shape in shapes]
     rows = [int(np.prod(shape[:-1])) for shape in shapes]
     if 1 in sections:
         stack = Stack(sections[1])
         offsets = np.zeros(sum(rows), dtype=np.int64)
-        levels = list(read_levels(stack, counts))
+        levels = [read_array(stack, n, None) for n in counts]
     else:
         stack = Stack(sections[2])
-        shifts = read_high_and_low(stack, len(shapes), 0)
-        offsets = read_high_and_low(stack, sum(rows), 0)
-        levels = [read_high_and_low(stack, n, int(shift)) for n, shift in zip(counts, shifts, strict=True)]
+        shifts = read_array(stack, len(shapes), 0)
+        offsets = read_array(stack, sum(rows), 0)
+        levels = [read_array(stack, n, int(shift)) for n, shift in zip(counts, shifts, strict=True)]
     bases = stack.rest()
     assert len(bases) == len(layers)
     bases = b"".join(bytes([base]) * size for base, size in zip(bases, layers, strict=True))

@@ -206,7 +206,9 @@ def test_a_quality_out_of_reach(capsys, monkeypatch):
     Image.fromarray(255 - pixels).save("negative.png")
     tries = []
     data = (DATA / "quinr_three_stages.quinr").read_bytes()
-    monkeypatch.setattr(cli, "_fit_file", lambda *arguments: tries.append(arguments[-1]) or data)
+    sized = cli._rate_overrides
+    monkeypatch.setattr(cli, "_rate_overrides", lambda *args: tries.append(args[-1]) or sized(*args))
+    monkeypatch.setattr(cli, "_fit_file", lambda *_: data)
     assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
     assert "--psnr 30.0: " in capsys.readouterr().err
     assert tries == sorted(set(tries))

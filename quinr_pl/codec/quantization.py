@@ -16,6 +16,7 @@ from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
 from quinr_pl.codec.latent_coding import FRACTION_BITS, LARGEST_LATENT
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network.coordinate_network import layers
 
 STEPS_PER_OCTAVE = 8
 Method = Literal["nearest", "compensated", "stepwise", "searched"]
@@ -53,14 +54,6 @@ def fixed_point_code(code: int) -> int:
 def least_code(tensors: Iterable[Tensor]) -> int:
     """Code of the smallest step size with which no level is above LARGEST_LEVEL."""
     return smallest_code(max(float(tensor.abs().max()) for tensor in tensors) / LARGEST_LEVEL)
-
-
-def layers(names: Iterable[str]) -> dict[str, list[str]]:
-    """Parameters by layer: those that share all of their name but its last part."""
-    result: dict[str, list[str]] = {}
-    for name in names:
-        result.setdefault(name.rpartition(".")[0], []).append(name)
-    return result
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.signal import coordinates as grid_coordinates
+
+
+def layers(names: Iterable[str]) -> dict[str, list[str]]:
+    """Parameters by layer: those that share all of their name but its last part."""
+    result: dict[str, list[str]] = {}
+    for name in names:
+        result.setdefault(name.rpartition(".")[0], []).append(name)
+    return result
 
 
 class CoordinateNetwork(nn.Module, ABC):
@@ -49,10 +58,7 @@ class CoordinateNetwork(nn.Module, ABC):
 
     def parameters_by_depth(self) -> list[list[str]]:
         """Names of the parameters of each layer, in the order in which a coordinate meets the layers."""
-        layers: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            layers.setdefault(name.rpartition(".")[0], []).append(name)
-        return list(layers.values())
+        return list(layers(name for name, _ in self.named_parameters()).values())
 
     def feature_weights(self) -> list[nn.Parameter]:
         """Weights of linear maps of hidden features: what weight decay is for.
