@@ -119,7 +119,7 @@ class CompensatedQuantizer:
         self._values = reduced_parameters(network)
         self._groups: list[tuple[list[str], Compensation]] = []
         self._codes: dict[str, Integers] = {}
-        groups = _groups(self._values)
+        groups = curvature_groups(self._values)
         largest = max(sum(self._values[name].numel() for name in names) for names in groups)
         points = curvature_sample(spec, largest, config)
         for names in groups:
@@ -254,7 +254,7 @@ def _codes_missing(values: Tensor, codes: Integers) -> int:
     return max(0, int((least - codes).max()))
 
 
-def _groups(values: dict[str, Tensor]) -> list[list[str]]:
+def curvature_groups(values: dict[str, Tensor]) -> list[list[str]]:
     """Consecutive layers whose weights are few enough for one matrix; larger layers stand alone."""
     groups: list[list[str]] = []
     size = LARGEST_GROUP + 1

@@ -19,6 +19,7 @@ from quinr_pl.codec.compensated_rounding import (
 from quinr_pl.codec.curvature import gauss_newton
 from quinr_pl.codec.encoder import encode
 from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
+from quinr_pl.codec.level_search import search_levels
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
@@ -42,7 +43,7 @@ def quantize_stepwise(
 
     Layers are rounded in order, with compensation; after each one the weights that are still free are
     trained for a while, so that they make up for what the quadratic model of compensated rounding misses
-    (as in incremental network quantization, Zhou et al. 2017).
+    (as in incremental network quantization, Zhou et al. 2017). A search among neighbouring levels ends it.
 
     Args:
         network: A trained network; it is not changed.
@@ -65,7 +66,7 @@ def quantize_stepwise(
         result = _round_in_turn(network, spec, targets, codes, config)
         size = len(encode(result, spec).data)
         if size <= most_bytes:
-            return result
+            return search_levels(result, spec, targets, most_bytes, config)
         # Training moved the distributions a little.
         aim *= 0.998 * most_bytes / size
     return quantizer.at_size(most_bytes)
