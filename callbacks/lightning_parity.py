@@ -41,7 +41,8 @@ class LightningParity(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         generator = torch.Generator().manual_seed(0)
-        sample = torch.randint(len(data.coordinates), (self.coordinates,), generator=generator)
+        counted = torch.from_numpy(data.spec.counted_pixels())
+        sample = counted[torch.randint(len(counted), (self.coordinates,), generator=generator)]
         self.differences = compare_engines(pl_module.network, data.coordinates[sample], data.targets[sample])
         for logger in trainer.loggers:
             logger.log_metrics(

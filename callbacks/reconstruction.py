@@ -70,5 +70,5 @@ class ReconstructionWriter(Callback):
         values = spec.denormalize(predictions).reshape(spec.height, spec.width, spec.channels)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{data.name}_reconstruction{'.png' if spec.kind.is_image else '.npy'}"
-        write_signal(values, spec, path)
+        write_signal(spec.without_returns(values), spec, path)
         print(f"reconstruction: {path}")

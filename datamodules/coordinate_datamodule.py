@@ -56,7 +56,8 @@ class CoordinateDataModule(LightningDataModule):
     Attributes:
         spec: Shape and range of the signal, after `setup`, as are the following.
         values: (height, width, channels), the original values.
-        targets: (height * width, channels) float32 in [0, 1].
+        targets: (height * width, channels) float32 in [0, 1]; NaN for pixels that the mask of the spec leaves
+            out.
         coordinates: (height * width, 2) float32 in [-1, 1].
         valid: (height, width) bool of pixels with a return; None where every pixel counts.
     """
@@ -111,6 +112,8 @@ class CoordinateDataModule(LightningDataModule):
         signal = self.read()
         self.values, self.spec, self.valid = signal.values, signal.spec, signal.valid
         targets = self.spec.normalize(self.values).reshape(self.spec.pixels, self.spec.channels)
+        if self.spec.returns is not None:
+            targets[~self.spec.returns.ravel()] = np.nan
         self.targets = torch.from_numpy(np.ascontiguousarray(targets))
         self.coordinates = coordinates(self.spec.height, self.spec.width)
         self._dataset = CoordinateDataset(self.coordinates, self.targets)
@@ -122,15 +125,19 @@ class CoordinateDataModule(LightningDataModule):
                 self._laid_out(), WholeSignalSampler(self.spec.pixels, self.steps_per_epoch)
             )
         trainer = self.trainer
+        dataset = self._laid_out()
+        if self.spec.returns is not None:
+            counted = torch.from_numpy(self.spec.counted_pixels())
+            dataset = CoordinateDataset(self.coordinates[counted], self.targets[counted])
         sampler = RandomBlockSampler(
-            self.spec.pixels,
+            len(dataset),
             self.batch_size,
             self.steps_per_epoch,
             self.seed,
             num_replicas=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
         )
-        return ResumableBlocks(self._laid_out(), sampler)
+        return ResumableBlocks(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader:
         """Blocks of consecutive (coordinates, targets), in row-major order."""

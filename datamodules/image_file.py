@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.picture import picture_channels, read_picture, write_png
-from quinr_pl.datamodules.range_image import Projection, project, read_scan
+from quinr_pl.datamodules.range_image import Projection, range_image_signal, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalKind, SignalSpec
 
@@ -29,6 +29,7 @@ class ImageDataModule(CoordinateDataModule):
         fov_up: Elevation of its upper edge in degrees.
         fov_down: Elevation of its lower edge in degrees.
         peak: Range in metres that target 1 stands for.
+        mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
         batch_size: Coordinates in a training step; null for the whole signal.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
@@ -44,6 +45,7 @@ class ImageDataModule(CoordinateDataModule):
         fov_up: float = 3.0,
         fov_down: float = -25.0,
         peak: float = 80.0,
+        mask: bool = True,
         batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
@@ -51,7 +53,7 @@ class ImageDataModule(CoordinateDataModule):
     ) -> None:
         super().__init__(Path(path).stem, batch_size, steps_per_epoch, eval_batch_size, seed)
         self.path = Path(path).expanduser()
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak)
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @property
     def channels(self) -> int:
@@ -87,9 +89,7 @@ def read_signal(path: Path, projection: Projection | None = None) -> Signal:
     _require_file(path)
     suffix = path.suffix.lower()
     if suffix == ".bin":
-        projection = projection or Projection()
-        ranges, valid = project(read_scan(path), projection)
-        return Signal(ranges[:, :, None], projection.spec, valid)
+        return range_image_signal(read_scan(path), projection or Projection())
     if suffix == ".npy":
         return _array_signal(np.array(_open_array(path)), path)
     values = read_picture(path)

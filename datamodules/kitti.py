@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
-from quinr_pl.datamodules.range_image import Projection, project, read_scan
+from quinr_pl.datamodules.range_image import Projection, range_image_signal, read_scan
 from quinr_pl.errors import QuinrError
 
 
@@ -26,6 +26,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         fov_up: Elevation of the upper edge in degrees.
         fov_down: Elevation of the lower edge in degrees.
         peak: Range in metres that target 1 stands for.
+        mask: Whether the file says which pixels have a return; the network then gives only those.
         batch_size: Coordinates in a training step; null for the whole signal.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
@@ -43,6 +44,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         fov_up: float = 3.0,
         fov_down: float = -25.0,
         peak: float = 80.0,
+        mask: bool = True,
         batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
@@ -56,7 +58,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         self.sequence = sequence
         self.frame = frame
         self.root = root
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak)
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @property
     def channels(self) -> int:
@@ -69,8 +71,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         Raises:
             QuinrError: If the scan is missing or malformed.
         """
-        ranges, valid = project(read_scan(self.scan_path()), self.projection)
-        return Signal(ranges[:, :, None], self.projection.spec, valid)
+        return range_image_signal(read_scan(self.scan_path()), self.projection)
 
     def scan_path(self) -> Path:
         """The scan's file.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalKind, SignalSpec
 
@@ -30,6 +31,7 @@ class Projection:
         fov_up: Elevation of the upper edge in degrees, for "field_of_view".
         fov_down: Elevation of the lower edge in degrees, negative below the horizon.
         peak: Range in metres that target 1 stands for; longer ranges are cut to it.
+        mask: Whether the file says which pixels have a return, so that the network need not.
 
     Raises:
         QuinrError: If a value is out of its domain.
@@ -41,6 +43,7 @@ class Projection:
     fov_up: float = 3.0
     fov_down: float = -25.0
     peak: float = 80.0
+    mask: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in PROJECTIONS:
@@ -55,11 +58,6 @@ class Projection:
             )
         if not (np.isfinite(self.peak) and self.peak > 0):
             raise QuinrError(f"--data.peak {self.peak}: must be a positive number of metres")
-
-    @property
-    def spec(self) -> SignalSpec:
-        """Shape and range of the range image."""
-        return SignalSpec(SignalKind.RANGE_IMAGE, self.height, self.width, 1, low=0.0, high=self.peak)
 
 
 def read_scan(path: Path) -> npt.NDArray[np.float32]:
@@ -127,6 +125,25 @@ def project(
     ranges = np.where(valid, np.minimum(nearest, projection.peak), 0.0).astype(np.float32)
     shape = (projection.height, projection.width)
     return ranges.reshape(shape), valid.reshape(shape)
+
+
+def range_image_signal(points: npt.NDArray[np.float32], projection: Projection) -> Signal:
+    """The range image of a scan as a signal, its mask in the spec if the projection says so.
+
+    Raises:
+        QuinrError: As `project` does.
+    """
+    ranges, valid = project(points, projection)
+    spec = SignalSpec(
+        SignalKind.RANGE_IMAGE,
+        projection.height,
+        projection.width,
+        channels=1,
+        low=0.0,
+        high=projection.peak,
+        returns=valid if projection.mask else None,
+    )
+    return Signal(ranges[:, :, None], spec, valid)
 
 
 def beams(xyz: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

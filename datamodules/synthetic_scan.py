@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
-from quinr_pl.datamodules.range_image import Projection, project
+from quinr_pl.datamodules.range_image import Projection, range_image_signal
 
 _SCANNER_HEIGHT = 1.73  # metres above the road, as on KITTI's car
 _MAX_RANGE = 120.0
@@ -28,6 +28,7 @@ class SyntheticScanDataModule(CoordinateDataModule):
         fov_up: Elevation of the upper edge in degrees.
         fov_down: Elevation of the lower edge in degrees.
         peak: Range in metres that target 1 stands for.
+        mask: Whether the file says which pixels have a return; the network then gives only those.
         batch_size: Coordinates in a training step; null for the whole signal.
         steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
         eval_batch_size: Coordinates in a block of validation, test and prediction.
@@ -45,6 +46,7 @@ class SyntheticScanDataModule(CoordinateDataModule):
         fov_up: float = 3.0,
         fov_down: float = -25.0,
         peak: float = 80.0,
+        mask: bool = True,
         batch_size: int | None = 4096,
         steps_per_epoch: int | None = None,
         eval_batch_size: int = 65536,
@@ -54,7 +56,7 @@ class SyntheticScanDataModule(CoordinateDataModule):
         self.scene = scene
         self.noise = noise
         self.dropout = dropout
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak)
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @property
     def channels(self) -> int:
@@ -63,8 +65,7 @@ class SyntheticScanDataModule(CoordinateDataModule):
 
     def read(self) -> Signal:
         """Draw, cast and project the scene."""
-        ranges, valid = project(street_scan(self.scene, self.noise, self.dropout), self.projection)
-        return Signal(ranges[:, :, None], self.projection.spec, valid)
+        return range_image_signal(street_scan(self.scene, self.noise, self.dropout), self.projection)
 
 
 def street_scan(

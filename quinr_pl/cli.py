@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from quinr_pl.datamodules import ImageDataModule
+    from quinr_pl.signal import SignalSpec
 
 from quinr_pl._version import __version__
 from quinr_pl.errors import QuinrError
@@ -52,7 +53,9 @@ def compress(args: list[str]) -> int:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bpp", type=float, help="bits for each pixel, at most; picks network and quantizer")
     rate.add_argument("--psnr", type=float, help="dB, at least; a few fits, one after another, find the size")
-    rate.add_argument("--preset", choices=("tiny", "small", "medium", "large"), help="0.02 to 0.2 bpp")
+    rate.add_argument(
+        "--preset", choices=("tiny", "small", "medium", "large"), help="0.02 to 0.2 bpp, and a mask"
+    )
     options, overrides = parser.parse_known_args(args)
     output = options.output or options.input.with_suffix(".quinr")
     if not output.parent.is_dir():
@@ -70,25 +73,41 @@ def compress(args: list[str]) -> int:
     return 0
 
 
-def _signal(options: argparse.Namespace) -> ImageDataModule:
+def _signal(options: argparse.Namespace, overrides: list[str]) -> ImageDataModule:
+    """The signal that a fit with these overrides will have."""
+    import yaml
+
     from quinr_pl.datamodules import ImageDataModule
 
-    data = ImageDataModule(str(options.input))
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("projection", "height", "width", "fov_up", "fov_down", "peak", "mask"):
+        parser.add_argument(f"--data.{name}", dest=name, type=yaml.safe_load, default=argparse.SUPPRESS)
+    data = ImageDataModule(str(options.input), **vars(parser.parse_known_args(overrides)[0]))
     data.setup()
     return data
 
 
 def _fit_to_rate(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
     """The file of one fit, of at most the size that --bpp or --preset allow if one is given."""
-    from quinr_pl.codec.rate_control import PRESETS
+    from quinr_pl.codec.encoder import mask_bytes
+    from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS
 
-    bpp = PRESETS[options.preset] if options.preset is not None else options.bpp
-    if bpp is None:
+    if options.preset is None and options.bpp is None:
         return _fit_file(options, overrides, folder)
-    spec = _signal(options).spec
-    if not bpp > 0:
-        raise QuinrError(f"--bpp {bpp}: must be positive")
-    sized = _rate_overrides(spec.channels, folder, int(bpp * spec.pixels / 8))
+    spec = _signal(options, overrides).spec
+    mask = mask_bytes(spec)
+    if options.preset is not None:
+        most_bytes = mask + max(FEWEST_BYTES, int(PRESETS[options.preset] * spec.pixels / 8))
+    else:
+        if not options.bpp > 0:
+            raise QuinrError(f"--bpp {options.bpp}: must be positive")
+        most_bytes = int(options.bpp * spec.pixels / 8)
+        if mask and most_bytes < mask + FEWEST_BYTES:
+            raise QuinrError(
+                f"--bpp {options.bpp}: {most_bytes} bytes are too few for the mask's {mask} and a network's "
+                f"{FEWEST_BYTES}; ask for more, or leave the mask out (--data.mask false)"
+            )
+    sized = _rate_overrides(spec, folder, most_bytes)
     return _fit_file(options, sized + overrides, folder)
 
 
@@ -106,12 +125,14 @@ def _fit_file(options: argparse.Namespace, overrides: list[str], folder: Path) -
 def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
     """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
     from quinr_pl.codec import decompress
+    from quinr_pl.codec.encoder import mask_bytes
     from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS, bytes_for_psnr
     from quinr_pl.evaluation.metrics import psnr
 
-    signal = _signal(options)
-    size = max(FEWEST_BYTES, int(PRESETS["medium"] * signal.spec.pixels / 8))
-    most = max(FEWEST_BYTES, int(_PSNR_MOST_BPP * signal.spec.pixels / 8))
+    signal = _signal(options, overrides)
+    fewest = FEWEST_BYTES + mask_bytes(signal.spec)
+    size = max(fewest, int(PRESETS["medium"] * signal.spec.pixels / 8))
+    most = max(fewest, int(_PSNR_MOST_BPP * signal.spec.pixels / 8))
     measured: list[tuple[int, float]] = []
     best: bytes | None = None
     tried: list[int] = []
@@ -119,7 +140,7 @@ def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path)
         attempt = folder / str(number)
         attempt.mkdir()
         tried.append(size)
-        sized = _rate_overrides(signal.spec.channels, attempt, size)
+        sized = _rate_overrides(signal.spec, attempt, size)
         data = _fit_file(options, sized + overrides, attempt)
         reached = psnr(signal.values, decompress(data), signal.spec.peak)
         print(f"try {number + 1} of at most {_PSNR_TRIES}: {reached:.2f} dB with {len(data)} bytes")
@@ -129,7 +150,7 @@ def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path)
         if 0 <= reached - options.psnr <= _PSNR_TOLERANCE:
             break
         # Aim at the middle of what is good enough.
-        size = min(bytes_for_psnr(measured, options.psnr + _PSNR_TOLERANCE / 2), most)
+        size = max(fewest, min(bytes_for_psnr(measured, options.psnr + _PSNR_TOLERANCE / 2), most))
         if size in tried:
             break
     if best is None:
@@ -141,14 +162,15 @@ def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path)
     return best
 
 
-def _rate_overrides(channels: int, folder: Path, most_bytes: int) -> list[str]:
+def _rate_overrides(spec: SignalSpec, folder: Path, most_bytes: int) -> list[str]:
     """The network and the quantizer that an asked size needs, as arguments of `fit`."""
     import yaml
 
+    from quinr_pl.codec.encoder import mask_bytes
     from quinr_pl.codec.rate_control import point_for_bytes
     from quinr_pl.lightning_cli import find_config
 
-    point = point_for_bytes(most_bytes, channels)
+    point = point_for_bytes(most_bytes - mask_bytes(spec), spec.channels)
     callbacks = yaml.safe_load(Path(find_config("defaults.yaml")).read_text())["trainer"]["callbacks"]
     quantization = {"method": "compensated", "rate": point.quantization.rate}
     callbacks[0]["init_args"]["final"] = quantization
@@ -230,6 +252,29 @@ def compare(args: list[str]) -> int:
     return run(options)
 
 
+def search(args: list[str]) -> int:
+    """The best settings of a fit at a number of bytes."""
+    parser = OneLineArgumentParser(
+        "quinr-pl search",
+        description="Find the settings of a fit that give the best PSNR at a number of bytes. A search "
+        "that was interrupted goes on where it was.",
+        epilog="example: quinr-pl search --config kodak_search.yaml --trials 30",
+    )
+    parser.add_argument("--config", required=True, help="a YAML file or a packaged search")
+    parser.add_argument("--folder", help="where the study, the trials and the best config lie")
+    parser.add_argument("--root", help="folder of the data, instead of QUINR_DATA")
+    parser.add_argument("--bytes", type=int, metavar="N", help="what a file may take")
+    parser.add_argument("--trials", type=int, metavar="N", help="in all, pruned ones included")
+    parser.add_argument("--workers", type=int, metavar="N", help="trials at a time, of one thread each")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the sampler")
+    parser.add_argument("--storage", help="URL of a database (default: SQLite in the folder)")
+    options = parser.parse_args(args)
+
+    from quinr_pl.search import search as run
+
+    return run(options)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -250,6 +295,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "compress": (compress, "photo.png -> photo.quinr"),
     "decompress": (decompress, "photo.quinr -> photo.png or .npy"),
     "inspect": (inspect, "architecture, shape, bytes by section"),
+    "search": (search, "the best settings at a number of bytes: --config kodak_search.yaml | your own"),
     "compare": (compare, "rate and distortion of methods: --config kodak_rd.yaml | kitti_rd.yaml | your own"),
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import re
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +21,8 @@ import quinr_pl.datamodules
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.coin import PublishedCOIN
-from quinr_pl.baselines.jpeg2000 import JPEG2000, openjpeg_version
-from quinr_pl.codec import decode
+from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint, openjpeg_version
+from quinr_pl.codec import decode, mask_section
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
@@ -40,6 +41,7 @@ _ONLY_SHOWING = {
     "ReconstructionWriter",
 }
 _WIDEST_TWIN = 512
+_MASK_SIZE = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,14 @@ class Comparison:
         Raises:
             QuinrError: If a key is unknown or missing, or a method is not described completely.
         """
-        tree = _yaml(text, name)
+        tree = read_tree(text, name)
         known = {field.name for field in fields(cls)}
         for key in tree.keys() - known:
             raise QuinrError(f"{name}: unknown key {key}; a comparison has {', '.join(sorted(known))}")
         for key in ("folder", "data", "images", "methods"):
             if not tree.get(key):
                 raise QuinrError(f"{name}: key {key} is missing")
-        defaults = _yaml(packaged("defaults.yaml"), "defaults.yaml")
+        defaults = read_tree(packaged("defaults.yaml"), "defaults.yaml")
         for method, description in tree["methods"].items():
             kind = description.get("kind")
             if kind not in METHODS:
@@ -96,7 +98,7 @@ class Comparison:
                 )
             base = description.pop("base", None)
             if base is not None:
-                based = merge(defaults, _yaml(packaged(base), base))
+                based = merge(defaults, read_tree(packaged(base), base))
                 description["fit"] = merge(based, description.get("fit", {}))
         return cls(**tree)
 
@@ -216,14 +218,31 @@ def _job(data: Tree, method: str, point: str, seed: int, settings: Tree) -> Job:
     cost = settings.pop("cost")
     if "fit" in settings:
         fit = merge(settings.pop("fit"), {"data": merge(data, {"init_args": {"seed": seed}})})
-        callbacks = [
-            callback
-            for callback in fit.get("trainer", {}).get("callbacks", [])
-            if callback["class_path"].split(".")[-1] not in _ONLY_SHOWING
-        ]
-        trainer = {"logger": False, "callbacks": callbacks}
+        trainer = {"logger": False, "callbacks": file_making_callbacks(fit)}
         settings["fit"] = merge(fit, {"seed_everything": seed, "trainer": trainer})
     return Job(_data_module(data).name, method, point, seed, settings, cost)
+
+
+def file_making_callbacks(fit: Tree, final: Tree | None = None) -> list[Tree]:
+    """Those callbacks of a fit's config that its file depends on.
+
+    Args:
+        fit: The config.
+        final: Settings of the final quantization, in place of the config's.
+    """
+    kept = []
+    for callback in fit.get("trainer", {}).get("callbacks", []):
+        name = callback["class_path"].split(".")[-1]
+        if final is not None and name == "WeightQuantization":
+            callback = {**callback, "init_args": {**callback.get("init_args", {}), "final": final}}
+        if name not in _ONLY_SHOWING:
+            kept.append(callback)
+    return kept
+
+
+def network_of(fit: Tree) -> Any:
+    """The network of a fit's config, untrained, with the channels of its data."""
+    return _network(fit, _data_module(fit["data"]).channels)
 
 
 def _data_module(data: Tree) -> CoordinateDataModule:
@@ -299,7 +318,7 @@ def _decode_fit(job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDA
 
 def _jpeg2000_points(description: Tree, comparison: Comparison, data: Tree) -> dict[str, Tree]:
     settings = description.get("settings", {})
-    JPEG2000(**settings)
+    _jpeg2000(settings)
     return {
         f"{float(bpp):g}": {"kind": "jpeg2000", "settings": settings, "bpp": float(bpp), "cost": 1e4}
         for bpp in description["points"]
@@ -307,15 +326,36 @@ def _jpeg2000_points(description: Tree, comparison: Comparison, data: Tree) -> d
 
 
 def _encode_jpeg2000(job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
-    path = folder / f"{data.name}.j2k"
-    write_bytes(
-        path, JPEG2000(**job.settings["settings"]).encode(data.values, data.spec, job.settings["bpp"])
-    )
+    coder, masked = _jpeg2000(job.settings["settings"])
+    path, bpp = folder / f"{data.name}.j2k", job.settings["bpp"]
+    if masked:
+        if data.valid is None:
+            raise QuinrError(f"method {job.method}: mask: {data.name} is no range image; leave it out")
+        mask = mask_section.write(data.valid)
+        # No rate is left for the codestream where the mask alone takes more.
+        rate = max(bpp - 8 * (_MASK_SIZE.size + len(mask)) / data.spec.pixels, 1e-3)
+        stream = coder.encode(inpaint(data.values, data.valid), data.spec, rate)
+        write_bytes(path, _MASK_SIZE.pack(len(mask)) + mask + stream)
+    else:
+        write_bytes(path, coder.encode(data.values, data.spec, bpp))
     return path, {"versions": {"glymur": version("glymur"), "openjpeg": openjpeg_version()}}
 
 
 def _decode_jpeg2000(job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
-    return JPEG2000(**job.settings["settings"]).decode(encoded, data.spec)
+    coder, masked = _jpeg2000(job.settings["settings"])
+    if not masked:
+        return coder.decode(encoded, data.spec)
+    (size,) = _MASK_SIZE.unpack_from(encoded)
+    start = _MASK_SIZE.size
+    mask = mask_section.read(encoded[start : start + size], data.spec.height, data.spec.width)
+    return replace(data.spec, returns=mask).without_returns(coder.decode(encoded[start + size :], data.spec))
+
+
+def _jpeg2000(settings: Tree) -> tuple[JPEG2000, bool]:
+    """The encoder of some settings, and whether our mask goes before its codestream."""
+    further = dict(settings)
+    masked = bool(further.pop("mask", False))
+    return JPEG2000(**further), masked
 
 
 # ---- COIN as published
@@ -358,7 +398,12 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _yaml(text: str, name: str) -> dict[str, Any]:
+def read_tree(text: str, name: str) -> dict[str, Any]:
+    """A mapping from the text of a YAML file of a name.
+
+    Raises:
+        QuinrError: If it is none.
+    """
     try:
         tree = yaml.load(text, _Loader)
     except yaml.YAMLError as error:

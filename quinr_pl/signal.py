@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -45,10 +45,12 @@ class SignalSpec:
         channels: Values at each pixel.
         low: The value that target 0 stands for.
         high: The value that target 1 stands for.
+        returns: Mask of a range image, (height, width): False where there is no return, which the file then
+            says, so that the network need not. None: values alone say it.
 
     Raises:
-        QuinrError: If a size is below 1 or the interval is empty, not finite or more than an image's
-            integers hold.
+        QuinrError: If a size is below 1, the interval is empty, not finite or more than an image's
+            integers hold, or the mask does not belong to the signal.
     """
 
     kind: SignalKind
@@ -57,6 +59,7 @@ class SignalSpec:
     channels: int
     low: float
     high: float
+    returns: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.channels) < 1:
@@ -67,6 +70,14 @@ class SignalSpec:
         if self.kind.is_image and not (self.low >= 0 and self.high <= _IMAGE_PEAK[self.kind]):
             peak = _IMAGE_PEAK[self.kind]
             raise QuinrError(f"signal range [{self.low}, {self.high}]: an image's lies within [0, {peak:g}]")
+        if self.returns is not None:
+            if self.kind != SignalKind.RANGE_IMAGE or self.returns.shape != (self.height, self.width):
+                raise QuinrError(
+                    f"mask of shape {self.returns.shape}: needs a range image of that shape, not "
+                    f"{self.kind.name.lower()} of {(self.height, self.width)}"
+                )
+            if not self.returns.any():
+                raise QuinrError("mask without a single return: there is nothing to compress")
 
     @classmethod
     def of_image(cls, values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> SignalSpec:
@@ -100,6 +111,20 @@ class SignalSpec:
         if self.kind.is_image:
             return np.rint(values).astype(_IMAGE_DTYPE[self.kind])
         return values.astype(np.float32)
+
+    def without_returns(self, values: npt.NDArray) -> npt.NDArray:
+        """Values of all pixels, (height, width, channels), with 0 where the mask says that there is none."""
+        if self.returns is None:
+            return values
+        return np.where(self.returns[:, :, None], values, values.dtype.type(0))
+
+    def counted_pixels(self) -> npt.NDArray[np.int64]:
+        """Indices of the pixels whose values the network gives: all but those without a return."""
+        return np.arange(self.pixels) if self.returns is None else np.flatnonzero(self.returns)
+
+    def sample_pixels(self, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+        """Random ones of them without repetition: (at most count,)."""
+        return np.random.default_rng(seed).permutation(self.counted_pixels())[:count]
 
 
 def coordinates(height: int, width: int, start: int = 0, stop: int | None = None) -> torch.Tensor:

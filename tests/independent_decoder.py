@@ -8,6 +8,7 @@ from typing import Any
 
 import independent_latents as on_grids
 import numpy as np
+from independent_mask import read_mask
 
 ALPHABET, ZERO, ESCAPE = 1024, 511, 1023
 QUINR_FIELDS = [
@@ -417,4 +418,8 @@ def decode(data: bytes) -> np.ndarray:
         )
     values = low + np.clip(t, 0, 1) * (high - low)
     values = np.rint(values).astype(np.int64) if kind < 2 else values.astype(np.float32)
-    return values.reshape(height, width, channels)
+    values = values.reshape(height, width, channels)
+    if 4 in sections:
+        assert kind == 2
+        values = values * read_mask(Stack(sections[4]), height, width)[:, :, None].astype(np.float32)
+    return values

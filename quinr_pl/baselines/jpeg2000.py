@@ -94,6 +94,37 @@ class JPEG2000:
         return np.rint(np.clip(spec.normalize(values), 0, 1) * (2**self.bits - 1)).astype(dtype)
 
 
+def inpaint(values: npt.NDArray, known: npt.NDArray[np.bool_], rounds: int = 200) -> npt.NDArray:
+    """Continue known pixels smoothly over unknown ones, where a wavelet then finds nothing to code.
+
+    Args:
+        values: (height, width, channels).
+        known: (height, width), at least one True.
+        rounds: Of diffusion, after every pixel has taken a value from its neighbours.
+
+    Returns:
+        (height, width, channels) float64.
+    """
+    filled = np.where(known[:, :, None], values, 0.0)
+    reached = known
+    while not reached.all():
+        total, count = _neighbours(filled), _neighbours(reached[:, :, None].astype(np.float64))
+        grown = ~reached & (count[:, :, 0] > 0)
+        filled[grown] = (total / np.maximum(count, 1))[grown]
+        reached = reached | grown
+    for _ in range(rounds):
+        mean = _neighbours(filled) / _neighbours(np.ones_like(filled))
+        filled = np.where(known[:, :, None], filled, mean)
+    return filled
+
+
+def _neighbours(values: npt.NDArray) -> npt.NDArray:
+    """Sum over the pixels above, below, left and right."""
+    framed = np.pad(values, ((1, 1), (1, 1), (0, 0)))
+    total: npt.NDArray = framed[:-2, 1:-1] + framed[2:, 1:-1] + framed[1:-1, :-2] + framed[1:-1, 2:]
+    return total
+
+
 def openjpeg_version() -> str:
     """Version of the OpenJPEG library that encodes.
 

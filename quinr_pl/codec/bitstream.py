@@ -27,6 +27,7 @@ class SectionType(IntEnum):
     WEIGHTS = 1  # read, not written any more
     WEIGHTS_BY_ROW = 2
     LATENTS = 3
+    MASK = 4
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,18 @@ def latent_payload(sections: dict[SectionType, Section], on_grids: bool) -> byte
         raise BitstreamError("section latents is missing")
     if section is not None and not on_grids:
         raise BitstreamError("section latents does not belong to this network")
+    return None if section is None else section.payload
+
+
+def mask_payload(sections: dict[SectionType, Section], is_range_image: bool) -> bytes | None:
+    """Payload of the section mask, which range images may have; None without one.
+
+    Raises:
+        BitstreamError: If another signal has one.
+    """
+    section = sections.get(SectionType.MASK)
+    if section is not None and not is_range_image:
+        raise BitstreamError("section mask does not belong to this signal")
     return None if section is None else section.payload
 
 

@@ -11,19 +11,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.codec import latent_section
+from quinr_pl.codec import latent_section, mask_section
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
 from quinr_pl.codec.bitstream import (
     BitstreamError,
+    SectionType,
     known_sections,
     latent_payload,
+    mask_payload,
     read_sections,
     unpack,
     weight_section,
 )
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.latent_coding import wavefront_count
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
@@ -32,12 +33,13 @@ from quinr_pl.codec.quantization import (
 )
 from quinr_pl.codec.searched_steps import quantize_searched
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
+from quinr_pl.codec.wavefronts import wavefront_count
 from quinr_pl.codec.weight_section import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, LatentQuINR
 from quinr_pl.network.context_model import NEIGHBOURS, reach_of
 from quinr_pl.network.latent_pyramid import grid_shape
-from quinr_pl.signal import SignalSpec
+from quinr_pl.signal import SignalKind, SignalSpec
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class DecodedSignal:
             values[start:stop] = spec.denormalize(targets.numpy())
             if progress is not None:
                 progress(stop, spec.pixels)
-        return values.reshape(spec.height, spec.width, spec.channels)
+        return spec.without_returns(values.reshape(spec.height, spec.width, spec.channels))
 
 
 def compress(
@@ -172,16 +174,21 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     known = known_sections(read_sections(reader))
     section = weight_section(known)
     latents = latent_payload(known, FORMATS[class_name].on_grids)
+    mask = mask_payload(known, spec.kind == SignalKind.RANGE_IMAGE)
     _check_limits(spec, *_cost(class_name, arguments, spec), limits)
     _check_latents(class_name, arguments, spec, limits)
+    if mask is not None:
+        spec = _with_mask(spec, mask, limits)
     network = build_network(class_name, arguments, spec)
     shapes = {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
     quantized = QuantizedNetwork(network, read_weights(section, shapes))
     if latents is not None:
         quantized = latent_section.read(latents, quantized)
     quantized.load_into(network)
+    further = {SectionType.LATENTS: latents, SectionType.MASK: mask}
+    present = {kind: payload for kind, payload in further.items() if payload is not None}
     sections = bytes_by_part(
-        data, signal_bytes, header_bytes, len(section.payload), len(layers(shapes)), latents
+        data, signal_bytes, header_bytes, len(section.payload), len(layers(shapes)), present
     )
     return DecodedSignal(spec, quantized, sections, network.eval())
 
@@ -217,6 +224,15 @@ def _check_latents(
     ):
         if value > limit:
             raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
+
+
+def _with_mask(spec: SignalSpec, payload: bytes, limits: DecodeLimits) -> SignalSpec:
+    wavefronts = wavefront_count(spec.height, spec.width, mask_section.REACH - 1)
+    if wavefronts > limits.wavefronts:
+        raise BitstreamError(
+            f"the mask asks for {wavefronts} wavefronts; the decoder allows {limits.wavefronts}"
+        )
+    return replace(spec, returns=mask_section.read(payload, spec.height, spec.width))
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
-from quinr_pl.codec.encoder import encode
+from quinr_pl.codec.encoder import bytes_for_rate, encode
 from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
 from quinr_pl.codec.quantization import (
     STEP_SIZES,
@@ -273,4 +273,4 @@ def quantize_compensated(
 ) -> QuantizedNetwork:
     """Quantize a trained network so that its file has ``config.rate`` bits for each weight at most."""
     quantizer = CompensatedQuantizer(network, spec, config)
-    return quantizer.at_size(config.rate * network.parameter_count() / 8)
+    return quantizer.at_size(bytes_for_rate(network, spec, config.rate))

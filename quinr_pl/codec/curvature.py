@@ -23,8 +23,7 @@ _BLOCK = 512
 def sample_coordinates(spec: SignalSpec, count: int, seed: int = 0) -> Tensor:
     """Coordinates of random pixels of a signal, without repetition: (at most count, 2)."""
     grid = coordinates(spec.height, spec.width)
-    chosen = np.random.default_rng(seed).permutation(spec.pixels)[:count]
-    return grid[torch.from_numpy(chosen)]
+    return grid[torch.from_numpy(spec.sample_pixels(count, seed))]
 
 
 def gauss_newton(network: CoordinateNetwork, names: list[str], points: Tensor) -> npt.NDArray[np.float64]:

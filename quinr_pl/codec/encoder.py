@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quinr_pl.codec import latent_section
+from quinr_pl.codec import latent_section, mask_section
 from quinr_pl.codec.architecture import write_network, write_signal
 from quinr_pl.codec.bitstream import Section, SectionType, Writer, pack
 from quinr_pl.codec.quantization import QuantizedNetwork, layers
 from quinr_pl.codec.weight_section import write_weights
 from quinr_pl.errors import QuinrError
+from quinr_pl.network import CoordinateNetwork
 from quinr_pl.signal import SignalSpec
 
 
@@ -42,18 +44,36 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     signal_bytes = len(header.getvalue())
     write_network(header, network)
     weights = write_weights(quantized.tensors)
-    latents = latent_section.write(quantized) if quantized.latents else None
-    sections = [weights] if latents is None else [weights, Section(SectionType.LATENTS, latents)]
+    further = {}
+    if quantized.latents:
+        further[SectionType.LATENTS] = latent_section.write(quantized)
+    if spec.returns is not None:
+        further[SectionType.MASK] = mask_section.write(spec.returns)
+    sections = [weights, *(Section(kind, payload) for kind, payload in further.items())]
     data = pack(header.getvalue(), sections)
     codes = len(layers(quantized.tensors))
     header_bytes = len(header.getvalue())
     return EncodedSignal(
-        data, bytes_by_part(data, signal_bytes, header_bytes, len(weights.payload), codes, latents)
+        data, bytes_by_part(data, signal_bytes, header_bytes, len(weights.payload), codes, further)
     )
 
 
+def mask_bytes(spec: SignalSpec) -> int:
+    """What the mask of a signal takes of its file."""
+    if spec.returns is None:
+        return 0
+    section = Writer()
+    section.varint(size := len(mask_section.write(spec.returns)))
+    return 1 + len(section.getvalue()) + size
+
+
+def bytes_for_rate(network: CoordinateNetwork, spec: SignalSpec, rate: float) -> float:
+    """The size of a file that spends so many bits on each weight, all but its mask included."""
+    return rate * network.parameter_count() / 8 + mask_bytes(spec)
+
+
 def bytes_by_part(
-    data: bytes, signal: int, header: int, weights: int, codes: int, latents: bytes | None
+    data: bytes, signal: int, header: int, weights: int, codes: int, further: Mapping[SectionType, bytes]
 ) -> dict[str, int]:
     """Where the bytes of a file go.
 
@@ -63,9 +83,9 @@ def bytes_by_part(
         header: Size of the header.
         weights: Size of the payload of the weights section.
         codes: Number of layers, each with a step size code; how far rows are from it counts as weights.
-        latents: Payload of the section latents, if there is one.
+        further: Payloads of the sections latents and mask, where they are.
     """
-    more = {} if latents is None else {"latents": len(latents)}
+    more = {kind.name.lower(): len(payload) for kind, payload in further.items()}
     return {
         "container": len(data) - header - weights - sum(more.values()),
         "signal": signal,

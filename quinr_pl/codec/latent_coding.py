@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.codec.bitstream import BitstreamError
+from quinr_pl.codec.wavefronts import Wavefront, wavefronts_of
 from quinr_pl.network.context_model import SCALE_OCTAVES, reach_of
 
 Integers = npt.NDArray[np.int64]
@@ -107,33 +108,6 @@ def table() -> Integers:
     return frequencies.reshape(-1, _SYMBOLS)
 
 
-@dataclass(frozen=True)
-class _Wavefront:
-    """Latents that do not see each other: their neighbours all lie in earlier wavefronts.
-
-    Args:
-        rows: Their rows.
-        columns: Their columns.
-    """
-
-    rows: Integers
-    columns: Integers
-
-
-def wavefront_count(height: int, width: int, reach: int) -> int:
-    """Steps in which a grid decodes, whose number bounds the time as the number of latents does."""
-    return width + (reach + 1) * (height - 1)
-
-
-def _wavefronts(height: int, width: int, reach: int) -> Iterator[_Wavefront]:
-    """Latents by column + (reach + 1) * row: neighbours above, up to ``reach`` to the right, come earlier."""
-    slope = reach + 1
-    for front in range(wavefront_count(height, width, reach)):
-        rows = np.arange(max(0, (front - width) // slope + 1), min(height - 1, front // slope) + 1)
-        if len(rows):
-            yield _Wavefront(rows, front - slope * rows)
-
-
 class _Grid:
     """One grid under way, in a frame of zeros.
 
@@ -157,11 +131,11 @@ class _Grid:
         """The latents, zero where none has been set."""
         return self._framed[self._reach :, self._reach : self._reach + self._shape[1]]
 
-    def wavefronts(self) -> Iterator[_Wavefront]:
+    def wavefronts(self) -> Iterator[Wavefront]:
         """In the order of the file."""
-        return _wavefronts(*self._shape, self._reach)
+        return wavefronts_of(*self._shape, self._reach)
 
-    def predict(self, front: _Wavefront) -> tuple[Integers, Integers]:
+    def predict(self, front: Wavefront) -> tuple[Integers, Integers]:
         """Rows of the table and rounded means; see IntegerContext.predict."""
         seen = np.zeros((len(front.rows), len(self._steps) + 1), dtype=np.int64)
         places = self._places(front)
@@ -170,11 +144,11 @@ class _Grid:
             seen[:, -1] = self._coarser[front.rows >> 1, front.columns >> 1]
         return self._context.predict(seen, self._index)
 
-    def set(self, front: _Wavefront, latents: Integers) -> None:
+    def set(self, front: Wavefront, latents: Integers) -> None:
         """Fill in decoded latents."""
         self._framed.reshape(-1)[self._places(front)] = latents
 
-    def _places(self, front: _Wavefront) -> Integers:
+    def _places(self, front: Wavefront) -> Integers:
         return (front.rows + self._reach) * self._framed.shape[1] + front.columns + self._reach
 
 

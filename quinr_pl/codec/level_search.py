@@ -63,7 +63,7 @@ class _Search:
         self._quantized, self._spec, self._config = quantized, spec, config
         self._network = fast_copy(quantized.network)
         quantized.load_into(self._network)
-        chosen = np.random.default_rng(config.seed).permutation(spec.pixels)[:_ERROR_POINTS]
+        chosen = spec.sample_pixels(_ERROR_POINTS, config.seed)
         device = next(self._network.parameters()).device
         self._points = coordinates(spec.height, spec.width)[chosen].to(device)
         self._targets = targets[torch.from_numpy(chosen)].to(device)

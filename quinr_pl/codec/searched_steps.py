@@ -21,6 +21,7 @@ from quinr_pl.codec.quantization import (
     rounded_latents,
 )
 from quinr_pl.network import LatentQuINR
+from quinr_pl.network.coordinate_network import known_mse
 from quinr_pl.signal import SignalSpec
 
 _FINEST = 2.0**-11
@@ -45,7 +46,7 @@ class _Search:
     def error(self) -> float:
         """Mean squared error of what is decoded, before rounding to integers."""
         decoded = self.network.signal(0, len(self.targets), self.network.height, self.network.width)
-        return float(torch.nn.functional.mse_loss(decoded.clamp(0, 1), self.targets))
+        return float(known_mse(decoded.clamp(0, 1), self.targets))
 
     def latent_bits(self) -> float:
         """Bits of all latents under the present context model."""

@@ -17,7 +17,7 @@ from quinr_pl.codec.compensated_rounding import (
     steps_of_weights,
 )
 from quinr_pl.codec.curvature import gauss_newton
-from quinr_pl.codec.encoder import encode
+from quinr_pl.codec.encoder import bytes_for_rate, encode
 from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
 from quinr_pl.codec.level_search import search_levels
 from quinr_pl.codec.quantization import (
@@ -58,7 +58,7 @@ def quantize_stepwise(
     if tuple(targets.shape) != (spec.pixels, spec.channels):
         raise QuinrError(f"targets of shape {tuple(targets.shape)}: need {(spec.pixels, spec.channels)}")
     quantizer = CompensatedQuantizer(network, spec, config)
-    most_bytes = config.rate * network.parameter_count() / 8
+    most_bytes = bytes_for_rate(network, spec, config.rate)
     aim = most_bytes
     for _ in range(_TRIES):
         start = quantizer.at_size(aim)
@@ -81,7 +81,8 @@ def _round_in_turn(
 ) -> QuantizedNetwork:
     free = fast_copy(network)
     generator = torch.Generator().manual_seed(config.seed)
-    grid = coordinates(spec.height, spec.width)
+    counted = torch.from_numpy(spec.counted_pixels())
+    grid, targets = coordinates(spec.height, spec.width)[counted], targets[counted]
     done: dict[str, QuantizedTensor] = {}
     for names in _turns(free):
         done |= _round_and_move(

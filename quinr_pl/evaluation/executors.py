@@ -19,7 +19,7 @@ from quinr_pl.atomic_file import write_bytes
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.sweep import LOG, RESULT, Job, Outcome, RunJob, perform
 
-_ONE_THREAD = dict.fromkeys(
+ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 _LARGEST_RETURNED_FILE = 1 << 24
@@ -73,7 +73,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, run_job, folder), daemon=True)
-        with _environment(_ONE_THREAD):
+        with environment(ONE_THREAD):
             self.process.start()
         other.close()  # so that the end of the process closes the connection
         self.job: Job | None = None
@@ -140,7 +140,8 @@ def _perform_logged(run_job: RunJob, job: Job, folder: Path) -> str | None:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for a while: processes started then inherit them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -176,7 +177,7 @@ class RayExecutor:
         self.retries = retries
         if not ray.is_initialized():
             try:
-                ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": _ONE_THREAD})
+                ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": ONE_THREAD})
             except (ConnectionError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise QuinrError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -50,6 +50,25 @@ def rate_distortion_figure(
     axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def search_figure(trials: Sequence[tuple[int, float]], title: str) -> Figure:
+    """The progress of a search: each trial's quality and the best so far.
+
+    Args:
+        trials: Number and quality in dB of whole trials.
+        title: Above the plot.
+    """
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    numbers, qualities = np.array(sorted(trials)).T
+    axes.plot(numbers, qualities, "o", markersize=5, label="trial")
+    axes.step(numbers, np.maximum.accumulate(qualities), where="post", label="best so far")
+    axes.set(xlabel="trial", ylabel="PSNR (dB)", title=title)
+    axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     return figure
 

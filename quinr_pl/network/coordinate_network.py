@@ -19,6 +19,11 @@ def layers(names: Iterable[str]) -> dict[str, list[str]]:
     return result
 
 
+def known_mse(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error over all values, those with a target of NaN being without error: any will do."""
+    return torch.where(targets.isnan(), 0.0, values - targets).square().mean()
+
+
 class CoordinateNetwork(nn.Module, ABC):
     """Maps coordinates in [-1, 1] to values in [0, 1], one row for each coordinate.
 
@@ -79,13 +84,13 @@ class CoordinateNetwork(nn.Module, ABC):
 
         Args:
             coordinates: (batch, in_features).
-            targets: (batch, out_features), in [0, 1].
+            targets: (batch, out_features), in [0, 1], or NaN where any value will do.
             progress: See ``progress``.
 
         Returns:
             The loss, and figures to log, ``mse`` among them.
         """
-        mse = nn.functional.mse_loss(self(coordinates), targets)
+        mse = known_mse(self(coordinates), targets)
         return mse, {"mse": mse.detach()}
 
     def progress(self, share: float) -> float:

@@ -132,14 +132,22 @@ class LatentQuINR(CoordinateNetwork):
         self._check_whole(coordinates)
         octave = self._octave(progress)
         latents = self._relaxed(progress, octave)
-        picture = targets.T.reshape(1, self.out_features, self.height, self.width)
-        if octave:
-            picture = nn.functional.avg_pool2d(picture, 2**octave, ceil_mode=True, count_include_pad=False)
+        picture, known = self._picture(targets, octave)
         values = self._render(latents, self.height, octave)
-        mse = nn.functional.mse_loss(values, picture)
+        mse = (known * (values - picture).square()).mean()
         bits = self.context(latents, max(0, octave - self.pyramid.finest))
         bpp = torch.stack([grid.sum() for grid in bits]).sum() / (self.height * self.width)
         return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
+
+    def _picture(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
+        """Targets at a resolution and the share that is known, both (1, out_features, rows, columns)."""
+        unknown = targets.isnan()
+        planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
+        planes = planes.transpose(1, 2).reshape(2, self.out_features, self.height, self.width)
+        if octave:
+            planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
+        picture, known = planes[:1], planes[1:]
+        return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
 
     def progress(self, share: float) -> float:
         """Share of the work that is done after a share of the steps."""
