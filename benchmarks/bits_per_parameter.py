@@ -1,10 +1,10 @@
 """PSNR of a fitted network's file against bits for each weight, by method of quantization.
 
     python -m benchmarks.bits_per_parameter runs/kodak/version_0 --image kodim02
-    python -m benchmarks.bits_per_parameter runs/kitti/version_0 --scan 00/000000
+    python -m benchmarks.bits_per_parameter runs/kitti/version_0 --scan 00/000000 --no-mask
 
-The float weights come from the run's best checkpoint. Bits count the whole file; PSNR is that of the decoded
-file. "nearest" rounds to 2..10 bits for each weight; the others aim at as many bits of the file.
+The float weights come from the run's best checkpoint. Bits count the whole file but for a mask; PSNR is that of
+the decoded file. "nearest" rounds to 2..10 bits for each weight; the others aim at as many bits of the file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from quinr_pl.codec import (
     decompress,
     encode,
 )
+from quinr_pl.codec.encoder import bytes_for_rate, mask_bytes
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.evaluation.metrics import psnr
@@ -33,8 +34,8 @@ from quinr_pl.network import CoordinateNetwork
 
 def float_psnr(network: CoordinateNetwork, data: CoordinateDataModule) -> float:
     """PSNR of the unquantized network, its values rounded like those of a file."""
-    values = data.spec.denormalize(network.evaluate(data.coordinates).numpy())
-    return psnr(data.values, values.reshape(data.values.shape), data.spec.peak)
+    values = data.spec.denormalize(network.evaluate(data.coordinates).numpy()).reshape(data.values.shape)
+    return psnr(data.values, data.spec.without_returns(values), data.spec.peak)
 
 
 def main() -> None:
@@ -43,6 +44,7 @@ def main() -> None:
     signal = parser.add_mutually_exclusive_group(required=True)
     signal.add_argument("--image", help="kodim01 to kodim24")
     signal.add_argument("--scan", help="sequence/frame")
+    parser.add_argument("--no-mask", action="store_true", help="of a scan fitted with --data.mask false")
     parser.add_argument("--bits", type=int, nargs="+", default=list(range(2, 11)))
     parser.add_argument("--stepwise", type=int, nargs="*", default=[3, 4, 5, 6, 7], help="bits for stepwise")
     arguments = parser.parse_args()
@@ -50,7 +52,7 @@ def main() -> None:
     if arguments.image:
         data = KodakDataModule(image=arguments.image)
     else:
-        data = KittiRangeImageDataModule(*arguments.scan.split("/"))
+        data = KittiRangeImageDataModule(*arguments.scan.split("/"), mask=not arguments.no_mask)
     data.setup("fit")
     checkpoint = arguments.run / "checkpoints" / "best.ckpt"
     network = CoordinateNetworkModule.load_from_checkpoint(checkpoint, map_location="cpu").network.eval()
@@ -71,11 +73,11 @@ def table(
 
     def cell(encoded: EncodedSignal) -> str:
         lost = base - psnr(data.values, decompress(encoded.data), data.spec.peak)
-        return f"{8 * len(encoded.data) / weights:.2f}, {lost:.3f}"
+        return f"{8 * (len(encoded.data) - mask_bytes(data.spec)) / weights:.2f}, {lost:.3f}"
 
     for rate in bits:
         cells = [cell(compress(network, data.spec, QuantizationConfig(bits=rate)))]
-        cells.append(cell(encode(compensated.at_size(rate * weights / 8), data.spec)))
+        cells.append(cell(encode(compensated.at_size(bytes_for_rate(network, data.spec, rate)), data.spec)))
         if rate in stepwise:
             config = QuantizationConfig(method="stepwise", rate=rate)
             cells.append(

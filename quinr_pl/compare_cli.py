@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
@@ -89,16 +90,18 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
     target.mkdir(parents=True, exist_ok=True)
     write_bytes(target / "results.csv", table.write_csv(rows).encode())
     write_bytes(target / "results.json", table.write_json(rows, comparison.anchors).encode())
-    drawn: dict[str, str] = {}
+    drawn: dict[str, list[str]] = {}
     sources: dict[str, str] = {}
     for image, curves in table.curves(rows).items():
         others = _published(image) if comparison.published else {}
         sources |= {name: curve.source for name, curve in others.items()}
         points = {name: curve.points for name, curve in others.items()}
-        figure = plots.rate_distortion_figure(curves, image, points)
-        drawn[image] = plots.svg(figure)
-        write_bytes(target / f"{image}.svg", drawn[image].encode())
-        write_bytes(target / f"{image}.png", plots.png(figure))
+        drawn[image] = [_draw(plots.rate_distortion_figure(curves, image, points), target / image)]
+    for quality, label in _OF_RANGE_IMAGES.items():
+        if all(quality in row for row in rows):
+            for image, curves in table.curves(rows, quality).items():
+                figure = plots.rate_distortion_figure(curves, image, quality=label)
+                drawn[image].append(_draw(figure, target / f"{image}_{quality}"))
     page = Report(
         f"Rate and distortion: {folder.name}",
         rows,
@@ -110,6 +113,20 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
     )
     write_bytes(target / "index.html", page.html().encode())
     _write_tensorboard(rows, target / "tensorboard")
+
+
+_OF_RANGE_IMAGES = {
+    "psnr_valid": "PSNR over pixels with a return (dB)",
+    "rmse_valid": "RMSE over pixels with a return (m)",
+}
+
+
+def _draw(figure: Figure, path: Path) -> str:
+    """Writes a figure as SVG and PNG; gives the SVG."""
+    drawn = plots.svg(figure)
+    write_bytes(path.with_name(f"{path.name}.svg"), drawn.encode())
+    write_bytes(path.with_name(f"{path.name}.png"), plots.png(figure))
+    return drawn
 
 
 _NOTE = (

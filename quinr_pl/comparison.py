@@ -41,6 +41,7 @@ _ONLY_SHOWING = {
     "ReconstructionWriter",
 }
 _WIDEST_TWIN = 512
+_WHOLE_SIGNAL = 1 << 17  # pixels, for the time left: how large a signal is only its job finds out
 _MASK_SIZE = struct.Struct("<I")
 
 
@@ -284,7 +285,8 @@ def _twin_points(description: Tree, comparison: Comparison, data: Tree) -> dict[
 def _fit_settings(tree: Tree, data: Tree) -> Tree:
     network = _network(tree, _data_module(data).channels)
     steps = tree.get("trainer", {}).get("max_steps", 1000)
-    cost = steps * network.parameter_count() * (1.0 if isinstance(network, COIN) else 2.0)
+    batch = tree.get("data", {}).get("init_args", {}).get("batch_size", 4096) or _WHOLE_SIGNAL
+    cost = steps * batch * network.parameter_count() * (1.0 if isinstance(network, COIN) else 2.0)
     return {"kind": "fit", "fit": tree, "cost": cost}
 
 
@@ -370,7 +372,7 @@ def _coin_points(description: Tree, comparison: Comparison, data: Tree) -> dict[
         points[str(point)] = {
             "kind": "coin",
             "settings": merged,
-            "cost": 100.0 * coin.steps * coin.layers * coin.width**2,
+            "cost": float(coin.steps * _WHOLE_SIGNAL * coin.layers * coin.width**2),
         }
     return points
 

@@ -106,6 +106,40 @@ def test_verify_finds_altered_and_missing_files(compared, capsys):
     assert capsys.readouterr().out.count("WRONG") == 2
 
 
+SCAN = """
+folder: {folder}
+processes: 1
+data: {{class_path: SyntheticScanDataModule, init_args: {{height: 64, width: 128, dropout: 0.9}}}}
+images: [{{scene: 0}}]
+methods:
+  JPEG2000: {{kind: jpeg2000, points: [1, 2, 3]}}
+  JPEG2000 with mask: {{kind: jpeg2000, settings: {{mask: true}}, points: [1, 2, 3]}}
+"""
+
+
+def test_jpeg2000_with_our_mask(tmp_path, capsys):
+    config = tmp_path / "scan.yaml"
+    config.write_text(SCAN.format(folder=tmp_path / "runs"))
+    assert main(["compare", "--config", str(config)]) == 0
+    rows = table(tmp_path / "runs")
+    plain, masked = rows[:3], rows[3:]
+    # Empty pixels among the others are what a wavelet codes worst.
+    assert all(float(m["psnr"]) > float(p["psnr"]) + 1 for p, m in zip(plain[1:], masked[1:], strict=True))
+    assert all(float(row["bpp"]) <= float(row["point"]) * 1.02 for row in masked)
+    assert main(["compare", "--config", str(config), "--verify"]) == 0
+    for quality in ("psnr_valid", "rmse_valid"):
+        assert (tmp_path / "runs" / "report" / f"street-0_{quality}.png").is_file()
+    page = (tmp_path / "runs" / "report" / "index.html").read_text()
+    assert page.count("<svg") == 3
+    text = TINY.replace("points: [1, 4]", "points: [1], settings: {{mask: true}}").format(
+        folder=tmp_path / "b"
+    )
+    config.write_text(text)
+    assert main(["compare", "--config", str(config), "--methods", "JPEG2000"]) == 2
+    printed = capsys.readouterr()
+    assert "mask: coffee is no range image; leave it out" in printed.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -176,7 +210,7 @@ def test_another_class_starts_without_the_arguments_of_the_old_one():
     }
 
 
-@pytest.mark.parametrize("name", ["kodak_rd.yaml", "kodak_rd_quick.yaml", "kitti_rd.yaml"])
+@pytest.mark.parametrize("name", [path.name for path in PACKAGED_CONFIGS.glob("*_rd*.yaml")])
 def test_packaged_comparisons_make_jobs(name):
     comparison = read((PACKAGED_CONFIGS / name).read_text())
     jobs = comparison.jobs()

@@ -10,10 +10,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from quinr_pl.cli import main
-from quinr_pl.codec import decompress
-from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.codec import decode, decompress
+from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.latent_pyramid import Doubling, Relaxation, soft_round
+from quinr_pl.signal import coordinates
 
 TINY = str(Path(__file__).parent / "conf" / "tiny_latent.yaml")
 RUN = Path("runs/tiny_latent/version_0")
@@ -72,6 +73,45 @@ def test_random_pixels_are_refused(folder, capsys):
     assert "--data.batch_size" in capsys.readouterr().err
     assert main(["fit", "--config", TINY, "--model.network.rate_weight", "0"]) == 2
     assert "rate_weight" in capsys.readouterr().err
+
+
+def test_the_loss_ignores_what_any_value_will_do_for():
+    torch.manual_seed(0)
+    network = LatentQuINR(out_features=1, height=12, width=20, grids=3, rate_weight=1e-9)
+    grid = coordinates(12, 20)
+    targets = torch.rand(240, 1)
+    known = torch.rand(240, 1) < 0.7
+    masked = torch.where(known, targets, torch.nan)
+    # The last steps see the whole resolution and rounded latents: no noise.
+    loss, figures = network.loss(grid, masked, 1.0)
+    error = torch.where(known, network(grid) - targets, 0.0)
+    torch.testing.assert_close(figures["mse"], error.square().mean().detach())
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    _, coarse = network.loss(grid, masked, 0.0)
+    block = masked.reshape(12, 20)[:4, :4]
+    picture, share = network._picture(masked, 2)
+    torch.testing.assert_close(picture[0, 0, 0, 0], block.nanmean())
+    assert float(share[0, 0, 0, 0]) == pytest.approx(float((~block.isnan()).float().mean()))
+    assert torch.isfinite(coarse["mse"])
+
+
+def test_a_range_image_with_a_mask_fits(folder):
+    shape = ["--data.height", "16", "--data.width", "64", "--data.dropout", "0.98"]
+    few = ["--trainer.max_steps", "30"]
+    scan = ["--data", "SyntheticScanDataModule", *shape, "--data.batch_size", "null"]
+    assert main(["fit", "--config", TINY, *scan, *few]) == 0
+    (file,) = Path("runs").rglob("street-0.quinr")
+    data = SyntheticScanDataModule(height=16, width=64, dropout=0.98)
+    data.setup()
+    decoded = decode(file.read_bytes())
+    np.testing.assert_array_equal(decoded.spec.returns, data.valid)
+    assert (decoded.reconstruct()[~data.valid] == 0).all()
+    assert 0.3 < data.valid.mean() < 0.97
+    result = json.loads((file.parent / "result.json").read_text())
+    error = np.square(decoded.reconstruct() - data.values)
+    assert result["rmse"] == pytest.approx(np.sqrt(error.mean()))
+    assert result["rmse_valid"] == pytest.approx(np.sqrt(error[data.valid].mean()))
 
 
 def test_training_goes_from_coarse_to_fine():

@@ -94,7 +94,7 @@ def test_page_needs_nothing_but_itself():
         "A <title>",
         ROWS,
         table.summary(ROWS, ["JPEG2000"]),
-        {"one": plots.svg(figure)},
+        {"one": [plots.svg(figure)]},
         {"one": [crop]},
         ["A note."],
         {"VTM": "somewhere"},

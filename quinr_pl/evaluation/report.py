@@ -16,7 +16,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem aut
 h1, h2, h3 { line-height: 1.2; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child, td.text { text-align: left; }
+th:first-child, td:first-child, .text { text-align: left; }
 figure { margin: 0; } figcaption { font-size: 13px; }
 .plots, .crops { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 .plots svg { width: 560px; height: auto; background: #fff; }
@@ -59,7 +59,7 @@ class Report:
         title: Of the page.
         rows: The figures of every job.
         summary: As `quinr_pl.evaluation.table.summary` gives it.
-        plots: Image, or "average" -> SVG of its curves.
+        plots: Image, or "average" -> SVGs of its curves.
         crops: Image -> parts of decoded signals at about one rate.
         notes: Sentences below the title.
         sources: Published curve -> where it comes from.
@@ -68,7 +68,7 @@ class Report:
     title: str
     rows: Sequence[Row]
     summary: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    plots: Mapping[str, str]
+    plots: Mapping[str, Sequence[str]]
     crops: Mapping[str, Sequence[Crop]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -90,8 +90,8 @@ class Report:
         )
 
     def _section(self, image: str) -> str:
-        plot = _inline_svg(self.plots[image]) if image in self.plots else ""
-        beside = f'<div class="plots">{plot}{self._differences(image)}</div>'
+        plots = "".join(map(_inline_svg, self.plots.get(image, ())))
+        beside = f'<div class="plots">{plots}{self._differences(image)}</div>'
         return f"<h2>{escape(image)}</h2>{beside}{self._crops(image)}"
 
     def _differences(self, image: str) -> str:
@@ -128,7 +128,8 @@ class Report:
             )
             cells = "".join(_cell(row.get(key), _FIGURES[key][1]) for key in keys)
             lines.append(f'<tr><td class="text">{escape(row["image"])}</td>{names}{cells}</tr>')
-        head = f"<tr><th>image</th><th>method</th><th>point</th><th>seed</th>{heads}</tr>"
+        names = "".join(f'<th class="text">{name}</th>' for name in ("method", "point", "seed"))
+        head = f"<tr><th>image</th>{names}{heads}</tr>"
         return f'<div class="scroll"><table>{head}{"".join(lines)}</table></div>'
 
     def _origins(self) -> str:

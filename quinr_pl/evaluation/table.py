@@ -49,12 +49,16 @@ def write_json(rows: Sequence[Row], anchors: Sequence[str]) -> str:
     return json.dumps({"rows": list(rows), "summary": summary(rows, anchors)}, indent=2) + "\n"
 
 
-def curves(rows: Sequence[Row]) -> dict[str, dict[str, Points]]:
-    """Image -> method -> pairs of bits per pixel and PSNR, means over the seeds, by rising rate.
+def curves(rows: Sequence[Row], quality: str = "psnr") -> dict[str, dict[str, Points]]:
+    """Image -> method -> pairs of bits per pixel and quality, means over the seeds, by rising rate.
 
     Where there are several images, "average" holds the means over those that all methods have.
+
+    Args:
+        rows: The figures of every job.
+        quality: Column that every row has.
     """
-    points = _by_point(rows)
+    points = _by_point(rows, quality)
     found: dict[str, dict[str, Points]] = {
         image: {method: sorted(pairs.values()) for method, pairs in methods.items()}
         for image, methods in points.items()
@@ -89,13 +93,13 @@ def summary(rows: Sequence[Row], anchors: Sequence[str]) -> dict[str, dict[str, 
     }
 
 
-def _by_point(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+def _by_point(rows: Sequence[Row], quality: str) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
     groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for row in rows:
         key = row["image"], row["method"], row["point"]
-        groups.setdefault(key, []).append((row["bpp"], row["psnr"]))
+        groups.setdefault(key, []).append((row["bpp"], row[quality]))
     found: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
     for (image, method, point), pairs in groups.items():
-        bpp, psnr = np.mean(pairs, axis=0)
-        found.setdefault(image, {}).setdefault(method, {})[point] = float(bpp), float(psnr)
+        bpp, mean = np.mean(pairs, axis=0)
+        found.setdefault(image, {}).setdefault(method, {})[point] = float(bpp), float(mean)
     return found
