@@ -137,7 +137,7 @@ def test_jpeg2000_with_our_mask(tmp_path, capsys):
     config.write_text(text)
     assert main(["compare", "--config", str(config), "--methods", "JPEG2000"]) == 2
     printed = capsys.readouterr()
-    assert "mask: coffee is no range image; leave it out" in printed.out
+    assert "coffee is no range image" in " ".join(printed.out.split())
 
 
 @pytest.mark.parametrize(
