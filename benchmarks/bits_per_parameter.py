@@ -3,8 +3,9 @@
     python -m benchmarks.bits_per_parameter runs/kodak/version_0 --image kodim02
     python -m benchmarks.bits_per_parameter runs/kitti/version_0 --scan 00/000000 --no-mask
 
-The float weights come from the run's best checkpoint. Bits count the whole file but for a mask; PSNR is that of
-the decoded file. "nearest" rounds to 2..10 bits for each weight; the others aim at as many bits of the file.
+The float weights come from the run's best checkpoint. Bits count the whole file but for a mask; PSNR is that
+of the decoded file. "nearest" rounds to 2..10 bits for each weight; the others aim at as many bits of
+the file.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.codec.ans_stack import check_end, coder_of, payload_of
 from quinr_pl.codec.bitstream import BitstreamError
 from quinr_pl.codec.wavefronts import Wavefront, wavefronts_of
 from quinr_pl.network.context_model import SCALE_OCTAVES, reach_of
@@ -178,8 +179,7 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
         if len(escaped):
             coder.encode_reverse((escaped + LARGEST_LATENT + 1).astype(np.int32), _escape_model())
         coder.encode_reverse(symbols.astype(np.int32), _family(), _models()[row])
-    words: npt.NDArray[np.uint32] = coder.get_compressed()
-    return words.astype("<u4").tobytes().rstrip(b"\0")
+    return payload_of(coder)
 
 
 def decode(payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerContext) -> list[Integers]:
@@ -193,10 +193,7 @@ def decode(payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerCo
     Raises:
         BitstreamError: If the payload cannot come from ``encode``.
     """
-    if payload.endswith(b"\0"):
-        raise BitstreamError("section latents is malformed: it ends in a zero byte")
-    words = np.frombuffer(payload + bytes(-len(payload) % 4), dtype="<u4").astype(np.uint32)
-    coder = constriction.stream.stack.AnsCoder(words)
+    coder = coder_of(payload, "latents")
     coarser: Integers | None = None
     decoded: list[Integers] = []
     for index in reversed(range(len(shapes))):
@@ -211,8 +208,7 @@ def decode(payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerCo
             grid.set(front, latents)
         coarser = grid.values
         decoded.insert(0, coarser)
-    if len(coder.get_compressed()):
-        raise BitstreamError("section latents is malformed: it holds more than the latents")
+    check_end(coder, "latents")
     return decoded
 
 

@@ -7,11 +7,13 @@ JBIG, ITU-T T.82, without its moving pixel). docs/format.md specifies each step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import constriction
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.codec.ans_stack import check_end, coder_of, payload_of
 from quinr_pl.codec.bitstream import BitstreamError
 from quinr_pl.codec.wavefronts import Integers, Wavefront, wavefronts_of
 
@@ -29,17 +31,20 @@ def write(returns: Mask) -> bytes:
     Args:
         returns: (height, width), True where there is a return.
     """
+    return _written((returns.shape[0], returns.shape[1]), np.packbits(returns).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _written(shape: tuple[int, int], packed: bytes) -> bytes:
+    # Kept, since choosing step sizes writes a file dozens of times with one and the same mask.
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=shape[0] * shape[1])
+    symbols = bits.reshape(shape).astype(np.int64)
     steps: list[tuple[Integers, Integers]] = []
-
-    def known(front: Wavefront, _: Integers) -> Integers:
-        return returns[front.rows, front.columns].astype(np.int64)
-
-    _walk((returns.shape[0], returns.shape[1]), known, lambda *step: steps.append(step))
+    _walk(shape, lambda front, _: symbols[front.rows, front.columns], lambda *step: steps.append(step))
     coder = constriction.stream.stack.AnsCoder()
-    for symbols, frequencies in reversed(steps):
-        coder.encode_reverse(symbols.astype(np.int32), _family(), _parameters(frequencies))
-    words: npt.NDArray[np.uint32] = coder.get_compressed()
-    return words.astype("<u4").tobytes().rstrip(b"\0")
+    for returned, frequencies in reversed(steps):
+        coder.encode_reverse(returned.astype(np.int32), _family(), _parameters(frequencies))
+    return payload_of(coder)
 
 
 def read(payload: bytes, height: int, width: int) -> Mask:
@@ -48,18 +53,14 @@ def read(payload: bytes, height: int, width: int) -> Mask:
     Raises:
         BitstreamError: If the payload cannot come from ``write``.
     """
-    if payload.endswith(b"\0"):
-        raise BitstreamError("section mask is malformed: it ends in a zero byte")
-    words = np.frombuffer(payload + bytes(-len(payload) % 4), dtype="<u4").astype(np.uint32)
-    coder = constriction.stream.stack.AnsCoder(words)
+    coder = coder_of(payload, "mask")
 
     def decoded(_: Wavefront, frequencies: Integers) -> Integers:
         symbols: Integers = coder.decode(_family(), _parameters(frequencies)).astype(np.int64)
         return symbols
 
     returns = _walk((height, width), decoded)
-    if len(coder.get_compressed()):
-        raise BitstreamError("section mask is malformed: it holds more than the mask")
+    check_end(coder, "mask")
     if not returns.any():
         raise BitstreamError("section mask is malformed: no pixel has a return")
     return returns
