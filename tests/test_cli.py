@@ -18,6 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from quinr_pl import cli
 from quinr_pl.cli import main
 from quinr_pl.codec import decode, encode
+from quinr_pl.datamodules.range_image import Projection, project
+from quinr_pl.datamodules.synthetic_scan import street_scan
 
 DATA = Path(__file__).parent / "data"
 TINY = str(Path(__file__).parent / "conf" / "tiny.yaml")
@@ -185,6 +187,26 @@ def test_compress_to_a_rate():
     steps = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
     assert main(["compress", "noise.png", "--bpp", "0.3", *steps]) == 0
     assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
+
+
+def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
+    points = street_scan(0, dropout=0.9)
+    points.astype("<f4").tofile("scan.bin")
+    shape = ["--data.height", "64", "--data.width=128"]
+    steps = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
+    assert main(["compress", "scan.bin", "--bpp", "1.0", *shape, *steps]) == 0
+    assert 0.95 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 1.0
+    _, valid = project(points, Projection(width=128))
+    assert main(["decompress", "scan.quinr", "-o", "scan.npy"]) == 0
+    assert (np.load("scan.npy")[~valid] == 0).all()
+    capsys.readouterr()
+    assert main(["inspect", "scan.quinr", "--json"]) == 0
+    mask = json.loads(capsys.readouterr().out)["sections"]["mask"]
+    assert mask > 100
+    assert main(["compress", "scan.bin", "--bpp", "0.2", *shape, *steps]) == 2
+    assert f"too few for the mask's {mask + 3} and a network's 120" in capsys.readouterr().err
+    assert main(["compress", "scan.bin", "--bpp", "0.2", *shape, *steps, "--data.mask", "false"]) == 0
+    assert 0.19 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 0.2
 
 
 def test_compress_to_a_quality(capsys, monkeypatch):
