@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import multiprocessing
 import os
+import sys
 import time
 import warnings
 from argparse import Namespace
@@ -354,17 +353,19 @@ def _objective(settings: Search) -> Callable[[Any], float]:
         folder = Path(settings.folder) / f"trial_{trial.number}"
         folder.mkdir(parents=True, exist_ok=True)
         values = {name: candidates.suggest(trial, name) for name, candidates in settings.space.items()}
-        log = io.StringIO()
+        with open(folder / "log.txt", "wb") as log:
+            for stream in (1, 2):  # loggers hold on to the streams that they found
+                os.dup2(log.fileno(), stream)
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                return _fit(trial, settings, values, folder)
+            return _fit(trial, settings, values, folder)
         except optuna.TrialPruned:
             raise
         except Exception as error:
             trial.set_user_attr("why", str(error) or type(error).__name__)
             raise
         finally:
-            write_bytes(folder / "log.txt", log.getvalue().encode())
+            sys.stdout.flush()
+            sys.stderr.flush()
 
     return objective
 
