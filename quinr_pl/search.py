@@ -10,7 +10,7 @@ import time
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,15 +201,14 @@ def search(options: Namespace) -> int:
         os.environ["QUINR_DATA"] = options.root
     settings = Search.read(Path(find_config(options.config)).read_text(), options.config)
     changes = {name: getattr(options, name) for name in ("folder", "bytes", "trials", "workers", "seed")}
-    values = {field.name: getattr(settings, field.name) for field in fields(Search)}
-    settings = Search(**values | {name: value for name, value in changes.items() if value is not None})
+    settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     settings.check()
     folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
     storage = options.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
     study = _study(storage, settings)
-    described = json.loads(json.dumps(values | {"space": {k: vars(v) for k, v in settings.space.items()}}))
-    searched = {key: described[key] for key in ("base", "fit", "space")} | {"bytes": settings.bytes}
+    kept = asdict(settings)
+    searched = json.loads(json.dumps({key: kept[key] for key in ("base", "fit", "space", "bytes")}))
     before = study.user_attrs.get("search")
     if before is not None and before != searched:
         changed = ", ".join(key for key in searched if searched[key] != before.get(key))
@@ -223,9 +222,9 @@ def search(options: Namespace) -> int:
     if not done:
         console.print("no trial ended well: see the log.txt of the trials", highlight=False)
         return 1
-    best = study.best_trial
+    best, history = study.best_trial, [(trial.number, trial.value) for trial in done]
     write_bytes(folder / "best.yaml", yaml.safe_dump(settings.tree(best.params), sort_keys=False).encode())
-    write_bytes(folder / "history.png", plots.png(plots.search_figure(_history(study), folder.name)))
+    write_bytes(folder / "history.png", plots.png(plots.search_figure(history, folder.name)))
     figures = f"{best.user_attrs['psnr']:.2f} dB, {best.user_attrs['bytes']} bytes"
     console.print(f"best of {len(done)} whole trials: number {best.number}, {figures}", highlight=False)
     for name, value in best.params.items():
@@ -236,14 +235,6 @@ def search(options: Namespace) -> int:
         console.print(f"share of the spread that each explains: {told}", highlight=False)
     console.print(f"quinr-pl fit --config {folder / 'best.yaml'}", highlight=False)
     return 0
-
-
-def _history(study: Any) -> list[tuple[int, float]]:
-    return [
-        (trial.number, trial.value)
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state.name == "COMPLETE"
-    ]
 
 
 def _study(storage: str, settings: Search, worker: int = 0) -> Any:
