@@ -372,7 +372,7 @@ def _coin_points(description: Tree, comparison: Comparison, data: Tree) -> dict[
         points[str(point)] = {
             "kind": "coin",
             "settings": merged,
-            "cost": float(coin.steps * _WHOLE_SIGNAL * coin.layers * coin.width**2),
+            "cost": float(coin.steps * (coin.batch_size or _WHOLE_SIGNAL) * coin.layers * coin.width**2),
         }
     return points
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_optimizer import SOAP
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
@@ -18,19 +19,22 @@ Batch = tuple[Tensor, Tensor]
 
 
 class CoordinateNetworkModule(pl.LightningModule):
-    """Fits any coordinate network to one signal by mean squared error with Adam.
+    """Fits any coordinate network to one signal by mean squared error.
 
     Args:
         network: The network. A checkpoint passes the dictionary of its class name and constructor
             arguments instead, which this class saved as a hyperparameter.
-        learning_rate: Peak learning rate of Adam.
-        betas: Decay rates of Adam's moment estimates.
+        learning_rate: Peak learning rate.
+        optimizer: "adam"; or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., "SOAP:
+            Improving and Stabilizing Shampoo using Adam", 2024), which takes fewer steps where weights are
+            small matrices.
+        betas: Decay rates of the moment estimates; SOAP's preconditioner decays at the second.
         schedule: "cosine": falls along half a cosine to ``final_learning_rate`` at the last step;
             "constant": stays.
         warmup_steps: Steps over which the learning rate first rises from zero.
         final_learning_rate: Where the cosine ends, as a share of ``learning_rate``.
         weight_decay: How fast weights of hidden features shrink: each step takes the learning rate times
-            this share off (AdamW, Loshchilov & Hutter 2019). Smaller weights take fewer bits.
+            this share off (as in AdamW, Loshchilov & Hutter 2019). Smaller weights take fewer bits.
 
     Raises:
         QuinrError: If a value is out of range, or the data has other channels than the network.
@@ -40,6 +44,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         self,
         network: CoordinateNetwork,
         learning_rate: float = 1e-2,
+        optimizer: Literal["adam", "soap"] = "adam",
         betas: tuple[float, float] = (0.9, 0.99),
         schedule: Literal["cosine", "constant"] = "cosine",
         warmup_steps: int = 0,
@@ -57,6 +62,7 @@ class CoordinateNetworkModule(pl.LightningModule):
             {
                 "network": {"name": type(self.network).__name__, **self.network.architecture()},
                 "learning_rate": learning_rate,
+                "optimizer": optimizer,
                 "betas": self.betas,
                 "schedule": schedule,
                 "warmup_steps": warmup_steps,
@@ -126,8 +132,12 @@ class CoordinateNetworkModule(pl.LightningModule):
         return self.network(batch[0]).clamp(0, 1)
 
     def configure_optimizers(self) -> Any:
-        """Adam, with a schedule that ends at the trainer's last step."""
-        optimizer = torch.optim.AdamW(self._parameter_groups(), betas=self.betas, fused=True)
+        """The optimizer, with a schedule that ends at the trainer's last step."""
+        optimizer: torch.optim.Optimizer
+        if self.hparams["optimizer"] == "soap":
+            optimizer = SOAP(self._parameter_groups(), betas=self.betas)
+        else:
+            optimizer = torch.optim.AdamW(self._parameter_groups(), betas=self.betas, fused=True)
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -26,6 +26,8 @@ QUINR_FIELDS = [
     ("stage_norm", ("choice", "scaled", "none", "centred", "standardized"), "scaled"),
     ("shuffle_seed", "integer", 0),
     ("in_features", "integer", 2),
+    ("sine_layers", "integer", 0),
+    ("sine_width", "integer", 28),
 ]
 COIN_FIELDS = [
     ("layers", "integer", None),
@@ -128,17 +130,22 @@ def wire_pairs(kind: str, n: int) -> list[tuple[int, int]]:
     return pairs if kind == "ordered" else [(a, b) for a, b in pairs if a < b]
 
 
+def sine_shapes(layers: int, width: int) -> list[tuple[int, ...]]:
+    inputs = ([2] + [width] * layers)[:layers]
+    return [shape for size in inputs for shape in ((width, size), (width,))]
+
+
 def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...]]:
     if network["class"] == "COIN":
-        inputs = [2] + [network["width"]] * (network["layers"] - 1)
-        hidden = [shape for size in inputs for shape in ((network["width"], size), (network["width"],))]
+        hidden = sine_shapes(network["layers"], network["width"])
         return [*hidden, (channels, network["width"]), (channels,)]
     if network["class"] == "LatentQuINR":
         return on_grids.tensor_shapes(network, channels, len(wire_pairs(network["pairs"], network["qubits"])))
     n, uploads, stages = network["qubits"], network["uploads"], network["stages"]
     features = network["angles"] * (uploads if network["features"] == "own" else 1)
-    inputs = [2] + [2**n] * (stages - 1)
-    shapes: list[tuple[int, ...]] = [shape for size in inputs for shape in ((features, size), (features,))]
+    inputs = [network["sine_width"] if network["sine_layers"] else 2] + [2**n] * (stages - 1)
+    shapes = sine_shapes(network["sine_layers"], network["sine_width"])
+    shapes += [shape for size in inputs for shape in ((features, size), (features,))]
     shapes += [(uploads, network["layers"], 4 * n + len(wire_pairs(network["pairs"], n)))] * stages
     shapes += [(stages - 1,)] * (network["stage_norm"] == "scaled" and stages > 1)
     if network["readout"] == "linear":
@@ -254,7 +261,7 @@ def layer_sizes(network: dict[str, Any]) -> list[int]:
     stages = network["stages"]
     gains = [1] * (network["stage_norm"] == "scaled" and stages > 1)
     readout = [2] if network["readout"] == "linear" or network["range_map"] else []
-    return [2] * stages + [1] * stages + gains + readout
+    return [2] * (network["sine_layers"] + stages) + [1] * stages + gains + readout
 
 
 def read_tensors(
@@ -351,6 +358,9 @@ def embed(z: np.ndarray, weight: np.ndarray, bias: np.ndarray, omega0: float) ->
 
 
 def evaluate_quinr(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndarray) -> np.ndarray:
+    for layer in range(network["sine_layers"]):
+        z = embed(z, *tensors[2 * layer : 2 * layer + 2], network["omega0"])
+    tensors = tensors[2 * network["sine_layers"] :]
     stages = network["stages"]
     scaled = network["stage_norm"] == "scaled" and stages > 1
     gains = [*tensors[3 * stages], 1.0] if scaled else [1.0] * stages

@@ -50,6 +50,7 @@ THREE_STAGES = {
     "stage_norm": "scaled",
 }
 NETWORK_ARGUMENTS.append((QuINR, {**THREE_STAGES, "qubits": 2}))
+NETWORK_ARGUMENTS.append((QuINR, {**THREE_STAGES, "qubits": 2, "sine_layers": 3, "sine_width": 9}))
 
 
 def make(kind: type[CoordinateNetwork], arguments: dict[str, Any], seed: int = 0) -> CoordinateNetwork:

@@ -13,7 +13,7 @@ from quinr_pl.cli import main
 from quinr_pl.codec import decode, decompress
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
-from quinr_pl.network.latent_pyramid import Doubling, Relaxation, soft_round
+from quinr_pl.network.latent_pyramid import Doubling, Relaxation, _Doubled, soft_round
 from quinr_pl.signal import coordinates
 
 TINY = str(Path(__file__).parent / "conf" / "tiny_latent.yaml")
@@ -143,3 +143,26 @@ def test_relaxed_rounding_ends_near_integers():
     torch.testing.assert_close(soft_round(latents.round(), 0.1), latents.round())
     start, end = Relaxation.at(0.0)(latents), Relaxation.at(1.0)(latents)
     assert (end - end.round()).abs().mean() < (start - start.round()).abs().mean()
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_gradients_of_interpolation_are_those_of_finite_differences(axis):
+    generator = torch.Generator().manual_seed(axis)
+    framed = torch.randn(2, 9, 8, dtype=torch.float64, generator=generator, requires_grad=True)
+    weight = torch.randn(4, dtype=torch.float64, generator=generator, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *inputs: _Doubled.apply(*inputs, axis), (framed, weight))
+
+
+def test_a_grid_that_joins_late_starts_as_soft_as_the_others_did(monkeypatch):
+    network = LatentQuINR(height=40, width=24, finest=0, grids=4, coarse_steps=(0.5, 0.25))
+    begun = []
+    monkeypatch.setattr(
+        Relaxation, "at", classmethod(lambda cls, progress: begun.append(progress) or cls(0.1, 1.0))
+    )
+    full = network.progress(0.75)  # where the resolution of the pixels begins
+    assert network._octave(full - 1e-3) == 1
+    network._relaxed(full, network._octave(full))
+    half = network.progress(0.5)
+    assert begun == pytest.approx(
+        [0.0, (full - half) / (0.92 - half), *[full / 0.92] * 2]  # all but the hard share of 0.08
+    )

@@ -69,6 +69,10 @@ def test_a_checkpoint_loads_with_no_further_arguments(tmp_path, data):
     ("network", "decayed"),
     [
         (QuINR(qubits=2, angles=4, stages=2, readout="linear"), {"embeddings.1.weight", "readout.weight"}),
+        (
+            QuINR(qubits=2, angles=4, sine_layers=2, sine_width=3),
+            {"sine_layers.1.weight", "embeddings.0.weight"},
+        ),
         (QuINR(qubits=2, angles=4), set()),
         (COIN(layers=2, width=5), {"hidden.1.weight", "output.weight"}),
     ],
@@ -81,6 +85,33 @@ def test_weight_decay_shrinks_weights_of_hidden_features_alone(tmp_path, data, n
     for name, parameter in network.named_parameters():
         factor = 0.9 if name in decayed else 1.0
         assert torch.allclose(parameter, factor * before[name], atol=2e-6), name
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+def test_a_continued_fit_is_that_of_one_go(tmp_path, optimizer):
+    def fitted(name: str, steps: int, checkpoint=None) -> CoordinateNetworkModule:
+        module = small(learning_rate=1e-2, optimizer=optimizer, schedule="constant")
+        runner = trainer(tmp_path, max_steps=steps)
+        data = SampleDataModule(longer_side=16, batch_size=64, steps_per_epoch=4)
+        runner.fit(module, datamodule=data, ckpt_path=checkpoint)
+        runner.save_checkpoint(tmp_path / name)
+        return module
+
+    whole = fitted("whole.ckpt", 24)  # two of SOAP's bases
+    fitted("half.ckpt", 12)
+    continued = fitted("continued.ckpt", 24, tmp_path / "half.ckpt")
+    for name, parameter in whole.network.named_parameters():
+        assert torch.equal(continued.network.get_parameter(name), parameter), name
+
+
+def test_soap_needs_fewer_steps_than_adam_where_weights_are_matrices(tmp_path, data):
+    def error(optimizer: str) -> float:
+        torch.manual_seed(0)
+        module = CoordinateNetworkModule(COIN(layers=3, width=12), learning_rate=2e-3, optimizer=optimizer)
+        trainer(tmp_path, max_steps=200).fit(module, datamodule=data)
+        return (module(data.coordinates) - data.targets).square().mean().item()
+
+    assert error("soap") < 0.8 * error("adam")
 
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine():

@@ -17,6 +17,7 @@ VARIANTS = [
     ("QuINR", {"qubits": 2, "angles": 3, "uploads": 2, "out_features": 1, "range_map": False}),
     ("QuINR", {"qubits": 3, "angles": 4, "stages": 2, "stage_norm": "standardized", "shuffle_seed": 3}),
     ("QuINR", {"qubits": 3, "angles": 4, "stages": 3, "stage_norm": "scaled", "readout": "linear"}),
+    ("QuINR", {"qubits": 3, "angles": 4, "sine_layers": 3, "sine_width": 6, "readout": "linear"}),
     ("COIN", {"layers": 3, "width": 7, "out_features": 4, "omega0": 20.0}),
 ]
 
@@ -140,6 +141,8 @@ def test_coin_counts_its_parameters():
         {"engine": "abacus"},
         {"omega0": 0.0},
         {"stages": 0},
+        {"sine_layers": -1},
+        {"sine_width": 0},
         {"out_features": 3, "qubits": 1},
     ],
 )

@@ -25,10 +25,11 @@ def test_coordinates_are_scaled_by_the_height():
     assert points[0, :, 1].tolist() == [-1, 0, 1, 2, 3]
 
 
-def test_fits_and_decodes():
+@pytest.mark.parametrize("batch_size", [None, 200])
+def test_fits_and_decodes(batch_size):
     data = SampleDataModule(longer_side=24)
     data.setup()
-    coin = PublishedCOIN(3, 16, steps=150, learning_rate=2e-3)
+    coin = PublishedCOIN(3, 16, steps=150, learning_rate=2e-3, batch_size=batch_size)
     before = torch.random.get_rng_state()
     encoded = coin.encode(data.values, data.spec, seed=1)
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -22,8 +22,9 @@ def test_six_bits_for_each_weight(size: int, channels: int) -> None:
 
 
 def test_known_points_come_back() -> None:
-    network = rate_control.point_for_bytes(2506, 3).network
-    assert (network["qubits"], network["angles"], network["uploads"]) == (5, 10, 4)
+    network = rate_control.point_for_bytes(2492, 3).network  # kodak.yaml's
+    assert (network["sine_layers"], network["sine_width"]) == (4, 28)
+    assert (network["qubits"], network["angles"], network["uploads"]) == (4, 12, 2)
 
 
 def test_the_file_keeps_the_size() -> None:

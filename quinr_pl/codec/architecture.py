@@ -159,13 +159,19 @@ def _quinr_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
     pairs = {"ordered": qubits * (qubits - 1), "unordered": qubits * (qubits - 1) // 2, "ring": qubits}
     layers = fields["uploads"] * fields["layers"]
     rotations = layers * (4 * qubits + pairs[str(fields["pairs"])])
-    embedding = features * (fields["in_features"] + 1) + (fields["stages"] - 1) * features * (states + 1)
+    sines, sine_width = fields["sine_layers"], fields["sine_width"]
+    classical, inputs = 0, fields["in_features"]
+    if sines:
+        classical = sine_width * (inputs + 1) + (sines - 1) * sine_width * (sine_width + 1)
+        inputs = sine_width
+    embedding = features * (inputs + 1) + (fields["stages"] - 1) * features * (states + 1)
     readout = channels * (states + 1)
     gains = fields["stages"] - 1 if str(fields["stage_norm"]) == "scaled" else 0
-    parameters = embedding + fields["stages"] * rotations + gains + readout
+    parameters = classical + embedding + fields["stages"] * rotations + gains + readout
     gates = fields["uploads"] * (qubits + fields["angles"]) + layers * (2 * qubits + 2)
-    # A gate on one qubit is 8 real multiply-adds for each of the 2**qubits amplitudes.
-    return parameters, embedding + readout + fields["stages"] * (8 * states * gates)
+    # A sine costs about 16 multiply-adds; a gate on one qubit 8 for each of the 2**qubits amplitudes.
+    classical += 16 * sines * sine_width
+    return parameters, classical + embedding + readout + fields["stages"] * (8 * states * gates)
 
 
 def _coin_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
@@ -178,7 +184,7 @@ def _coin_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
 
 def _latent_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
     grids, neighbours, hidden = fields["grids"], fields["neighbours"], fields["context_width"]
-    circuit: dict[str, Any] = {**fields, "in_features": grids, "stages": 1}
+    circuit: dict[str, Any] = {**fields, "in_features": grids, "stages": 1, "sine_layers": 0, "sine_width": 1}
     parameters, operations = _quinr_cost(circuit | {"features": "own", "stage_norm": "none"}, channels)
     filters = fields["filters"] * channels * (9 * channels + 1)
     context = hidden * (neighbours + 2) + 2 * (hidden + 1)
@@ -206,6 +212,8 @@ FORMATS: dict[str, NetworkFormat] = {
             "stage_norm": Choice(("scaled", "none", "centred", "standardized"), "scaled"),
             "shuffle_seed": Integer(0, 2**32 - 1, 0),
             "in_features": Integer(2, 2, 2),
+            "sine_layers": Integer(0, 64, 0),
+            "sine_width": Integer(1, 2048, 28),
         },
         cost=_quinr_cost,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +18,18 @@ PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 BITS_PER_WEIGHT = 6.0
 """Where stepwise rounding costs less than 0.1 dB; see docs/quantization.md."""
 
+_UPLOADS = 2
 _LADDER = (
-    (4, 2, 850),
-    (4, 4, 1720),
-    (5, 4, 3500),
-    (5, 8, 7300),
-    (6, 8, 22000),
-    (6, 16, 60000),
-    (7, 16, math.inf),
+    (2, 3, 6, 250),
+    (3, 3, 9, 850),
+    (4, 4, 8, 1720),
+    (4, 4, 12, 3500),
+    (5, 4, 12, 7300),
+    (6, 4, 12, math.inf),
 )
-# Qubits and uploads of each of three stages, up to so many bytes; angles fill what is left. The points of
-# configs/kodak_rd.yaml, with bounds between neighbours.
+# Sine layers, qubits and angles, up to so many bytes; the width of the sine layers fills what is left. The
+# points of configs/kodak_rd.yaml, with bounds between neighbours.
+_WIDEST = 2048
 _DB_PER_OCTAVE = 1.8
 FEWEST_BYTES = 120
 """The smallest file that a network is chosen for."""
@@ -63,35 +65,45 @@ def point_for_bytes(most_bytes: int, channels: int) -> RatePoint:
             f"--bpp: {most_bytes} bytes in all are too few; the smallest file has {FEWEST_BYTES}"
         )
     wanted = 8 * most_bytes / BITS_PER_WEIGHT
-    qubits, uploads = next((n, u) for n, u, limit in _LADDER if most_bytes <= limit)
+    sine_layers, qubits, angles = next(shape for *shape, limit in _LADDER if most_bytes <= limit)
     candidates = [
-        _three_stages(qubits, angles, fewer)
-        for fewer in range(1, uploads + 1)
-        for angles in range(1, 8 * qubits)
+        network
+        for fewer in range(1, 2 * angles)
+        for network in _nearest_widths(sine_layers, qubits, fewer, wanted, channels)
     ]
-    best = min(candidates, key=lambda network: _misfit(network, wanted, channels, 2 * qubits, uploads))
+    best = min(candidates, key=lambda network: _misfit(network, wanted, channels, angles))
     rate = 8 * most_bytes / _weights(best, channels)
     return RatePoint(best | {"out_features": channels}, QuantizationConfig(method="stepwise", rate=rate))
 
 
-def _misfit(network: dict[str, Any], wanted: float, channels: int, angles: int, uploads: int) -> float:
+def _misfit(network: dict[str, Any], wanted: float, channels: int, angles: int) -> float:
     """Distance from the wanted number of weights first, then from the shape that was measured."""
     size = abs(math.log2(_weights(network, channels) / wanted))
-    shape = abs(math.log2(network["angles"] / angles)) + abs(math.log2(network["uploads"] / uploads))
-    return 20 * max(0.0, size - 0.06) + shape
+    return 20 * max(0.0, size - 0.06) + abs(math.log2(network["angles"] / angles))
 
 
-def _three_stages(qubits: int, angles: int, uploads: int) -> dict[str, Any]:
-    return {
-        "qubits": qubits,
-        "angles": angles,
-        "uploads": uploads,
-        "layers": 1,
-        "features": "own",
-        "readout": "linear",
-        "stages": 3,
-        "stage_norm": "scaled",
-    }
+def _nearest_widths(
+    sine_layers: int, qubits: int, angles: int, wanted: float, channels: int
+) -> list[dict[str, Any]]:
+    """The widest network of a shape with fewer weights than wanted, and the next wider one."""
+
+    def network(width: int) -> dict[str, Any]:
+        return {
+            "qubits": qubits,
+            "angles": angles,
+            "uploads": _UPLOADS,
+            "layers": 1,
+            "features": "own",
+            "readout": "linear",
+            "stages": 1,
+            "stage_norm": "scaled",
+            "sine_layers": sine_layers,
+            "sine_width": width,
+        }
+
+    widths = range(1, _WIDEST + 1)
+    above = bisect_left(widths, wanted, key=lambda width: _weights(network(width), channels))
+    return [network(width) for width in widths[max(0, above - 1) : above + 1]]
 
 
 def _weights(network: dict[str, Any], channels: int) -> int:

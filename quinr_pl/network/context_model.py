@@ -128,8 +128,7 @@ def laplace_bits(deviation: Tensor, log_scale: Tensor) -> Tensor:
     """
     inverse = torch.exp2(-log_scale.clamp(*SCALE_OCTAVES))
     distance = deviation.abs()
-    near = distance < 0.5
-    # Either branch sees only arguments that keep it finite, since `where` passes gradients to both.
-    centre = 1 - torch.exp(-0.5 * inverse) * torch.cosh(torch.where(near, distance, 0.0) * inverse)
-    tail = torch.exp(-torch.where(near, 0.5, distance) * inverse) * torch.sinh(0.5 * inverse)
-    return -torch.log2(torch.where(near, centre, tail).clamp_min(_LEAST_PROBABILITY))
+    near = torch.exp((distance - 0.5).abs() * -inverse)  # twice the mass beyond the nearer edge
+    far = torch.exp((distance + 0.5) * -inverse)
+    mass = torch.where(distance < 0.5, 1 - 0.5 * (near + far), 0.5 * (near - far))
+    return -torch.log2(mass.clamp_min(_LEAST_PROBABILITY))

@@ -1,4 +1,4 @@
-"""quINR: coordinates -> sinusoidal embedding -> quantum circuit -> read-out."""
+"""quINR: coordinates -> sine layers -> sinusoidal embedding -> quantum circuit -> read-out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class QuINR(CoordinateNetwork):
         features: "shared": every upload takes the same angles, shuffled from the second on; "own": every
             upload has angles of its own.
         pairs: Which qubits the entangling layers couple; see Ansatz.
-        omega0: Frequency of the sinusoidal embedding.
+        omega0: Frequency of the sinusoidal embedding and of the sine layers.
         angle_scale: Largest embedding angle, in radians.
         weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
         readout: "last_states": probabilities of the last out_features states, through QReLU; "linear": a
@@ -40,6 +40,8 @@ class QuINR(CoordinateNetwork):
         range_map: Whether "last_states" has a learned gain and bias for each value.
         stages: How often embedding and circuit follow each other; probabilities feed the next embedding.
         stage_norm: How they are normalized for it; see StageNorm.
+        sine_layers: Classical sine layers between the coordinates and the first embedding.
+        sine_width: Units of each of them.
         shuffle_seed: Seed of the shuffled re-uploads.
         engine: What runs the circuit in training; see quinr_pl.circuit.engine.choose.
 
@@ -64,6 +66,8 @@ class QuINR(CoordinateNetwork):
         range_map: bool = True,
         stages: int = 1,
         stage_norm: Literal["none", "centred", "standardized", "scaled"] = "none",
+        sine_layers: int = 0,
+        sine_width: int = 28,
         shuffle_seed: int = 0,
         engine: str = "auto",
     ) -> None:
@@ -73,9 +77,22 @@ class QuINR(CoordinateNetwork):
         self.ansatz = Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)
         states = 2**qubits
         _check(out_features, omega0, readout, stages, states)
-        sizes = [in_features] + [states] * (stages - 1)
+        _check_sine_layers(sine_layers, sine_width)
+        self.sine_width = sine_width
+        classical = [in_features] + [sine_width] * sine_layers
+        self.sine_layers = nn.ModuleList(
+            SinusoidalEmbedding(size, sine_width, omega0, first=index == 0)
+            for index, size in enumerate(classical[:-1])
+        )
+        sizes = [classical[-1]] + [states] * (stages - 1)
         self.embeddings = nn.ModuleList(
-            SinusoidalEmbedding(size, self.ansatz.features_count, omega0, angle_scale, first=index == 0)
+            SinusoidalEmbedding(
+                size,
+                self.ansatz.features_count,
+                omega0,
+                angle_scale,
+                first=index == 0 and sine_layers == 0,
+            )
             for index, size in enumerate(sizes)
         )
         self.circuits = nn.ModuleList(QuantumLayer(self.ansatz, engine, weight_init) for _ in sizes)
@@ -88,7 +105,7 @@ class QuINR(CoordinateNetwork):
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """(batch, in_features) -> (batch, out_features)."""
-        features = coordinates  # (batch, in_features)
+        features = self._classical(coordinates)  # (batch, in_features or sine_width)
         for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
             features = self.stage_norm(circuit(features, embedding), stage)  # (batch, 2**qubits)
         observed = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
@@ -97,11 +114,16 @@ class QuINR(CoordinateNetwork):
     @torch.no_grad()
     def calibrate(self, coordinates: Tensor) -> None:
         """Sets what the features between stages are scaled by."""
-        features = coordinates
+        features = self._classical(coordinates)
         for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
             probabilities = circuit(features, embedding)
             self.stage_norm.calibrate(probabilities, stage)
             features = self.stage_norm(probabilities, stage)
+
+    def _classical(self, coordinates: Tensor) -> Tensor:
+        for layer in self.sine_layers:
+            coordinates = layer(coordinates)
+        return coordinates
 
     def _earlier_stages(self) -> Iterator[tuple[SinusoidalEmbedding, QuantumLayer]]:
         for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
@@ -128,26 +150,35 @@ class QuINR(CoordinateNetwork):
             "range_map": isinstance(self.readout, LinearReadout) or self.readout.gain is not None,
             "stages": len(self.circuits),
             "stage_norm": self.stage_norm.kind,
+            "sine_layers": len(self.sine_layers),
+            "sine_width": self.sine_width,
             "shuffle_seed": self.ansatz.shuffle_seed,
         }
 
     def parameters_by_depth(self) -> list[list[str]]:
-        """Embedding and circuit of each stage in turn, then the rest."""
-        layers = super().parameters_by_depth()  # all embeddings, all circuits, gains and read-out
-        stages = len(self.circuits)
-        pairs = zip(layers[:stages], layers[stages : 2 * stages], strict=True)
-        return [layer for pair in pairs for layer in pair] + layers[2 * stages :]
+        """Sine layers, embedding and circuit of each stage in turn, then the rest."""
+        layers = super().parameters_by_depth()  # all sine layers, embeddings and circuits, then the rest
+        classical, stages = len(self.sine_layers), len(self.circuits)
+        embeddings = layers[classical : classical + stages]
+        circuits = layers[classical + stages : classical + 2 * stages]
+        pairs = zip(embeddings, circuits, strict=True)
+        in_turn = [layer for pair in pairs for layer in pair]
+        return layers[:classical] + in_turn + layers[classical + 2 * stages :]
 
     def feature_weights(self) -> list[nn.Parameter]:
-        """Of the embeddings between stages and of a linear read-out."""
-        linear = [*self.embeddings[1:], *([self.readout] if isinstance(self.readout, LinearReadout) else [])]
+        """Of all sine layers and embeddings but the one of the coordinates, and of a linear read-out."""
+        linear = [*self.sine_layers, *self.embeddings][1:]
+        if isinstance(self.readout, LinearReadout):
+            linear.append(self.readout)
         return [layer.get_parameter("weight") for layer in linear]
 
     def parameter_periods(self) -> dict[str, Tensor]:
-        """Biases of the embedding and rotations of the entangling layers are periodic."""
+        """Biases of sine layers and embeddings, and rotations of the entangling layers are periodic."""
         periods = {
-            f"embeddings.{index}.bias": torch.tensor(embedding.bias_period)
-            for index, embedding in enumerate(self.embeddings)
+            f"{kind}.{index}.bias": torch.tensor(layer.bias_period)
+            for kind in ("sine_layers", "embeddings")
+            for index, layer in enumerate(self.get_submodule(kind).children())
+            if isinstance(layer, SinusoidalEmbedding)
         }
         rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
         return periods | {f"circuits.{index}.weight": rotations for index in range(len(self.circuits))}
@@ -160,3 +191,10 @@ def _check(out_features: int, omega0: float, readout: str, stages: int, states: 
         raise QuinrError(f"--model.network.stages {stages}: must be at least 1")
     if not omega0 > 0:
         raise QuinrError(f"--model.network.omega0 {omega0}: must be positive")
+
+
+def _check_sine_layers(sine_layers: int, sine_width: int) -> None:
+    if sine_layers < 0:
+        raise QuinrError(f"--model.network.sine_layers {sine_layers}: must not be negative")
+    if sine_width < 1:
+        raise QuinrError(f"--model.network.sine_width {sine_width}: must be at least 1")
