@@ -28,12 +28,14 @@ QUINR_FIELDS = [
     ("in_features", "integer", 2),
     ("sine_layers", "integer", 0),
     ("sine_width", "integer", 28),
+    ("log_range", "integer", 0),
 ]
 COIN_FIELDS = [
     ("layers", "integer", None),
     ("width", "integer", None),
     ("omega0", "real", 30.0),
     ("in_features", "integer", 2),
+    ("log_range", "integer", 0),
 ]
 
 
@@ -426,6 +428,9 @@ def decode(data: bytes) -> np.ndarray:
         t = np.concatenate(
             [evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)]
         )
+    nats = network.get("log_range", 0)
+    if nats:
+        t = (np.exp(nats * t) - 1) / (np.exp(nats) - 1)
     values = low + np.clip(t, 0, 1) * (high - low)
     values = np.rint(values).astype(np.int64) if kind < 2 else values.astype(np.float32)
     values = values.reshape(height, width, channels)

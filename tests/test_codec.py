@@ -34,6 +34,8 @@ NETWORK_ARGUMENTS: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {"qubits": 2, "angles": 4, "stages": 2, "stage_norm": "standardized", "omega0": 7.3}),
     (COIN, {"layers": 2, "width": 7}),
     (COIN, {"layers": 1, "width": 130, "omega0": 12.25}),
+    (COIN, {"layers": 1, "width": 5, "log_range": 2}),
+    (QuINR, {"qubits": 2, "angles": 4, "log_range": 16}),
 ]
 
 
@@ -221,7 +223,7 @@ def coin_file() -> bytes:
         (4, b"\x00", "signal shape"),
         (5, b"\x00", "signal shape"),
         (7, b"\x09", "network class 9"),
-        (8, b"\x04", "presence mask"),
+        (8, b"\x08", "presence mask"),
         (9, b"\x00", "field layers: 0 lies outside"),
         (9, b"\x41", "field layers: 65 lies outside"),
         (10, b"\x80\x80\x01", "field width: 16384 lies"),

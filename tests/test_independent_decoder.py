@@ -28,6 +28,8 @@ CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {"stages": 3, "stage_norm": "centred", "omega0": 1.3, "angle_scale": 0.7}),
     (QuINR, {"qubits": 2, "angles": 4, "sine_layers": 1, "sine_width": 5}),
     (QuINR, {"sine_layers": 4, "omega0": 9.0, "stages": 2, "stage_norm": "scaled", **LINEAR}),
+    (QuINR, {"qubits": 2, "angles": 3, "log_range": 3, **LINEAR}),
+    (COIN, {"layers": 2, "width": 9, "log_range": 1}),
     (COIN, {"layers": 3, "width": 15}),
     (COIN, {"layers": 1, "width": 6, "omega0": 12.2}),
 ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -77,14 +79,21 @@ def test_a_checkpoint_loads_with_no_further_arguments(tmp_path, data):
         (COIN(layers=2, width=5), {"hidden.1.weight", "output.weight"}),
     ],
 )
-def test_weight_decay_shrinks_weights_of_hidden_features_alone(tmp_path, data, network, decayed):
+# SOAP's first step only looks at the gradient.
+@pytest.mark.parametrize(("optimizer", "steps"), [("adam", 1), ("soap", 2)])
+def test_weight_decay_shrinks_weights_of_hidden_features_alone(
+    tmp_path, data, network, decayed, optimizer, steps
+):
+    network = copy.deepcopy(network)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     # So small a rate that only the decay is seen.
-    module = CoordinateNetworkModule(network, learning_rate=1e-6, weight_decay=1e5)
-    trainer(tmp_path, max_steps=1).fit(module, datamodule=data)
+    module = CoordinateNetworkModule(
+        network, learning_rate=1e-6, weight_decay=1e5, optimizer=optimizer, schedule="constant"
+    )
+    trainer(tmp_path, max_steps=steps).fit(module, datamodule=data)
     for name, parameter in network.named_parameters():
         factor = 0.9 if name in decayed else 1.0
-        assert torch.allclose(parameter, factor * before[name], atol=2e-6), name
+        assert torch.allclose(parameter, factor * before[name], atol=1e-5), name
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "soap"])
@@ -92,7 +101,7 @@ def test_a_continued_fit_is_that_of_one_go(tmp_path, optimizer):
     def fitted(name: str, steps: int, checkpoint=None) -> CoordinateNetworkModule:
         module = small(learning_rate=1e-2, optimizer=optimizer, schedule="constant")
         runner = trainer(tmp_path, max_steps=steps)
-        data = SampleDataModule(longer_side=16, batch_size=64, steps_per_epoch=4)
+        data = SampleDataModule(longer_side=16, batch_size=None, steps_per_epoch=4)
         runner.fit(module, datamodule=data, ckpt_path=checkpoint)
         runner.save_checkpoint(tmp_path / name)
         return module
@@ -102,16 +111,6 @@ def test_a_continued_fit_is_that_of_one_go(tmp_path, optimizer):
     continued = fitted("continued.ckpt", 24, tmp_path / "half.ckpt")
     for name, parameter in whole.network.named_parameters():
         assert torch.equal(continued.network.get_parameter(name), parameter), name
-
-
-def test_soap_needs_fewer_steps_than_adam_where_weights_are_matrices(tmp_path, data):
-    def error(optimizer: str) -> float:
-        torch.manual_seed(0)
-        module = CoordinateNetworkModule(COIN(layers=3, width=12), learning_rate=2e-3, optimizer=optimizer)
-        trainer(tmp_path, max_steps=200).fit(module, datamodule=data)
-        return (module(data.coordinates) - data.targets).square().mean().item()
-
-    assert error("soap") < 0.8 * error("adam")
 
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine():

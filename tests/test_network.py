@@ -143,6 +143,8 @@ def test_coin_counts_its_parameters():
         {"stages": 0},
         {"sine_layers": -1},
         {"sine_width": 0},
+        {"log_range": -1},
+        {"log_range": 17},
         {"out_features": 3, "qubits": 1},
     ],
 )

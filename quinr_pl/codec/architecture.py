@@ -11,6 +11,7 @@ import torch
 from quinr_pl.codec.bitstream import BitstreamError, Reader, Writer
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS, CoordinateNetwork
+from quinr_pl.network.coordinate_network import MOST_NATS
 from quinr_pl.signal import SignalKind, SignalSpec
 
 Value = int | float | bool | str
@@ -214,6 +215,7 @@ FORMATS: dict[str, NetworkFormat] = {
             "in_features": Integer(2, 2, 2),
             "sine_layers": Integer(0, 64, 0),
             "sine_width": Integer(1, 2048, 28),
+            "log_range": Integer(0, MOST_NATS, 0),
         },
         cost=_quinr_cost,
     ),
@@ -224,6 +226,7 @@ FORMATS: dict[str, NetworkFormat] = {
             "width": Integer(1, 2048),
             "omega0": Real(30.0),
             "in_features": Integer(2, 2, 2),
+            "log_range": Integer(0, MOST_NATS, 0),
         },
         cost=_coin_cost,
     ),

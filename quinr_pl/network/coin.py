@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.coordinate_network import CoordinateNetwork
+from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
 from quinr_pl.network.embedding import SinusoidalEmbedding
 
 
@@ -23,6 +23,7 @@ class COIN(CoordinateNetwork):
         layers: Number of sine layers.
         width: Units of each sine layer.
         omega0: Frequency of every sine layer.
+        log_range: Nats of the logarithmic scale that the output gives values on; see from_log_scale.
 
     Raises:
         QuinrError: If a size is below 1.
@@ -35,11 +36,14 @@ class COIN(CoordinateNetwork):
         layers: int = 5,
         width: int = 20,
         omega0: float = 30.0,
+        log_range: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("layers", layers), ("width", width), ("out_features", out_features)):
             if value < 1:
                 raise QuinrError(f"--model.network.{name} {value}: must be at least 1")
+        check_log_range(log_range)
+        self.log_range = log_range
         self.in_features = in_features
         self.out_features = out_features
         self.omega0 = omega0
@@ -57,6 +61,9 @@ class COIN(CoordinateNetwork):
         features = coordinates
         for layer in self.hidden:
             features = layer(features)
+        return from_log_scale(self._output(features), self.log_range)
+
+    def _output(self, features: Tensor) -> Tensor:
         if self.out_features > 1:
             return self.output(features)
         # A product with a single column may depend on the number of threads (MKL), and a file must not.
@@ -72,6 +79,7 @@ class COIN(CoordinateNetwork):
             "layers": len(self.hidden),
             "width": self.output.in_features,
             "omega0": self.omega0,
+            "log_range": self.log_range,
         }
 
     def feature_weights(self) -> list[nn.Parameter]:

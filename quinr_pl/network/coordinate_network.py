@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.errors import QuinrError
 from quinr_pl.signal import coordinates as grid_coordinates
+
+MOST_NATS = 16
 
 
 def layers(names: Iterable[str]) -> dict[str, list[str]]:
@@ -22,6 +26,25 @@ def layers(names: Iterable[str]) -> dict[str, list[str]]:
 def known_mse(values: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error over all values, those with a target of NaN being without error: any will do."""
     return torch.where(targets.isnan(), 0.0, values - targets).square().mean()
+
+
+def check_log_range(nats: int) -> None:
+    """Refuses a logarithmic scale of less than 0 nats or of more than single precision bears.
+
+    Raises:
+        QuinrError: If it is out of range.
+    """
+    if not 0 <= nats <= MOST_NATS:
+        raise QuinrError(f"--model.network.log_range {nats}: must lie between 0 and {MOST_NATS}")
+
+
+def from_log_scale(values: Tensor, nats: int) -> Tensor:
+    """Values t of a logarithmic scale on the linear one: (exp(nats t) - 1) / (exp(nats) - 1), t for 0 nats.
+
+    0 stays 0 and 1 stays 1; near 0, where most ranges of a scan lie, a step of t is exp(nats) times finer
+    than near 1.
+    """
+    return torch.expm1(nats * values) / math.expm1(nats) if nats else values
 
 
 class CoordinateNetwork(nn.Module, ABC):

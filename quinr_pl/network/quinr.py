@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.coordinate_network import CoordinateNetwork
+from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
 from quinr_pl.network.embedding import SinusoidalEmbedding
 from quinr_pl.network.quantum_layer import QuantumLayer
 from quinr_pl.network.readout import LastStatesReadout, LinearReadout
@@ -43,6 +43,7 @@ class QuINR(CoordinateNetwork):
         sine_layers: Classical sine layers between the coordinates and the first embedding.
         sine_width: Units of each of them.
         shuffle_seed: Seed of the shuffled re-uploads.
+        log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
         engine: What runs the circuit in training; see quinr_pl.circuit.engine.choose.
 
     Raises:
@@ -69,6 +70,7 @@ class QuINR(CoordinateNetwork):
         sine_layers: int = 0,
         sine_width: int = 28,
         shuffle_seed: int = 0,
+        log_range: int = 0,
         engine: str = "auto",
     ) -> None:
         super().__init__()
@@ -78,6 +80,8 @@ class QuINR(CoordinateNetwork):
         states = 2**qubits
         _check(out_features, omega0, readout, stages, states)
         _check_sine_layers(sine_layers, sine_width)
+        check_log_range(log_range)
+        self.log_range = log_range
         self.sine_width = sine_width
         classical = [in_features] + [sine_width] * sine_layers
         self.sine_layers = nn.ModuleList(
@@ -109,7 +113,7 @@ class QuINR(CoordinateNetwork):
         for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
             features = self.stage_norm(circuit(features, embedding), stage)  # (batch, 2**qubits)
         observed = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
-        return self.readout(observed)
+        return from_log_scale(self.readout(observed), self.log_range)
 
     @torch.no_grad()
     def calibrate(self, coordinates: Tensor) -> None:
@@ -152,6 +156,7 @@ class QuINR(CoordinateNetwork):
             "stage_norm": self.stage_norm.kind,
             "sine_layers": len(self.sine_layers),
             "sine_width": self.sine_width,
+            "log_range": self.log_range,
             "shuffle_seed": self.ansatz.shuffle_seed,
         }
 
