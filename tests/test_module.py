@@ -80,9 +80,9 @@ def test_a_checkpoint_loads_with_no_further_arguments(tmp_path, data):
     ],
 )
 # SOAP's first step only looks at the gradient.
-@pytest.mark.parametrize(("optimizer", "steps"), [("adam", 1), ("soap", 2)])
+@pytest.mark.parametrize(("optimizer", "steps", "atol"), [("adam", 1, 2e-6), ("soap", 2, 1e-5)])
 def test_weight_decay_shrinks_weights_of_hidden_features_alone(
-    tmp_path, data, network, decayed, optimizer, steps
+    tmp_path, data, network, decayed, optimizer, steps, atol
 ):
     network = copy.deepcopy(network)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
@@ -93,7 +93,7 @@ def test_weight_decay_shrinks_weights_of_hidden_features_alone(
     trainer(tmp_path, max_steps=steps).fit(module, datamodule=data)
     for name, parameter in network.named_parameters():
         factor = 0.9 if name in decayed else 1.0
-        assert torch.allclose(parameter, factor * before[name], atol=1e-5), name
+        assert torch.allclose(parameter, factor * before[name], atol=atol), name
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "soap"])

@@ -160,27 +160,30 @@ def _quinr_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
     pairs = {"ordered": qubits * (qubits - 1), "unordered": qubits * (qubits - 1) // 2, "ring": qubits}
     layers = fields["uploads"] * fields["layers"]
     rotations = layers * (4 * qubits + pairs[str(fields["pairs"])])
-    sines, sine_width = fields["sine_layers"], fields["sine_width"]
-    classical, inputs = 0, fields["in_features"]
-    if sines:
-        classical = sine_width * (inputs + 1) + (sines - 1) * sine_width * (sine_width + 1)
-        inputs = sine_width
+    sines, sine_operations = _sine_cost(fields["in_features"], fields["sine_layers"], fields["sine_width"])
+    inputs = fields["sine_width"] if fields["sine_layers"] else fields["in_features"]
     embedding = features * (inputs + 1) + (fields["stages"] - 1) * features * (states + 1)
     readout = channels * (states + 1)
     gains = fields["stages"] - 1 if str(fields["stage_norm"]) == "scaled" else 0
-    parameters = classical + embedding + fields["stages"] * rotations + gains + readout
+    parameters = sines + embedding + fields["stages"] * rotations + gains + readout
     gates = fields["uploads"] * (qubits + fields["angles"]) + layers * (2 * qubits + 2)
-    # A sine costs about 16 multiply-adds; a gate on one qubit 8 for each of the 2**qubits amplitudes.
-    classical += 16 * sines * sine_width
-    return parameters, classical + embedding + readout + fields["stages"] * (8 * states * gates)
+    # A gate on one qubit is 8 real multiply-adds for each of the 2**qubits amplitudes.
+    return parameters, sine_operations + embedding + readout + fields["stages"] * (8 * states * gates)
 
 
 def _coin_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
-    width = fields["width"]
-    parameters = width * (fields["in_features"] + 1)
-    parameters += (fields["layers"] - 1) * width * (width + 1) + channels * (width + 1)
+    sines, operations = _sine_cost(fields["in_features"], fields["layers"], fields["width"])
+    readout = channels * (fields["width"] + 1)
+    return sines + readout, operations + readout
+
+
+def _sine_cost(inputs: int, layers: int, width: int) -> tuple[int, int]:
+    """Parameters and operations of sine layers, the first of them of so many inputs."""
+    if not layers:
+        return 0, 0
+    parameters = width * (inputs + 1) + (layers - 1) * width * (width + 1)
     # A sine costs about 16 multiply-adds.
-    return parameters, parameters + 16 * fields["layers"] * width
+    return parameters, parameters + 16 * layers * width
 
 
 def _latent_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
-from quinr_pl.network.embedding import SinusoidalEmbedding
+from quinr_pl.network.embedding import sine_layers
 
 
 class COIN(CoordinateNetwork):
@@ -47,11 +47,7 @@ class COIN(CoordinateNetwork):
         self.in_features = in_features
         self.out_features = out_features
         self.omega0 = omega0
-        sizes = [in_features] + [width] * layers
-        self.hidden = nn.ModuleList(
-            SinusoidalEmbedding(size, width, omega0, first=index == 0)
-            for index, size in enumerate(sizes[:-1])
-        )
+        self.hidden = sine_layers(in_features, layers, width, omega0)
         self.output = nn.Linear(width, out_features)
         bound = math.sqrt(6 / width) / omega0
         nn.init.uniform_(self.output.weight, -bound, bound)

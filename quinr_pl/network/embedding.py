@@ -8,6 +8,15 @@ import torch
 from torch import Tensor, nn
 
 
+def sine_layers(in_features: int, layers: int, width: int, omega0: float) -> nn.ModuleList:
+    """Layers of ``width`` sines each, the first of them of coordinates."""
+    sizes = [in_features] + [width] * (layers - 1)
+    return nn.ModuleList(
+        SinusoidalEmbedding(size, width, omega0, first=index == 0)
+        for index, size in enumerate(sizes[:layers])
+    )
+
+
 class SinusoidalEmbedding(nn.Module):
     """Angles ``scale * sin(omega0 * (W x + b))`` of coordinates or features x.
 

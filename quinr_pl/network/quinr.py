@@ -12,6 +12,7 @@ from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
 from quinr_pl.network.embedding import SinusoidalEmbedding
+from quinr_pl.network.embedding import sine_layers as build_sine_layers
 from quinr_pl.network.quantum_layer import QuantumLayer
 from quinr_pl.network.readout import LastStatesReadout, LinearReadout
 from quinr_pl.network.stage_norm import StageNorm
@@ -83,12 +84,8 @@ class QuINR(CoordinateNetwork):
         check_log_range(log_range)
         self.log_range = log_range
         self.sine_width = sine_width
-        classical = [in_features] + [sine_width] * sine_layers
-        self.sine_layers = nn.ModuleList(
-            SinusoidalEmbedding(size, sine_width, omega0, first=index == 0)
-            for index, size in enumerate(classical[:-1])
-        )
-        sizes = [classical[-1]] + [states] * (stages - 1)
+        self.sine_layers = build_sine_layers(in_features, sine_layers, sine_width, omega0)
+        sizes = [sine_width if sine_layers else in_features] + [states] * (stages - 1)
         self.embeddings = nn.ModuleList(
             SinusoidalEmbedding(
                 size,
