@@ -20,13 +20,19 @@ from quinr_pl.errors import QuinrError
 NEEDS_TRITON = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 BATCHED = ("cpu", "torch", pytest.param("triton", marks=NEEDS_TRITON))
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+TRITON_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Triton's interpreter stands in for a GPU; see conftest.py."""
 
 
-def inputs(ansatz, batch, dtype=torch.float64, seed=0):
+def device_of(name):
+    return TRITON_DEVICE if name == "triton" else "cpu"
+
+
+def inputs(ansatz, batch, dtype=torch.float64, seed=0, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device, dtype)
 
     angles, weights = draw(batch, ansatz.features_count), draw(*ansatz.weights_shape)
     return angles.requires_grad_(), weights.requires_grad_(), draw(batch, ansatz.states)
@@ -34,10 +40,10 @@ def inputs(ansatz, batch, dtype=torch.float64, seed=0):
 
 def run(name, ansatz, batch, dtype=torch.float64, seed=0):
     """Probabilities, and the gradients of their random linear function."""
-    angles, weights, cotangent = inputs(ansatz, batch, dtype, seed)
-    probabilities = choose(name).probabilities(ansatz, angles, weights)
+    angles, weights, cotangent = inputs(ansatz, batch, dtype, seed, device_of(name))
+    probabilities = choose(name, angles.device).probabilities(ansatz, angles, weights)
     (probabilities * cotangent).sum().backward()
-    return probabilities.detach(), angles.grad, weights.grad
+    return probabilities.detach().cpu(), angles.grad.cpu(), weights.grad.cpu()
 
 
 def assert_agree(found, expected, tolerance):
@@ -103,8 +109,9 @@ def test_random_circuits_agree_with_lightning(name, ansatz, batch, seed):
 @pytest.mark.parametrize("name", [*BATCHED, "lightning"])
 def test_gradients_are_those_of_finite_differences(name):
     ansatz = Ansatz(qubits=2, angles=3)
-    angles, weights, _ = inputs(ansatz, 1 if name == "lightning" else 3)
-    engine = choose(name)
+    batch = 1 if name == "lightning" else 3
+    angles, weights, _ = inputs(ansatz, batch, device=device_of(name))
+    engine = choose(name, angles.device)
     assert torch.autograd.gradcheck(lambda a, w: engine.probabilities(ansatz, a, w), (angles, weights))
 
 
@@ -112,10 +119,11 @@ def test_gradients_are_those_of_finite_differences(name):
 @pytest.mark.parametrize("batch", [0, 1, 15, 16, 17, 63, 64, 65, 200])
 def test_result_of_a_coordinate_does_not_depend_on_its_batch(name, batch):
     ansatz = Ansatz(qubits=3, angles=7, uploads=2)
-    angles, weights, cotangent = (tensor.detach() for tensor in inputs(ansatz, 200, torch.float32))
+    given = inputs(ansatz, 200, torch.float32, device=device_of(name))
+    angles, weights, cotangent = (tensor.detach() for tensor in given)
     part = angles[:batch].clone().requires_grad_()
     whole = angles.clone().requires_grad_()
-    engine = choose(name)
+    engine = choose(name, angles.device)
     found = engine.probabilities(ansatz, part, weights)
     assert found.shape == (batch, 8)
     expected = engine.probabilities(ansatz, whole, weights)[:batch]
@@ -147,8 +155,8 @@ def test_results_do_not_depend_on_threads():
 @pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp"])
 def test_an_empty_batch_is_fine(name):
     ansatz = Ansatz(qubits=2, angles=4)
-    angles, weights, _ = inputs(ansatz, 0, torch.float32)
-    probabilities = choose(name).probabilities(ansatz, angles, weights)
+    angles, weights, _ = inputs(ansatz, 0, torch.float32, device=device_of(name))
+    probabilities = choose(name, angles.device).probabilities(ansatz, angles, weights)
     assert probabilities.shape == (0, 4)
     probabilities.sum().backward()
     assert weights.grad is not None
@@ -158,26 +166,28 @@ def test_an_empty_batch_is_fine(name):
 @pytest.mark.parametrize("name", [*BATCHED, "lightning"])
 def test_chosen_states_only(name):
     ansatz = Ansatz(qubits=3, angles=4)
-    angles, weights, _ = inputs(ansatz, 3)
-    every = choose(name).probabilities(ansatz, angles, weights)
-    assert choose(name).probabilities(ansatz, angles, weights, states=()).shape == (3, 0)
-    some = choose(name).probabilities(ansatz, angles, weights, states=(7, 2))
+    angles, weights, _ = inputs(ansatz, 3, device=device_of(name))
+    engine = choose(name, angles.device)
+    every = engine.probabilities(ansatz, angles, weights)
+    assert engine.probabilities(ansatz, angles, weights, states=()).shape == (3, 0)
+    some = engine.probabilities(ansatz, angles, weights, states=(7, 2))
     torch.testing.assert_close(some, every[:, [7, 2]])
 
 
 @pytest.mark.parametrize("name", BATCHED)
 def test_inputs_in_any_memory_layout(name):
     ansatz = Ansatz(qubits=2, angles=4, uploads=2)
-    angles, weights, cotangent = inputs(ansatz, 5)
-    expected = choose(name).probabilities(ansatz, angles, weights)
+    angles, weights, cotangent = inputs(ansatz, 5, device=device_of(name))
+    engine = choose(name, angles.device)
+    expected = engine.probabilities(ansatz, angles, weights)
     strided = angles.detach().t().contiguous().t().requires_grad_()
-    found = choose(name).probabilities(ansatz, strided, weights.detach().flip(0).flip(0))
+    found = engine.probabilities(ansatz, strided, weights.detach().flip(0).flip(0))
     torch.testing.assert_close(found, expected)
     (found * cotangent).sum().backward()
     (expected * cotangent).sum().backward()
     torch.testing.assert_close(strided.grad, angles.grad)
     strided.grad = None
-    choose(name).probabilities(ansatz, strided, weights)[:, 0].sum().backward()
+    engine.probabilities(ansatz, strided, weights)[:, 0].sum().backward()
     assert strided.grad.isfinite().all()
 
 
@@ -220,9 +230,11 @@ def test_auto_and_triton_when_kernels_fail(monkeypatch):
 
 @NEEDS_TRITON
 def test_kernels_that_compute_wrongly_are_noticed(monkeypatch):
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(TRITON_DEVICE)
     find = batched_triton.failure.__wrapped__
     assert find(device) == ""
+    with torch.device("meta"):
+        assert find(device) == ""
     monkeypatch.setattr(
         batched_triton._Circuit, "apply", lambda ansatz, a, w: (a.sum() + w.sum()).expand(5, 4)
     )
@@ -237,8 +249,9 @@ def test_choose():
     for name in ENGINES[1:]:
         if name == "triton" and find_spec("triton") is None:
             continue
-        assert choose(name).name == name
-        assert isinstance(choose(name), Engine)
+        engine = choose(name, device_of(name))
+        assert engine.name == name
+        assert isinstance(engine, Engine)
     with pytest.raises(
         QuinrError,
         match="unknown engine 'gpu': choose one of auto, cpu, triton, torch, lightning, lightning_vjp",
@@ -251,8 +264,8 @@ def test_choose():
 @pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp"])
 def test_unfit_tensors_are_refused(name):
     ansatz = Ansatz(qubits=2, angles=4)
-    angles, weights, _ = inputs(ansatz, 3)
-    engine = choose(name)
+    angles, weights, _ = inputs(ansatz, 3, device=device_of(name))
+    engine = choose(name, angles.device)
     with pytest.raises(QuinrError, match=r"angles of shape \(3, 3\): needs \(batch, 4\)"):
         engine.probabilities(ansatz, angles[:, :3], weights)
     with pytest.raises(QuinrError, match=r"weights of shape \(1, 1, 9\): needs \(1, 1, 10\)"):
@@ -346,8 +359,10 @@ def test_special_angles(name, dtype, turn):
     for shared in (torch.full_like(weights, turn), weights.detach()):
         results = []
         for engine, to in ((name, dtype), ("torch", torch.float64)):
-            leaves = [t.detach().to(dtype).to(to).clone().requires_grad_() for t in (special, shared)]
-            probabilities = choose(engine).probabilities(ansatz, *leaves)
-            (probabilities * cotangent.to(to)).sum().backward()
-            results.append([probabilities.detach(), *(leaf.grad for leaf in leaves)])
+            device = device_of(engine)
+            rounded = [tensor.detach().to(dtype) for tensor in (special, shared)]
+            leaves = [tensor.to(device, to).clone().requires_grad_() for tensor in rounded]
+            probabilities = choose(engine, device).probabilities(ansatz, *leaves)
+            (probabilities * cotangent.to(device, to)).sum().backward()
+            results.append([probabilities.detach().cpu(), *(leaf.grad.cpu() for leaf in leaves)])
         assert_agree(*results, 3e-5 if dtype == torch.float32 else 1e-12)

@@ -54,11 +54,12 @@ class TritonEngine:
 def failure(device: torch.device) -> str:
     """Why the kernels cannot be used on a device, found by trying them on a small circuit; or empty."""
     ansatz = Ansatz(qubits=2, angles=3, uploads=2)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
     shapes = ((5, ansatz.features_count), ansatz.weights_shape)
     results = []
     try:
-        drawn = [torch.randn(shape, generator=generator).to(device) for shape in shapes]
+        # On the CPU by name: the caller's default device need not be that of the generator.
+        drawn = [torch.randn(shape, generator=generator, device="cpu").to(device) for shape in shapes]
         for run in (_Circuit.apply, TorchEngine().probabilities):
             angles, weights = leaves = [tensor.clone().requires_grad_() for tensor in drawn]
             probabilities = run(ansatz, angles, weights)
