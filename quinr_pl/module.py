@@ -27,8 +27,9 @@ class CoordinateNetworkModule(pl.LightningModule):
         learning_rate: Peak learning rate.
         optimizer: "adam"; or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., "SOAP:
             Improving and Stabilizing Shampoo using Adam", 2024), which takes fewer steps where weights are
-            small matrices.
+            small matrices. What a file holds apart from weights (grids of latents) it takes as Adam does.
         betas: Decay rates of the moment estimates; SOAP's preconditioner decays at the second.
+        precondition_frequency: Steps between SOAP's eigenbases; without meaning for Adam.
         schedule: "cosine": falls along half a cosine to ``final_learning_rate`` at the last step;
             "constant": stays.
         warmup_steps: Steps over which the learning rate first rises from zero.
@@ -46,6 +47,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         learning_rate: float = 1e-2,
         optimizer: Literal["adam", "soap"] = "adam",
         betas: tuple[float, float] = (0.9, 0.99),
+        precondition_frequency: int = 10,
         schedule: Literal["cosine", "constant"] = "cosine",
         warmup_steps: int = 0,
         final_learning_rate: float = 0.01,
@@ -56,6 +58,8 @@ class CoordinateNetworkModule(pl.LightningModule):
             raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive")
         if not 0 <= weight_decay < math.inf:
             raise QuinrError(f"--model.weight_decay {weight_decay}: must not be negative")
+        if precondition_frequency < 1:
+            raise QuinrError(f"--model.precondition_frequency {precondition_frequency}: must be at least 1")
         self.network = network if isinstance(network, CoordinateNetwork) else _build(network)
         self.betas = (betas[0], betas[1])
         self.save_hyperparameters(
@@ -64,6 +68,7 @@ class CoordinateNetworkModule(pl.LightningModule):
                 "learning_rate": learning_rate,
                 "optimizer": optimizer,
                 "betas": self.betas,
+                "precondition_frequency": precondition_frequency,
                 "schedule": schedule,
                 "warmup_steps": warmup_steps,
                 "final_learning_rate": final_learning_rate,
@@ -133,27 +138,37 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with a schedule that ends at the trainer's last step."""
+        groups = self._parameter_groups()
         optimizer: torch.optim.Optimizer
         if self.hparams["optimizer"] == "soap":
-            optimizer = SOAP(self._parameter_groups(), betas=self.betas)
+            frequency = self.hparams["precondition_frequency"]
+            optimizer = SOAP(groups, betas=self.betas, precondition_frequency=frequency)
         else:
-            optimizer = torch.optim.AdamW(self._parameter_groups(), betas=self.betas, fused=True)
+            optimizer = torch.optim.AdamW(groups, betas=self.betas, fused=True)
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters of equal learning rate and weight decay."""
-        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        """Parameters of equal learning rate and weight decay, weights apart from what else a file holds."""
+        groups: dict[tuple[float, bool, bool], list[torch.nn.Parameter]] = {}
         factors = self.network.learning_rate_factors()
         decayed = {id(weight) for weight in self.network.feature_weights()}
+        weights = {id(weight) for weight in self.network.weights().values()}
         for name, parameter in self.network.named_parameters():
             factor = next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
-            groups.setdefault((factor, id(parameter) in decayed), []).append(parameter)
+            key = factor, id(parameter) in decayed, id(parameter) in weights
+            groups.setdefault(key, []).append(parameter)
         rate, decay = self.hparams["learning_rate"], self.hparams["weight_decay"]
         return [
-            {"params": parameters, "lr": factor * rate, "weight_decay": decay if shrinks else 0.0}
-            for (factor, shrinks), parameters in groups.items()
+            {
+                "params": parameters,
+                "lr": factor * rate,
+                "weight_decay": decay if shrinks else 0.0,
+                # A grid is no linear map, and its sides are hundreds: SOAP leaves its elements apart.
+                **({} if is_weight else {"max_precondition_dim": 1}),
+            }
+            for (factor, shrinks, is_weight), parameters in groups.items()
         ]
 
     def _progress(self, step: int, total: float, first: int = 0) -> float:

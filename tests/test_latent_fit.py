@@ -94,6 +94,10 @@ def test_the_loss_ignores_what_any_value_will_do_for():
     torch.testing.assert_close(picture[0, 0, 0, 0], block.nanmean())
     assert float(share[0, 0, 0, 0]) == pytest.approx(float((~block.isnan()).float().mean()))
     assert torch.isfinite(coarse["mse"])
+    # Other targets, such as another signal's, have a loss of their own.
+    _, other = network.loss(grid, torch.where(known, 1 - targets, torch.nan), 1.0)
+    error = torch.where(known, network(grid) - (1 - targets), 0.0)
+    torch.testing.assert_close(other["mse"], error.square().mean().detach())
 
 
 def test_a_range_image_with_a_mask_fits(folder):
@@ -157,7 +161,7 @@ def test_a_grid_that_joins_late_starts_as_soft_as_the_others_did(monkeypatch):
     network = LatentQuINR(height=40, width=24, finest=0, grids=4, coarse_steps=(0.5, 0.25))
     begun = []
     monkeypatch.setattr(
-        Relaxation, "at", classmethod(lambda cls, progress: begun.append(progress) or cls(0.1, 1.0))
+        Relaxation, "at", classmethod(lambda cls, progress: begun.append(progress) or cls(0.1, 0.2))
     )
     full = network.progress(0.75)  # where the resolution of the pixels begins
     assert network._octave(full - 1e-3) == 1

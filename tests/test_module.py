@@ -11,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
-from quinr_pl.network import COIN, QuINR
+from quinr_pl.network import COIN, LatentQuINR, QuINR
 
 
 def trainer(folder, **arguments) -> pl.Trainer:
@@ -94,6 +94,17 @@ def test_weight_decay_shrinks_weights_of_hidden_features_alone(
     for name, parameter in network.named_parameters():
         factor = 0.9 if name in decayed else 1.0
         assert torch.allclose(parameter, factor * before[name], atol=atol), name
+
+
+def test_soap_takes_latents_one_by_one(tmp_path):
+    network = LatentQuINR(height=16, width=16, grids=3, rate_weight=1e-9)
+    data = SampleDataModule(longer_side=16, batch_size=None, steps_per_epoch=4)
+    module = CoordinateNetworkModule(network, 1e-3, "soap", schedule="constant")
+    trainer(tmp_path, max_steps=2).fit(module, datamodule=data)
+    # Alone, an element's first step has the length of the learning rate, whatever its gradient.
+    step = 1e-3 * network.latent_learning_rate
+    coarsest = network.pyramid.grids[-1].detach()
+    torch.testing.assert_close(coarsest.abs(), torch.full_like(coarsest, step), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "soap"])

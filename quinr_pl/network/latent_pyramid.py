@@ -23,33 +23,27 @@ def grid_shape(height: int, width: int, octave: int) -> tuple[int, int]:
 class Relaxation:
     """How training stands in for rounding.
 
-    Noise between two soft roundings, after C3 (Kim et al., "C3: High-performance and low-complexity neural
-    compression from a single image or video", 2024): the noise starts concentrated at zero and becomes
-    uniform while the soft rounding hardens.
+    Noise between two soft roundings, as in C3 (Kim et al., "C3: High-performance and low-complexity neural
+    compression from a single image or video", 2024), while the soft rounding hardens; the noise is normal
+    and the schedule is that of Cool-Chic 5 (Orange, github.com/Orange-OpenSource/Cool-Chic).
 
     Args:
         temperature: Of the soft rounding: towards zero it becomes rounding.
-        concentration: Shape of the Kumaraswamy noise: 1 is uniform, higher ones peak at zero.
+        spread: Standard deviation of the noise.
     """
 
     temperature: float
-    concentration: float
+    spread: float
 
     @classmethod
     def at(cls, progress: float) -> Relaxation:
         """The relaxation at a share of the training."""
-        return cls(0.3 * (1 / 3) ** progress, 2 - progress)
+        return cls(0.35 - 0.27 * progress, 0.22 - 0.07 * progress)
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Noisy, nearly integer latents of the same shape, differentiable."""
-        noisy = soft_round(latents, self.temperature) + self._noise(latents)
+        noisy = soft_round(latents, self.temperature) + self.spread * torch.randn_like(latents)
         return soft_round(noisy, self.temperature)
-
-    def _noise(self, like: Tensor) -> Tensor:
-        """Noise in [-1/2, 1/2] with its mode at 0."""
-        a = self.concentration
-        b = (2**a * (a - 1) + 1) / a
-        return (1 - (1 - torch.rand_like(like)) ** (1 / b)) ** (1 / a) - 0.5
 
 
 def soft_round(values: Tensor, temperature: float) -> Tensor:

@@ -100,6 +100,8 @@ class LatentQuINR(CoordinateNetwork):
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)
         self.context = ContextModel(grids, neighbours, context_width)
+        self._pictures: dict[int, tuple[Tensor, Tensor]] = {}
+        self._pictured = torch.empty(0)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
@@ -140,7 +142,18 @@ class LatentQuINR(CoordinateNetwork):
         return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
 
     def _picture(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-        """Targets at a resolution and the share that is known, both (1, out_features, rows, columns)."""
+        """Targets at a resolution and the share that is known, both (1, out_features, rows, columns).
+
+        They are the same at every step: the last ones are kept.
+        """
+        # As integers, NaN equals itself.
+        if not torch.equal(self._pictured.view(torch.int32), targets.view(torch.int32)):
+            self._pictured, self._pictures = targets.clone(), {}
+        if octave not in self._pictures:
+            self._pictures[octave] = self._averaged(targets, octave)
+        return self._pictures[octave]
+
+    def _averaged(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
         unknown = targets.isnan()
         planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
         planes = planes.transpose(1, 2).reshape(2, self.out_features, self.height, self.width)
