@@ -27,8 +27,9 @@ class CoordinateNetworkModule(pl.LightningModule):
         learning_rate: Peak learning rate.
         optimizer: "adam"; or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., "SOAP:
             Improving and Stabilizing Shampoo using Adam", 2024), which takes fewer steps where weights are
-            small matrices. What a file holds apart from weights (grids of latents) it takes as Adam does.
+            small matrices. Latents, what a file holds apart from weights, it takes as Adam does.
         betas: Decay rates of the moment estimates; SOAP's preconditioner decays at the second.
+        latent_betas: Decay rates of the moment estimates of latents, whose gradients are noisy.
         precondition_frequency: Steps between SOAP's eigenbases; without meaning for Adam.
         schedule: "cosine": falls along half a cosine to ``final_learning_rate`` at the last step;
             "constant": stays.
@@ -47,6 +48,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         learning_rate: float = 1e-2,
         optimizer: Literal["adam", "soap"] = "adam",
         betas: tuple[float, float] = (0.9, 0.99),
+        latent_betas: tuple[float, float] = (0.9, 0.99),
         precondition_frequency: int = 10,
         schedule: Literal["cosine", "constant"] = "cosine",
         warmup_steps: int = 0,
@@ -68,6 +70,7 @@ class CoordinateNetworkModule(pl.LightningModule):
                 "learning_rate": learning_rate,
                 "optimizer": optimizer,
                 "betas": self.betas,
+                "latent_betas": (latent_betas[0], latent_betas[1]),
                 "precondition_frequency": precondition_frequency,
                 "schedule": schedule,
                 "warmup_steps": warmup_steps,
@@ -150,7 +153,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters of equal learning rate and weight decay, weights apart from what else a file holds."""
+        """Parameters of equal learning rate and weight decay, weights apart from latents."""
         groups: dict[tuple[float, bool, bool], list[torch.nn.Parameter]] = {}
         factors = self.network.learning_rate_factors()
         decayed = {id(weight) for weight in self.network.feature_weights()}
@@ -160,13 +163,14 @@ class CoordinateNetworkModule(pl.LightningModule):
             key = factor, id(parameter) in decayed, id(parameter) in weights
             groups.setdefault(key, []).append(parameter)
         rate, decay = self.hparams["learning_rate"], self.hparams["weight_decay"]
+        # A grid is no linear map, and its sides are hundreds: SOAP leaves its elements apart.
+        latent = {"betas": self.hparams["latent_betas"], "max_precondition_dim": 1}
         return [
             {
                 "params": parameters,
                 "lr": factor * rate,
                 "weight_decay": decay if shrinks else 0.0,
-                # A grid is no linear map, and its sides are hundreds: SOAP leaves its elements apart.
-                **({} if is_weight else {"max_precondition_dim": 1}),
+                **({} if is_weight else latent),
             }
             for (factor, shrinks, is_weight), parameters in groups.items()
         ]

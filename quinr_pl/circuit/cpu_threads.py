@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 
@@ -22,10 +22,28 @@ def in_parallel(work: Callable[[Iterable[int]], None], items: int, most_threads:
     if _pool is None or _pool_threads < threads - 1:
         _pool, _pool_threads = ThreadPoolExecutor(threads - 1, "quinr-cpu"), threads - 1
     deal = _Deal(items)
-    others = [_pool.submit(work, deal) for _ in range(threads - 1)]
-    work(deal)
+    others: list[Future[None]] = []
+    try:
+        for _ in range(threads - 1):
+            others.append(_pool.submit(work, deal))
+        work(deal)
+    finally:
+        _settle(others)
     for other in others:
         other.result()
+
+
+def _settle(others: list[Future[None]]) -> None:
+    """Wait for all threads, even if interrupted: what they write to is freed when the caller leaves."""
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            wait(others)
+            break
+        except KeyboardInterrupt as again:
+            interrupt = again
+    if interrupt is not None:
+        raise interrupt
 
 
 class _Deal:
