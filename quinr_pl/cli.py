@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -323,7 +324,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line without the program's name; that of the process when left out.
 
     Returns:
-        Exit status: 0, 2 for bad input, 130 when interrupted.
+        Exit status: 0, 2 for bad input, 130 when interrupted, 141 when nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -336,10 +337,16 @@ def main(args: Sequence[str] | None = None) -> int:
         if arguments[0] not in COMMANDS:
             raise QuinrError(f"{arguments[0]}: no such command; there are {', '.join(COMMANDS)}")
         command, _ = COMMANDS[arguments[0]]
-        return command(arguments if command is lightning else arguments[1:])
+        status = command(arguments if command is lightning else arguments[1:])
+        sys.stdout.flush()
+        return status
     except QuinrError as error:
         print(f"quinr-pl: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would try to write the rest once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("quinr-pl: interrupted", file=sys.stderr)
         return 130

@@ -146,6 +146,14 @@ def write_gray16(path: str) -> np.ndarray:
     return values
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "quinr_pl.cli", "inspect", str(DATA / "coin_array.quinr")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_compress_decompress_and_inspect(capsys):
     values = write_gray16("photo.png")
     fit = ["--config", TINY, "--trainer.max_steps", "4", "--data.steps_per_epoch", "2"]

@@ -229,6 +229,16 @@ class LatentQuINR(CoordinateNetwork):
             values = values + convolution(framed.contiguous(memory_format=torch.channels_last))
         return values
 
+    def feature_weights(self) -> list[nn.Parameter]:
+        """Those of latents and of what the synthesis and the context model make of them."""
+        kept = ("synthesis.", "skip.", "context.")
+        periodic = self.parameter_periods()
+        return [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name.startswith(kept) and name.endswith(".weight") and name not in periodic
+        ]
+
     def weights(self) -> dict[str, nn.Parameter]:
         """All parameters but the latents."""
         return {name: value for name, value in super().weights().items() if "pyramid.grids" not in name}
