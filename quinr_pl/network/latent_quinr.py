@@ -146,8 +146,11 @@ class LatentQuINR(CoordinateNetwork):
 
         They are the same at every step: the last ones are kept.
         """
-        # As integers, NaN equals itself.
-        if not torch.equal(self._pictured.view(torch.int32), targets.view(torch.int32)):
+        kept = self._pictured.device == targets.device and torch.equal(
+            self._pictured.view(torch.uint8),
+            targets.view(torch.uint8),  # as integers, NaN equals itself
+        )
+        if not kept:
             self._pictured, self._pictures = targets.clone(), {}
         if octave not in self._pictures:
             self._pictures[octave] = self._averaged(targets, octave)
