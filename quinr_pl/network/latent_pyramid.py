@@ -52,11 +52,6 @@ def soft_round(values: Tensor, temperature: float) -> Tensor:
     return middle + torch.tanh((values - middle) / temperature) * (0.5 / math.tanh(0.5 / temperature))
 
 
-def straight_through(latents: Tensor) -> Tensor:
-    """Rounded latents with the gradient of the identity."""
-    return latents + (latents.round() - latents).detach()
-
-
 class Doubling(nn.Module):
     """Twice the resolution along both axes, by a symmetric filter of eight taps that starts bilinear.
 

@@ -12,7 +12,7 @@ from quinr_pl.circuit.ansatz import Ansatz, Pairs
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_model import ContextModel
 from quinr_pl.network.coordinate_network import CoordinateNetwork
-from quinr_pl.network.latent_pyramid import LatentPyramid, Relaxation, straight_through
+from quinr_pl.network.latent_pyramid import LatentPyramid, Relaxation
 from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
 
 
@@ -48,7 +48,7 @@ class LatentQuINR(CoordinateNetwork):
         rate_weight: What a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
-        hard_share: Share of the work, at the end, that sees rounded latents.
+        hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
         latent_learning_rate: Learning rate of latents in units of that of weights.
         engine: What runs the circuit in training; see quinr_pl.circuit.engine.choose.
 
@@ -197,7 +197,8 @@ class LatentQuINR(CoordinateNetwork):
         """Latents with noise, each grid's as far on as its own part in training; finer ones as they are."""
         soft = 1 - self.hard_share
         if progress >= soft:
-            return [straight_through(grid) for grid in self.pyramid.grids]
+            # Through straight gradients latents would chatter between integers, at a third more bits.
+            return [grid.detach().round() for grid in self.pyramid.grids]
         relaxed = []
         for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest):
             if level >= octave:
