@@ -317,6 +317,17 @@ def _help() -> str:
     )
 
 
+def _nobody_reads() -> bool:
+    """Whether the reader of the output has gone, tried with an empty line; then the rest is dropped."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        # Python would try to write the rest once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -344,8 +355,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"quinr-pl: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would try to write the rest once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not _nobody_reads():  # a worker's pipe, say
+            raise
         return 141
     except KeyboardInterrupt:
         print("quinr-pl: interrupted", file=sys.stderr)

@@ -154,6 +154,15 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert process.returncode == 141
 
 
+def test_another_broken_pipe_is_not_hidden(monkeypatch):
+    def broken(args):
+        raise BrokenPipeError("a worker's")
+
+    monkeypatch.setitem(cli.COMMANDS, "inspect", (broken, ""))
+    with pytest.raises(BrokenPipeError, match="a worker's"):
+        main(["inspect"])
+
+
 def test_compress_decompress_and_inspect(capsys):
     values = write_gray16("photo.png")
     fit = ["--config", TINY, "--trainer.max_steps", "4", "--data.steps_per_epoch", "2"]

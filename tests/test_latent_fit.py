@@ -134,6 +134,17 @@ def test_training_goes_from_coarse_to_fine():
         assert loss.item() == pytest.approx(float(figures["mse"] + network.rate_weight * figures["bpp"]))
 
 
+@pytest.mark.parametrize(
+    ("synthesis", "layers"), [("circuit", ["embedding", "readout"]), ("relu", ["hidden", "readout"])]
+)
+def test_weights_that_decay_are_those_of_latents_and_their_features(synthesis, layers):
+    network = LatentQuINR(height=16, width=16, grids=3, synthesis=synthesis)
+    decayed = {id(weight) for weight in network.feature_weights()}
+    names = {name for name, parameter in network.named_parameters() if id(parameter) in decayed}
+    maps = {f"synthesis.{layer}.weight" for layer in layers}
+    assert names == maps | {"skip.weight", "context.hidden.weight", "context.output.weight"}
+
+
 def test_interpolation_starts_bilinear():
     values = torch.rand(2, 5, 7)
     expected = torch.nn.functional.interpolate(values[None], scale_factor=2, mode="bilinear")[0]

@@ -197,7 +197,7 @@ class LatentQuINR(CoordinateNetwork):
         """Latents with noise, each grid's as far on as its own part in training; finer ones as they are."""
         soft = 1 - self.hard_share
         if progress >= soft:
-            # Through straight gradients latents would chatter between integers, at a third more bits.
+            # Through straight gradients latents would chatter between integers, at a quarter more bits.
             return [grid.detach().round() for grid in self.pyramid.grids]
         relaxed = []
         for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest):
