@@ -84,7 +84,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--engines", nargs="+", choices=MODULES, help="default: all of the device")
     parser.add_argument("--circuits", nargs="+", choices=CIRCUITS, default=["main"])
     parser.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="cuda: triton and torch only"
+        "--device", choices=("cpu", "cuda"), default="cpu", help="cuda: those of benchmarks.peers.ON_CUDA"
     )
     parser.add_argument("--batches", nargs="+", type=int, default=None)
     parser.add_argument("--modes", nargs="+", choices=("train", "forward"), default=["train", "forward"])
@@ -153,6 +153,8 @@ def _measure(engine: str, case: Case, options: argparse.Namespace) -> tuple[list
         environment = os.environ | {
             "OMP_NUM_THREADS": threads,
             "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(options.threads > 1).lower()}",
+            "JAX_PLATFORMS": options.device,
+            "JAX_DEFAULT_MATMUL_PRECISION": "highest",  # float32 on a GPU too, where it would be 10 bits
             "XDG_CACHE_HOME": cache,
             "PYTHONPATH": str(_ROOT),
             "PYTHONWARNINGS": "ignore",

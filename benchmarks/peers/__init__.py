@@ -29,7 +29,7 @@ MODULES = {
 }
 """Name of an engine in the results -> module."""
 
-ON_CUDA = ("triton", "torch")
+ON_CUDA = ("triton", "torch", "jax-merged", "default.qubit", "tensorcircuit-ng")
 """Engines that ``--device cuda`` measures."""
 
 PACKAGED = ("torchquantum", "deepquantum", "tensorcircuit-ng", "qandle")
