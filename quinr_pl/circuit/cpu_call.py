@@ -13,11 +13,12 @@ from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.cpu_arguments import ARGUMENTS, MATRIX, state_vectors
-from quinr_pl.circuit.cpu_compile import Function, Kernels, kernels
-from quinr_pl.circuit.cpu_memory import lent, scratch
+from quinr_pl.circuit.cpu_compile import Kernels, kernels
 from quinr_pl.circuit.cpu_plan import Plan, plan
-from quinr_pl.circuit.cpu_threads import in_parallel
-from quinr_pl.circuit.cpu_vectors import VECTOR_BYTES, Precision
+from quinr_pl.native.machine_code import Function
+from quinr_pl.native.memory import lent, scratch
+from quinr_pl.native.threads import in_parallel
+from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 
 _CHUNKS = 64
 _CHUNK_COORDINATES = 256

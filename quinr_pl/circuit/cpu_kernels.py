@@ -12,7 +12,7 @@ from llvmlite import ir
 from quinr_pl.circuit import cpu_rotations as rotations
 from quinr_pl.circuit import cpu_state as states
 from quinr_pl.circuit.cpu_arguments import Kernel
-from quinr_pl.circuit.cpu_vectors import Array, Precision, Value
+from quinr_pl.native.vectors import Array, Precision, Value
 
 NAMES = ("prepare", "forward", "backward")
 

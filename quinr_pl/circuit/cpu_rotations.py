@@ -8,7 +8,7 @@ the X axis by its angle. So no matrix is ever differentiated.
 from __future__ import annotations
 
 from quinr_pl.circuit.cpu_arguments import Kernel
-from quinr_pl.circuit.cpu_vectors import Array, Complex, Value
+from quinr_pl.native.vectors import Array, Complex, Value
 
 
 def prepare(k: Kernel) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from quinr_pl.circuit.cpu_arguments import Kernel
-from quinr_pl.circuit.cpu_vectors import Array, Complex, Value
+from quinr_pl.native.vectors import Array, Complex, Value
 
 UNROLL = 4
 

@@ -51,7 +51,7 @@ class _Search:
     def latent_bits(self) -> float:
         """Bits of all latents under the present context model."""
         grids = [grid.round() for grid in self.network.pyramid.grids]
-        return float(sum(bits.double().sum() for bits in self.network.context(grids)))
+        return float(self.network.context(grids).double().sum())
 
     def rounded(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
         """A layer at a step size, also put into the network."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.network.context_bits import bits_of_grids
 
 NEIGHBOURS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
@@ -19,7 +20,7 @@ NEIGHBOURS = (
 """Rows down and columns right of a latent: those before it in raster order, nearest first."""
 SCALE_OCTAVES = (-5, 6)
 """Binary logarithms of the smallest and of the largest scale of a Laplace distribution."""
-_LEAST_PROBABILITY = 2.0**-20
+LEAST_PROBABILITY = 2.0**-20
 
 
 def reach_of(offsets: Sequence[tuple[int, int]]) -> int:
@@ -66,25 +67,28 @@ class ContextModel(nn.Module):
         """The neighbours it sees."""
         return NEIGHBOURS[: self.neighbours]
 
-    def forward(self, grids: Sequence[Tensor], first: int = 0) -> list[Tensor]:
-        """Bits of latents, differentiable in latents and weights.
+    def forward(self, grids: Sequence[Tensor], first: int = 0) -> Tensor:
+        """Bits of grids, differentiable in latents and weights.
 
         Args:
             grids: (rows, columns) of each grid, the finest first, of integers or of integers with noise.
             first: Grids before this one are left out.
 
         Returns:
-            Bits of each latent, (rows * columns,), for the grids from ``first`` on.
+            Bits of each grid from ``first`` on, (grids - first,).
         """
+        hidden, output, shifts = self.hidden, self.output, self.grid.bias
+        if grids[0].device.type == "cpu":
+            weights = [hidden.weight, hidden.bias, output.weight, output.bias, shifts]
+            return bits_of_grids(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first, weights, grids)
         inputs = [self._inputs(grids, index) for index in range(first, len(grids))]
         sizes = [part.shape[1] for part in inputs]
-        hidden = torch.relu(torch.addmm(self.hidden.bias[:, None], self.hidden.weight, torch.cat(inputs, 1)))
-        output = torch.addmm(self.output.bias[:, None], self.output.weight, hidden)  # (2, latents)
-        shift = torch.cat(
-            [bias.expand(size) for bias, size in zip(self.grid.bias[first:], sizes, strict=True)]
-        )
+        units = torch.relu(torch.addmm(hidden.bias[:, None], hidden.weight, torch.cat(inputs, 1)))
+        predicted = torch.addmm(output.bias[:, None], output.weight, units)  # (2, latents)
+        shift = torch.cat([bias.expand(size) for bias, size in zip(shifts[first:], sizes, strict=True)])
         values = torch.cat([grid.flatten() for grid in grids[first:]])
-        return list(laplace_bits(values - output[0], output[1] + shift).split(sizes))
+        bits = laplace_bits(values - predicted[0], predicted[1] + shift)
+        return torch.stack([part.sum() for part in bits.split(sizes)])
 
     def _inputs(self, grids: Sequence[Tensor], index: int) -> Tensor:
         """(neighbours + 1, latents) of one grid."""
@@ -131,4 +135,4 @@ def laplace_bits(deviation: Tensor, log_scale: Tensor) -> Tensor:
     near = torch.exp((distance - 0.5).abs() * -inverse)  # twice the mass beyond the nearer edge
     far = torch.exp((distance + 0.5) * -inverse)
     mass = torch.where(distance < 0.5, 1 - 0.5 * (near + far), 0.5 * (near - far))
-    return -torch.log2(mass.clamp_min(_LEAST_PROBABILITY))
+    return -torch.log2(mass.clamp_min(LEAST_PROBABILITY))

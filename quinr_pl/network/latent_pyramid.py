@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.network.interpolation import interpolated
+
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
 _REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
 
@@ -150,12 +152,17 @@ class LatentPyramid(nn.Module):
         Returns:
             (grids, rows, columns), zero for grids that are finer.
         """
-        features = grids[-1][None]  # (grids so far, rows, columns)
-        for level in range(self.coarsest - 1, octave - 1, -1):
-            rows, columns = grid_shape(height, width, level)
-            features = self.interpolation(features)[:, :rows, :columns]
-            if level >= self.finest:
-                features = torch.cat([grids[level - self.finest][None], features])
+        levels = range(self.coarsest, octave - 1, -1)
+        shapes = [grid_shape(height, width, level) for level in levels]
+        if grids[-1].device.type == "cpu":
+            known = [grids[level - self.finest] for level in levels if level >= self.finest]
+            features = interpolated(self.interpolation.weight, known, shapes)
+        else:
+            features = grids[-1][None]  # (grids so far, rows, columns)
+            for level, (rows, columns) in zip(levels[1:], shapes[1:], strict=True):
+                features = self.interpolation(features)[:, :rows, :columns]
+                if level >= self.finest:
+                    features = torch.cat([grids[level - self.finest][None], features])
         absent = len(grids) - len(features)
         if absent:
             features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])

@@ -13,6 +13,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_model import ContextModel
 from quinr_pl.network.coordinate_network import CoordinateNetwork
 from quinr_pl.network.latent_pyramid import LatentPyramid, Relaxation
+from quinr_pl.network.residual_filters import filtered
 from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
 
 
@@ -138,11 +139,11 @@ class LatentQuINR(CoordinateNetwork):
         values = self._render(latents, self.height, octave)
         mse = (known * (values - picture).square()).mean()
         bits = self.context(latents, max(0, octave - self.pyramid.finest))
-        bpp = torch.stack([grid.sum() for grid in bits]).sum() / (self.height * self.width)
+        bpp = bits.sum() / (self.height * self.width)
         return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
 
     def _picture(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-        """Targets at a resolution and the share that is known, both (1, out_features, rows, columns).
+        """Targets at a resolution and the share that is known, both (out_features, rows, columns).
 
         They are the same at every step: the last ones are kept.
         """
@@ -162,7 +163,7 @@ class LatentQuINR(CoordinateNetwork):
         planes = planes.transpose(1, 2).reshape(2, self.out_features, self.height, self.width)
         if octave:
             planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
-        picture, known = planes[:1], planes[1:]
+        picture, known = planes
         return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
 
     def progress(self, share: float) -> float:
@@ -218,20 +219,16 @@ class LatentQuINR(CoordinateNetwork):
             grid[top >> level : -(-bottom >> level)].round()
             for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest)
         ]
-        values = self._render(grids, bottom - top, 0)[0, :, first - top : last - top]
+        values = self._render(grids, bottom - top, 0)[:, first - top : last - top]
         return values.flatten(1).T
 
     def _render(self, grids: Sequence[Tensor], height: int, octave: int) -> Tensor:
-        """Values of rows, (1, out_features, rows, columns)."""
+        """Values of rows, (out_features, rows, columns)."""
         features = self.pyramid.interpolate(grids, height, self.width, octave)
         flat = features.flatten(1)  # (grids, pixels)
         values = self.synthesis(flat) + self.skip.weight @ flat
-        values = values.reshape(1, self.out_features, *features.shape[1:])
-        for convolution in self.filters:
-            framed = nn.functional.pad(values, (1, 1, 1, 1), mode="replicate")
-            # With channels first the gradient takes five times as long.
-            values = values + convolution(framed.contiguous(memory_format=torch.channels_last))
-        return values
+        values = values.reshape(self.out_features, *features.shape[1:])
+        return filtered(values, list(self.filters))
 
     def feature_weights(self) -> list[nn.Parameter]:
         """Those of latents and of what the synthesis and the context model make of them."""

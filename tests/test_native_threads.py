@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from quinr_pl.circuit.cpu_threads import in_parallel
+from quinr_pl.native.threads import in_parallel
 
 
 def test_an_interrupt_leaves_no_thread_at_work():

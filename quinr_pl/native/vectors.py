@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import factorial, pi
+from math import factorial, log, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,10 @@ class Emitter:
             return a * b
         return self.builder.mul(self.index(a), self.index(b))
 
+    def ceil_div(self, a: Value, b: int) -> Value:
+        """Quotient of a non-negative index and a number, rounded up."""
+        return self.builder.udiv(self.plus(a, b - 1), self.index(b))
+
     def offset(self, *terms: tuple[Value, Value] | Value) -> Value:
         """Sum of indices and of (index, stride) pairs."""
         total: Value = 0
@@ -138,9 +142,28 @@ class Emitter:
         """Write a vector."""
         self.builder.store(value, self._address(array, index), align=self.precision.dtype.itemsize)
 
+    def load_from(self, array: Array, index: Value) -> Value:
+        """Read a vector that begins at a number of a scalar array, or anywhere in memory."""
+        return self.load(self._unaligned(array, index))
+
+    def store_to(self, value: Value, array: Array, index: Value) -> None:
+        """Write a vector where :meth:`load_from` reads."""
+        self.store(value, self._unaligned(array, index))
+
+    def _unaligned(self, array: Array, index: Value) -> Array:
+        return Array(self._address(Array(array.pointer, scalar=True), index))
+
+    def pick(self, condition: Value, a: Array, b: Array) -> Array:
+        """The first of two arrays if the condition holds."""
+        return Array(self.builder.select(condition, a.pointer, b.pointer), a.scalar)
+
     def add_to(self, array: Array, index: Value, value: Value) -> None:
         """Add to a vector in memory."""
         self.store(self.add(self.load(array, index), value), array, index)
+
+    def multiply_add_to(self, array: Array, index: Value, a: Value, b: Value) -> None:
+        """Add a product to a vector in memory."""
+        self.store(self.fma(a, b, self.load(array, index)), array, index)
 
     def load_complex(self, array: Array, index: Value, stride: int = 2) -> Complex:
         """Read element ``index`` of pairs (real, imaginary), ``stride`` numbers or vectors apart."""
@@ -252,9 +275,45 @@ class Emitter:
         """Complex conjugate."""
         return a[0], self.neg(a[1])
 
+    def abs(self, a: Value) -> Value:
+        """Magnitude."""
+        return self._intrinsic("llvm.fabs", a)
+
+    def minimum(self, a: Value, b: Value) -> Value:
+        """The smaller one."""
+        return self._intrinsic("llvm.minnum", a, b)
+
+    def maximum(self, a: Value, b: Value) -> Value:
+        """The larger one."""
+        return self._intrinsic("llvm.maxnum", a, b)
+
+    def less(self, a: Value, b: Value) -> Value:
+        """Where a < b, for :meth:`select`."""
+        return self.builder.fcmp_ordered("<", a, b)
+
+    def lanes_before(self, count: Value) -> Value:
+        """Where a lane's number is below an index, for :meth:`select`."""
+        numbers = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", numbers, self._indices(count))
+
     def select(self, condition: Value, a: Value, b: Value) -> Value:
         """Lane by lane, a where the condition holds, else b."""
         return self.builder.select(condition, a, b)
+
+    def interleave(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Lanes of two vectors in turn, as two vectors."""
+        n = self.lanes
+        order = [lane // 2 + (n if lane % 2 else 0) for lane in range(2 * n)]
+        return self._shuffle(a, b, order[:n]), self._shuffle(a, b, order[n:])
+
+    def deinterleave(self, low: Value, high: Value) -> tuple[Value, Value]:
+        """Even and odd lanes; the inverse of :meth:`interleave`."""
+        n = self.lanes
+        return self._shuffle(low, high, range(0, 2 * n, 2)), self._shuffle(low, high, range(1, 2 * n, 2))
+
+    def _shuffle(self, a: Value, b: Value, order: Sequence[int]) -> Value:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
+        return self.builder.shuffle_vector(a, b, mask)
 
     def _intrinsic(self, name: str, *arguments: Value) -> Value:
         vector = self.precision.vector
@@ -379,6 +438,46 @@ class Emitter:
             for value, flip in zip(chosen, flips, strict=True)
         )
         return cosine, sine
+
+    def exp2(self, x: Value) -> Value:
+        """Two to the power of x, but no less than the smallest normal number."""
+        builder, integer = self.builder, self._integer
+        x = self.maximum(x, self.constant(-(2.0 ** (self._exponent_bits - 1)) + 2))
+        whole = self._intrinsic("llvm.rint", x)
+        # |x - whole| <= 1/2, so Taylor's series of exp ends below half a unit in the last place.
+        terms = 8 if self.precision.name == "float32" else 15
+        power = self._series([log(2) ** k / factorial(k) for k in range(terms)], self.sub(x, whole))
+        shifted = builder.shl(builder.fptosi(whole, integer), self._integers(self._fraction_bits))
+        return builder.bitcast(builder.add(builder.bitcast(power, integer), shifted), self.precision.vector)
+
+    def log2(self, x: Value) -> Value:
+        """Binary logarithm of a positive normal number."""
+        builder, integer, shift = self.builder, self._integer, self._integers(self._fraction_bits)
+        # Less the bits of √½, the exponent's bits count from it, and the rest lies between √½ and √2.
+        root = int(np.array([sqrt(0.5)], self.precision.dtype).view(f"i{self.precision.dtype.itemsize}")[0])
+        above = builder.sub(builder.bitcast(x, integer), self._integers(root))
+        exponent = builder.ashr(above, shift)
+        rest = builder.sub(builder.bitcast(x, integer), builder.shl(exponent, shift))
+        m = builder.bitcast(rest, self.precision.vector)
+        z = self.div(self.sub(m, self.one), self.add(m, self.one))
+        terms = 5 if self.precision.name == "float32" else 11
+        series = self._series([2 / log(2) / (2 * k + 1) for k in range(terms)], self.mul(z, z))
+        return self.fma(z, series, builder.sitofp(exponent, self.precision.vector))
+
+    @property
+    def _integer(self) -> ir.Type:
+        return ir.VectorType(ir.IntType(8 * self.precision.dtype.itemsize), self.lanes)
+
+    def _integers(self, value: int) -> Value:
+        return ir.Constant(self._integer, [value] * self.lanes)
+
+    @property
+    def _fraction_bits(self) -> int:
+        return int(np.finfo(self.precision.dtype).nmant)
+
+    @property
+    def _exponent_bits(self) -> int:
+        return int(np.finfo(self.precision.dtype).iexp)
 
     def _series(self, coefficients: Sequence[float], x: Value) -> Value:
         total = self.constant(coefficients[-1])

@@ -1,4 +1,4 @@
-"""Memory of the CPU engine that outlives a call: fresh pages cost as much as the arithmetic done on them."""
+"""Memory of the native code that outlives a call: fresh pages cost as much as the arithmetic done on them."""
 
 from __future__ import annotations
 

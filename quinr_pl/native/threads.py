@@ -1,4 +1,4 @@
-"""Threads of the CPU engine."""
+"""Threads of native code."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from quinr_pl.circuit import cpu_memory
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import choose
+from quinr_pl.native import memory
 
 
 class Borrower:
@@ -12,26 +12,26 @@ class Borrower:
 
 
 def test_memory_is_handed_on_once_its_borrower_is_gone():
-    cpu_memory._spare.clear()
+    memory._spare.clear()
     for size in (1000, 5 << 20):  # ordinary and huge pages
         first, second = Borrower(), Borrower()
-        addresses = {cpu_memory.lent(size, borrower).data_ptr() for borrower in (first, second)}
+        addresses = {memory.lent(size, borrower).data_ptr() for borrower in (first, second)}
         assert len(addresses) == 2
         del first
         again, other = Borrower(), Borrower()
-        assert cpu_memory.lent(size, again).data_ptr() in addresses
-        assert cpu_memory.lent(size, other).data_ptr() not in addresses
+        assert memory.lent(size, again).data_ptr() in addresses
+        assert memory.lent(size, other).data_ptr() not in addresses
 
 
 def test_what_is_kept_is_bounded(monkeypatch):
-    cpu_memory._spare.clear()
-    monkeypatch.setattr(cpu_memory, "_KEPT_BYTES", 3000)
+    memory._spare.clear()
+    monkeypatch.setattr(memory, "_KEPT_BYTES", 3000)
     borrowers = [Borrower() for _ in range(5)]
     for borrower in borrowers:
-        cpu_memory.lent(1000, borrower)
+        memory.lent(1000, borrower)
     del borrower
     borrowers.clear()
-    kept = sum(size * len(memories) for size, memories in cpu_memory._spare.items())
+    kept = sum(size * len(memories) for size, memories in memory._spare.items())
     assert 0 < kept <= 3000
 
 
