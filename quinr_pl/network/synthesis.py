@@ -39,7 +39,7 @@ class CircuitSynthesis(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(in_features, pixels) -> (out_features, pixels)."""
-        observed = self.circuit(features.T.contiguous(), self.embedding, self.readout)
+        observed = self.circuit(features.T, self.embedding, self.readout)
         return self.readout(observed).T
 
 
