@@ -209,9 +209,7 @@ def test_a_changed_private_interface_is_noticed(monkeypatch):
 @NEEDS_TRITON
 def test_triton_gives_more_qubits_than_it_can_hold_to_torch():
     ansatz = Ansatz(qubits=9, angles=9)
-    assert_agree(
-        run("triton", ansatz, 2), run("torch", ansatz, 2), 1e-12
-    )  # rounded apart on a GPU
+    assert_agree(run("triton", ansatz, 2), run("torch", ansatz, 2), 1e-12)  # rounded apart on a GPU
 
 
 @NEEDS_TRITON

@@ -165,7 +165,7 @@ class Call:
         readout: Tensor | None,
     ) -> None:
         self.ansatz, self.batch = ansatz, len(x)
-        self.precision = Precision(str(x.dtype).removeprefix("torch."))
+        self.precision = Precision.of(x)
         self.blocks = -(-self.batch // self.precision.lanes)
         outputs = 0 if readout is None else len(readout)
         self.layout = layout(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from torch import Tensor
 
 INDEX = ir.IntType(64)
 Value = Any
@@ -31,6 +32,11 @@ class Precision:
     """
 
     name: str
+
+    @classmethod
+    def of(cls, values: Tensor) -> Precision:
+        """That of a tensor of float32 or float64."""
+        return cls(str(values.dtype).removeprefix("torch."))
 
     @property
     def dtype(self) -> np.dtype:

@@ -112,7 +112,7 @@ class _Pass:
         self, model: Any, weights: Sequence[Tensor], grid: Tensor, coarser: Tensor | None, keep: bool
     ) -> None:
         offsets, octaves, least = model
-        precision = Precision(str(grid.dtype).removeprefix("torch."))
+        precision = Precision.of(grid)
         rows, columns = grid.shape
         reach = max(max(-down, abs(right)) for down, right in offsets)
         padded = -(-columns // precision.lanes) * precision.lanes

@@ -97,7 +97,7 @@ class _Frame:
 
     def __init__(self, grids: int, shape: Sequence[int], like: Tensor) -> None:
         self.rows, self.columns = shape
-        self.precision = Precision(str(like.dtype).removeprefix("torch."))
+        self.precision = Precision.of(like)
         lanes = self.precision.lanes
 
         def vectors(columns: int) -> int:

@@ -94,7 +94,7 @@ class _Frames:
     def __init__(self, like: Tensor) -> None:
         self.like = like
         self.channels, self.rows, self.columns = like.shape
-        self.precision = Precision(str(like.dtype).removeprefix("torch."))
+        self.precision = Precision.of(like)
         lanes = self.precision.lanes
         # Vectors begin at column 0 of the signal, or in the gradient of the frame at column -1.
         self.row = 2 * _MARGIN + lanes * -(-(self.columns + 2) // lanes)
