@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from quinr_pl.network.context_bits import bits_of_grids
 from quinr_pl.network.context_model import ContextModel, laplace_bits
 from quinr_pl.network.interpolation import interpolated
 from quinr_pl.network.latent_pyramid import Doubling, grid_shape
@@ -76,6 +77,16 @@ def test_bits_of_near_and_far_latents(scale):
     grid = (scale * draw(1, 20, 20, dtype=torch.float64)).requires_grad_()
     leaves = [*model.parameters(), grid]
     assert_same([lambda: model([grid]), lambda: bits_in_torch(model, [grid], 0)], leaves, torch.float64)
+
+
+def test_machine_code_is_kept_apart_by_its_constants():
+    """The smallest probability is a constant of the kernel: kept code of another one must not run."""
+    weights = [torch.zeros(1, 2), torch.zeros(1), torch.zeros(2, 1), torch.zeros(2), torch.zeros(1)]
+    grid = torch.full((1, 1), 1000.0)
+    bits = [
+        float(bits_of_grids(((0, -1),), (-5, 6), least, 0, weights, [grid])) for least in (2**-20, 2**-12)
+    ]
+    assert bits == pytest.approx([20, 12])
 
 
 @dtypes

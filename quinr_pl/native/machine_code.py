@@ -33,6 +33,7 @@ def load(
     build: Callable[[], ir.Module],
     kernels: Sequence[str],
     sources: Sequence[ModuleType],
+    settings: object = None,
 ) -> Mapping[str, Function]:
     """Kernels of a module, from the cache on disk where this machine has compiled them.
 
@@ -42,12 +43,13 @@ def load(
         build: Emits the module.
         kernels: Names of its functions.
         sources: The Python modules that emit it: their text is part of the key in the cache.
+        settings: What it depends on besides; its ``repr`` is part of the key.
 
     Returns:
         The kernels by name.
     """
     machine = _machine()
-    path = _cache_folder() / f"{name}-{_fingerprint(tuple(sources))}.o"
+    path = _cache_folder() / f"{name}-{_fingerprint(tuple(sources), repr(settings))}.o"
     try:
         code = path.read_bytes()
     except OSError:
@@ -90,9 +92,9 @@ def _compile(emitted: ir.Module, machine: llvm.TargetMachine) -> bytes:
 
 
 @cache
-def _fingerprint(sources: tuple[ModuleType, ...]) -> str:
+def _fingerprint(sources: tuple[ModuleType, ...], settings: str) -> str:
     """Changes with anything that the machine code depends on."""
-    parts = [llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), _features()]
+    parts = [llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), _features(), settings]
     texts = [inspect.getsource(module) for module in (*_SOURCES, *sources)]
     return hashlib.sha256("\n".join(parts + texts).encode()).hexdigest()[:16]
 

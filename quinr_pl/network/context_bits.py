@@ -33,6 +33,7 @@ def _kernels(
         lambda: context_kernels.build(offsets, octaves, least, precision),
         context_kernels.NAMES,
         [context_kernels],
+        settings=(offsets, octaves, least),
     )
 
 
