@@ -56,7 +56,9 @@ def bits_in_torch(model, grids, first):
 
 @dtypes
 @shapes
-@pytest.mark.parametrize(("neighbours", "width", "first"), [(12, 12, 0), (1, 3, 1), (24, 5, 0)])
+@pytest.mark.parametrize(
+    ("neighbours", "width", "first"), [(12, 12, 0), (1, 3, 1), (24, 5, 0), (5, 4, 0), (13, 4, 0)]
+)
 def test_bits_are_those_of_torch(dtype, shape, neighbours, width, first):
     torch.manual_seed(0)
     model = ContextModel(3, neighbours, width).to(dtype)

@@ -37,7 +37,8 @@ from quinr_pl.codec.wavefronts import wavefront_count
 from quinr_pl.codec.weight_section import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, LatentQuINR
-from quinr_pl.network.context_model import NEIGHBOURS, reach_of
+from quinr_pl.network.context_kernels import reach_of
+from quinr_pl.network.context_model import NEIGHBOURS
 from quinr_pl.network.latent_pyramid import grid_shape
 from quinr_pl.signal import SignalKind, SignalSpec
 

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from quinr_pl.codec.ans_stack import check_end, coder_of, payload_of
 from quinr_pl.codec.bitstream import BitstreamError
 from quinr_pl.codec.wavefronts import Wavefront, wavefronts_of
-from quinr_pl.network.context_model import SCALE_OCTAVES, reach_of
+from quinr_pl.network.context_kernels import reach_of
+from quinr_pl.network.context_model import SCALE_OCTAVES
 
 Integers = npt.NDArray[np.int64]
 FRACTION_BITS = 12

@@ -115,7 +115,7 @@ class _Pass:
         offsets, octaves, least = model
         precision = Precision.of(grid)
         rows, columns = grid.shape
-        reach = max(max(-down, abs(right)) for down, right in offsets)
+        reach = context_kernels.reach_of(offsets)
         padded = -(-columns // precision.lanes) * precision.lanes
         frame = (reach, padded - columns + reach, reach, 0)
         framed = torch.nn.functional.pad(grid, frame)

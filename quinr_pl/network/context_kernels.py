@@ -22,8 +22,7 @@ class Kernel(Arguments):
 
     Grids lie in frames of ``stride`` numbers a row, whose margin holds zeros; row and column 0 of the grid
     are where the pointers point. Rows of the gradient before ``first_row`` belong to another thread: what
-    they receive goes to ``halo``, which has as many rows as neighbours reach up, the last one next to
-    ``first_row``.
+    they receive goes to ``halo``, which has ``reach_of`` rows, the last one next to ``first_row``.
     """
 
     first_row: Size
@@ -45,6 +44,11 @@ class Kernel(Arguments):
     of_coarser: Numbers
     totals: Numbers
     """Sums: bits, then gradients of hidden_weight, hidden_bias, output_weight and output_bias."""
+
+
+def reach_of(offsets: Sequence[tuple[int, int]]) -> int:
+    """Rows up and columns to either side that neighbours lie within."""
+    return max(max(-down, abs(right)) for down, right in offsets)
 
 
 def sums_count(neighbours: int, width: int) -> int:
@@ -69,7 +73,7 @@ def _emit(
 ) -> None:
     code = k.code
     inputs = len(offsets) + 1
-    reach = max(-down for down, _ in offsets)
+    reach = reach_of(offsets)
     hidden_bias = code.offset(1, (k.width, inputs))
     output_weight = code.plus(hidden_bias, k.width)
     output_bias = code.offset(output_weight, (k.width, 2))

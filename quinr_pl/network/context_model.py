@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_bits import bits_of_grids
+from quinr_pl.network.context_kernels import reach_of
 
 NEIGHBOURS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
@@ -21,11 +22,6 @@ NEIGHBOURS = (
 SCALE_OCTAVES = (-5, 6)
 """Binary logarithms of the smallest and of the largest scale of a Laplace distribution."""
 LEAST_PROBABILITY = 2.0**-20
-
-
-def reach_of(offsets: Sequence[tuple[int, int]]) -> int:
-    """Rows up and columns to either side that neighbours lie within."""
-    return max(max(-down, abs(right)) for down, right in offsets)
 
 
 class ContextModel(nn.Module):
