@@ -9,7 +9,7 @@ from quinr_pl.circuit import cpu_arguments, cpu_kernels, cpu_rotations, cpu_stat
 from quinr_pl.native.machine_code import Function, load
 from quinr_pl.native.vectors import Precision
 
-_SOURCES = (cpu_arguments, cpu_kernels, cpu_rotations, cpu_state)
+_SOURCES = (cpu_arguments, cpu_rotations, cpu_state)
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,4 @@ class Kernels:
 def kernels(qubits: int, precision: Precision) -> Kernels:
     """The kernels for a number of qubits."""
     title = f"the CPU engine for {qubits} qubits in {precision.name}"
-    return Kernels(
-        **load(
-            f"cpu-{qubits}-{precision.name}",
-            title,
-            lambda: cpu_kernels.build(qubits, precision),
-            cpu_kernels.NAMES,
-            _SOURCES,
-        )
-    )
+    return Kernels(**load(cpu_kernels, title, qubits, precision, sources=_SOURCES))

@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,40 +27,35 @@ _alive: list[llvm.ExecutionEngine] = []
 """What holds the machine code."""
 
 
+@cache
 def load(
-    name: str,
-    title: str,
-    build: Callable[[], ir.Module],
-    kernels: Sequence[str],
-    sources: Sequence[ModuleType],
-    settings: object = None,
+    emitter: ModuleType, title: str, *settings: object, sources: tuple[ModuleType, ...] = ()
 ) -> Mapping[str, Function]:
     """Kernels of a module, from the cache on disk where this machine has compiled them.
 
     Args:
-        name: What tells this module from others, as a part of a file's name.
+        emitter: The Python module that emits them: its ``build(*settings)`` gives the functions ``NAMES``.
         title: What it is, for the line that says it is compiled.
-        build: Emits the module.
-        kernels: Names of its functions.
-        sources: The Python modules that emit it: their text is part of the key in the cache.
-        settings: What it depends on besides; its ``repr`` is part of the key.
+        settings: What is built; their ``repr`` is part of the key in the cache.
+        sources: Other Python modules that emit code: the text of all is part of the key, too.
 
     Returns:
         The kernels by name.
     """
     machine = _machine()
-    path = _cache_folder() / f"{name}-{_fingerprint(tuple(sources), repr(settings))}.o"
+    name = emitter.__name__.rpartition(".")[2]
+    path = _cache_folder() / f"{name}-{_fingerprint((emitter, *sources), repr(settings))}.o"
     try:
         code = path.read_bytes()
     except OSError:
         print(f"quinr-pl: compiling {title}, once for this machine", file=sys.stderr, flush=True)
-        code = _compile(build(), machine)
+        code = _compile(emitter.build(*settings), machine)
         _keep(path, code)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _alive.append(engine)
-    return {kernel: _SIGNATURE(engine.get_function_address(kernel)) for kernel in kernels}
+    return {kernel: _SIGNATURE(engine.get_function_address(kernel)) for kernel in emitter.NAMES}
 
 
 def _machine() -> llvm.TargetMachine:
@@ -91,7 +86,6 @@ def _compile(emitted: ir.Module, machine: llvm.TargetMachine) -> bytes:
     return code
 
 
-@cache
 def _fingerprint(sources: tuple[ModuleType, ...], settings: str) -> str:
     """Changes with anything that the machine code depends on."""
     parts = [llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), _features(), settings]

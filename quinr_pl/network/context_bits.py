@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from quinr_pl.native.machine_code import Function, load
+from quinr_pl.native.machine_code import load
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import context_kernels
@@ -21,20 +20,6 @@ _CHUNKS = 16
 _CHUNK_ROWS = 16
 _THREAD_LATENTS = 10_000
 """Waking a thread for less takes longer than it saves."""
-
-
-@cache
-def _kernels(
-    offsets: Offsets, octaves: tuple[float, float], least: float, precision: Precision
-) -> Mapping[str, Function]:
-    return load(
-        f"context-{len(offsets)}-{precision.name}",
-        f"the context model of {len(offsets)} neighbours in {precision.name}",
-        lambda: context_kernels.build(offsets, octaves, least, precision),
-        context_kernels.NAMES,
-        [context_kernels],
-        settings=(offsets, octaves, least),
-    )
 
 
 def bits_of_grids(
@@ -143,8 +128,9 @@ class _Pass:
         }
         names = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
         shared |= {name: tensor.data_ptr() for name, tensor in zip(names, weights, strict=True)}
+        kernels = load(context_kernels, "the context model of latents", offsets, octaves, least, precision)
         self.sums = over_rows(
-            _kernels(offsets, octaves, least, precision)["gradient" if keep else "forward"],
+            kernels["gradient" if keep else "forward"],
             context_kernels.Kernel,
             shared,
             grid,

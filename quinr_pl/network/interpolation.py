@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from quinr_pl.native.machine_code import Function, load
+from quinr_pl.native.machine_code import load
 from quinr_pl.native.rows import Words, over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import doubling_kernels
@@ -38,17 +37,6 @@ def interpolated(weight: Tensor, grids: Sequence[Tensor], shapes: Sequence[Shape
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, *grids))
     result: Tensor = _Interpolated.apply(keep, list(shapes), weight, *grids)
     return result
-
-
-@cache
-def _kernels(precision: Precision) -> Mapping[str, Function]:
-    return load(
-        f"doubling-{precision.name}",
-        f"the interpolation of latents in {precision.name}",
-        lambda: doubling_kernels.build(precision),
-        doubling_kernels.NAMES,
-        [doubling_kernels],
-    )
 
 
 class _Interpolated(torch.autograd.Function):
@@ -186,7 +174,7 @@ def _run(
     }
     line = weight.element_size() * doubling_kernels.scratch_numbers(frame.columns, frame.precision.lanes)
     return over_rows(
-        _kernels(frame.precision)[name],
+        load(doubling_kernels, "the interpolation of latents", frame.precision)[name],
         doubling_kernels.Kernel,
         shared,
         weight,

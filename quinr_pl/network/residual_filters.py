@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from quinr_pl.native.machine_code import Function, load
+from quinr_pl.native.machine_code import load
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import filter_kernels
@@ -45,17 +44,6 @@ def filtered(values: Tensor, convolutions: Sequence[nn.Module]) -> Tensor:
         framed = nn.functional.pad(values, (1, 1, 1, 1), mode="replicate")
         values = values + convolution(framed.contiguous(memory_format=torch.channels_last))
     return values[0]
-
-
-@cache
-def _kernels(precision: Precision) -> Mapping[str, Function]:
-    return load(
-        f"filter-{precision.name}",
-        f"the filters of latent fits in {precision.name}",
-        lambda: filter_kernels.build(precision),
-        filter_kernels.NAMES,
-        [filter_kernels],
-    )
 
 
 class _Filtered(torch.autograd.Function):
@@ -160,7 +148,7 @@ class _Frames:
             **words,
         }
         return over_rows(
-            _kernels(self.precision)[name],
+            load(filter_kernels, "the filters of latent fits", self.precision)[name],
             filter_kernels.Kernel,
             shared,
             self.like,
