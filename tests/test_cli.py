@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from quinr_pl import cli
 from quinr_pl.cli import main
 from quinr_pl.codec import decode, encode
+from quinr_pl.commands import compress as compress_command
 from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
 
@@ -227,7 +228,7 @@ def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
 
 
 def test_compress_to_a_quality(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_PSNR_TRIES", 2)
+    monkeypatch.setattr(compress_command, "_PSNR_TRIES", 2)
     rows, columns = np.mgrid[:48, :64] / 64
     pixels = np.rint(255 * (0.5 + 0.4 * np.sin(5 * rows) * np.cos(4 * columns))).astype(np.uint8)
     Image.fromarray(pixels).save("waves.png")
@@ -245,9 +246,11 @@ def test_a_quality_out_of_reach(capsys, monkeypatch):
     Image.fromarray(255 - pixels).save("negative.png")
     tries = []
     data = (DATA / "quinr_three_stages.quinr").read_bytes()
-    sized = cli._rate_overrides
-    monkeypatch.setattr(cli, "_rate_overrides", lambda *args: tries.append(args[-1]) or sized(*args))
-    monkeypatch.setattr(cli, "_fit_file", lambda *_: data)
+    sized = compress_command._rate_overrides
+    monkeypatch.setattr(
+        compress_command, "_rate_overrides", lambda *args: tries.append(args[-1]) or sized(*args)
+    )
+    monkeypatch.setattr(compress_command, "_fit_file", lambda *_: data)
     assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
     assert "--psnr 30.0: " in capsys.readouterr().err
     assert tries == sorted(set(tries))

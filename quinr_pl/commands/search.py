@@ -1,0 +1,28 @@
+"""The command line of `quinr-pl search`."""
+
+from __future__ import annotations
+
+from quinr_pl.commands.arguments import OneLineArgumentParser
+
+
+def search(args: list[str]) -> int:
+    """The best settings of a fit at a number of bytes."""
+    parser = OneLineArgumentParser(
+        "quinr-pl search",
+        description="Find the settings of a fit that give the best PSNR at a number of bytes. A search "
+        "that was interrupted goes on where it was.",
+        epilog="example: quinr-pl search --config kodak_search.yaml --trials 30",
+    )
+    parser.add_argument("--config", required=True, help="a YAML file or a packaged search")
+    parser.add_argument("--folder", help="where the study, the trials and the best config lie")
+    parser.add_argument("--root", help="folder of the data, instead of QUINR_DATA")
+    parser.add_argument("--bytes", type=int, metavar="N", help="what a file may take")
+    parser.add_argument("--trials", type=int, metavar="N", help="in all, pruned ones included")
+    parser.add_argument("--workers", type=int, metavar="N", help="trials at a time, of one thread each")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the sampler")
+    parser.add_argument("--storage", help="URL of a database (default: SQLite in the folder)")
+    options = parser.parse_args(args)
+
+    from quinr_pl.search import search as run
+
+    return run(options)
