@@ -17,6 +17,7 @@ from quinr_pl.commands.decompress import decompress
 from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.search import search
 from quinr_pl.errors import QuinrError
+from quinr_pl.interruption import Terminated, exit_status, interrupted_by_signals
 
 
 def lightning(args: list[str]) -> int:
@@ -79,7 +80,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line without the program's name; that of the process when left out.
 
     Returns:
-        Exit status: 0, 2 for bad input, 130 when interrupted, 141 when nobody reads the output any more.
+        Exit status: 0, 2 for bad input, 130 when interrupted, 143 when terminated, 141 when nobody reads the
+        output any more.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -89,12 +91,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"quinr-pl {__version__}")
         return 0
     try:
-        if arguments[0] not in COMMANDS:
-            raise QuinrError(f"{arguments[0]}: no such command; there are {', '.join(COMMANDS)}")
-        command, _ = COMMANDS[arguments[0]]
-        status = command(arguments if command is lightning else arguments[1:])
-        sys.stdout.flush()
-        return status
+        with interrupted_by_signals():
+            return _run(arguments)
     except QuinrError as error:
         print(f"quinr-pl: error: {error}", file=sys.stderr)
         return 2
@@ -102,15 +100,28 @@ def main(args: Sequence[str] | None = None) -> int:
         if not _nobody_reads():  # a worker's pipe, say
             raise
         return 141
-    except KeyboardInterrupt:
-        print("quinr-pl: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        return _interrupted(interrupt)
     except SystemExit as stop:
         # Lightning ends an interrupted fit with exit(1).
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        print("quinr-pl: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted(stop.__context__)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[0] not in COMMANDS:
+        raise QuinrError(f"{arguments[0]}: no such command; there are {', '.join(COMMANDS)}")
+    command, _ = COMMANDS[arguments[0]]
+    status = command(arguments if command is lightning else arguments[1:])
+    sys.stdout.flush()
+    return status
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    what = "terminated" if isinstance(interrupt, Terminated) else "interrupted"
+    print(f"quinr-pl: {what}", file=sys.stderr)
+    return exit_status(interrupt)
 
 
 if __name__ == "__main__":

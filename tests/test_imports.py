@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"datamodules", "callbacks", "configs"}
 BASE = {"signal", "errors", "atomic_file", "_version"}
-COMMANDS = {"cli", "commands", "lightning_cli", "compare_cli", "comparison", "search"}
+COMMANDS = {"cli", "commands", "lightning_cli", "compare_cli", "comparison", "search", "interruption"}
 """The composition root: may know everything."""
 
 ALLOWED = {
