@@ -18,7 +18,7 @@ ALLOWED = {
     "atomic_file": {"errors"},
     "errors": set(),
     "_version": set(),
-    "native": set(),
+    "native": {"errors", "atomic_file"},
     "circuit": BASE | {"native"},
     "network": BASE | {"circuit", "native"},
     "module": BASE | {"network"},

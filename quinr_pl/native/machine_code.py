@@ -5,19 +5,17 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import inspect
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 
 import llvmlite
 from llvmlite import binding as llvm
 from llvmlite import ir
 
-from quinr_pl.native import arguments, vectors
+from quinr_pl.native import arguments, kept_code, vectors
 
 Function = Callable[[int], None]
 """A kernel; it takes the address of its 64-bit arguments."""
@@ -44,13 +42,13 @@ def load(
     """
     machine = _machine()
     name = emitter.__name__.rpartition(".")[2]
-    path = _cache_folder() / f"{name}-{_fingerprint((emitter, *sources), repr(settings))}.o"
-    try:
-        code = path.read_bytes()
-    except OSError:
-        print(f"quinr-pl: compiling {title}, once for this machine", file=sys.stderr, flush=True)
+    key = _fingerprint((emitter, *sources), repr(settings))
+    code = kept_code.read(name, key)
+    if code is None:
+        _say(f"compiling {title}, once for this machine")
         code = _compile(emitter.build(*settings), machine)
-        _keep(path, code)
+        if reason := kept_code.write(name, key, code):
+            _say_once(f"compiled code is not kept, the next run compiles again: {reason}")
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -90,20 +88,13 @@ def _fingerprint(sources: tuple[ModuleType, ...], settings: str) -> str:
     """Changes with anything that the machine code depends on."""
     parts = [llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), _features(), settings]
     texts = [inspect.getsource(module) for module in (*_SOURCES, *sources)]
-    return hashlib.sha256("\n".join(parts + texts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(parts + texts).encode()).hexdigest()
 
 
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "quinr-pl"
+def _say(line: str) -> None:
+    if sys.stderr is not None:  # print would take stdout instead
+        with suppress(OSError, ValueError):  # nobody listens any more
+            print(f"quinr-pl: {line}", file=sys.stderr, flush=True)
 
 
-def _keep(path: Path, code: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(code)
-        os.replace(file.name, path)
-    except OSError:
-        # A cache that cannot be written costs the next process a compilation, nothing else.
-        pass
+_say_once = cache(_say)
