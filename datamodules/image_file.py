@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.atomic_file import atomic_path
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.picture import picture_channels, read_picture, write_png
 from quinr_pl.datamodules.range_image import Projection, range_image_signal, read_scan
@@ -118,20 +118,12 @@ def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
         values = _png_values(values, spec, path)
     elif spec.channels == 1:
         values = values[:, :, 0]
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with atomic_path(path) as aside:
         if suffix == ".png":
             write_png(values, aside)
         else:
             with aside.open("wb") as file:
                 np.save(file, values)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise QuinrError(f"{path}: cannot write ({error.strerror})") from error
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def _png_values(values: npt.NDArray, spec: SignalSpec, path: Path) -> npt.NDArray:

@@ -9,13 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"datamodules", "callbacks", "configs"}
-BASE = {"signal", "errors", "atomic_file", "_version"}
+BASE = {"signal", "errors", "atomic_file", "file_lock", "_version"}
 COMMANDS = {"cli", "commands", "lightning_cli", "compare_cli", "comparison", "search", "interruption"}
 """The composition root: may know everything."""
 
 ALLOWED = {
     "signal": {"errors"},
-    "atomic_file": {"errors"},
+    "atomic_file": {"errors", "file_lock"},
+    "file_lock": {"errors"},
     "errors": set(),
     "_version": set(),
     "native": {"errors", "atomic_file"},
