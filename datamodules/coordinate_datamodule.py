@@ -29,7 +29,8 @@ class Signal:
     """Values as they were read, and what they mean.
 
     Args:
-        values: (height, width, channels): uint8, uint16 or float32.
+        values: (height, width, channels), in the type that they were given in: figures of quality are
+            measured against them.
         spec: Shape and range.
         valid: (height, width) bool, where a range image has a return; None for other signals.
     """
@@ -95,7 +96,7 @@ class CoordinateDataModule(LightningDataModule):
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Values at each pixel, known before `setup` from a file's header at most."""
+        """Values at each pixel, known before `setup`."""
 
     @abstractmethod
     def read(self) -> Signal:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.atomic_file import atomic_path
+from quinr_pl.datamodules.array_file import array_points, array_signal, looks_like_points, read_array
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
-from quinr_pl.datamodules.picture import picture_channels, read_picture, write_png
+from quinr_pl.datamodules.picture import read_picture, write_png
 from quinr_pl.datamodules.range_image import Projection, range_image_signal, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalKind, SignalSpec
@@ -17,12 +19,22 @@ from quinr_pl.signal import SignalKind, SignalSpec
 KITTI_DEPTH_SCALE = 256
 """Units of KITTI's 16-bit depth pictures in a metre."""
 
+_SAVE_POINTS = "save the points as float32 x, y, z, intensity in a .bin file, or as an .npy array"
+_REMEDIES = {
+    **dict.fromkeys((".pcd", ".ply", ".las", ".laz", ".e57", ".xyz", ".pts"), _SAVE_POINTS),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".npz", ".mat", ".h5"), "save one array by numpy.save as .npy"),
+    ".quinr": "it is compressed already; quinr-pl decompress reads it",
+}
+
 
 class ImageDataModule(CoordinateDataModule):
-    """One file: a picture that Pillow reads, an array (.npy) or a KITTI scan (.bin).
+    """One file: a picture, an array (.npy) or a scan (.bin).
 
     Args:
         path: The file.
+        channel_axis: Axis of an array's channels; null for the last.
+        points: Whether an array of (points, 3 or more) is a scan, to be projected; null refuses what looks
+            like one.
         projection: How a scan becomes a range image, see `Projection`, as for the following.
         height: Rows of a range image.
         width: Columns of a range image.
@@ -39,6 +51,8 @@ class ImageDataModule(CoordinateDataModule):
     def __init__(
         self,
         path: str,
+        channel_axis: int | None = None,
+        points: bool | None = None,
         projection: str = "field_of_view",
         height: int = 64,
         width: int = 1024,
@@ -53,19 +67,18 @@ class ImageDataModule(CoordinateDataModule):
     ) -> None:
         super().__init__(Path(path).stem, batch_size, steps_per_epoch, eval_batch_size, seed)
         self.path = Path(path).expanduser()
+        self.channel_axis = channel_axis
+        self.points = points
         self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
+
+    @cached_property
+    def _signal(self) -> Signal:
+        return read_signal(self.path, self.projection, self.channel_axis, self.points)
 
     @property
     def channels(self) -> int:
-        """Values at each pixel, from the file's header."""
-        _require_file(self.path)
-        suffix = self.path.suffix.lower()
-        if suffix == ".bin":
-            return 1
-        if suffix == ".npy":
-            shape = _open_array(self.path).shape
-            return shape[2] if len(shape) == 3 else 1
-        return picture_channels(self.path)
+        """Values at each pixel. The file is read for it: headers of some pictures say otherwise."""
+        return self._signal.spec.channels
 
     def read(self) -> Signal:
         """Read the file.
@@ -73,25 +86,43 @@ class ImageDataModule(CoordinateDataModule):
         Raises:
             QuinrError: If it is missing or malformed.
         """
-        return read_signal(self.path, self.projection)
+        return self._signal
 
 
-def read_signal(path: Path, projection: Projection | None = None) -> Signal:
+def read_signal(
+    path: Path,
+    projection: Projection | None = None,
+    channel_axis: int | None = None,
+    points: bool | None = None,
+) -> Signal:
     """Read a picture, an array or a scan, as the suffix says.
 
     Args:
-        path: The file: ``.npy``, ``.bin``, or anything that Pillow reads.
+        path: The file: ``.npy``, ``.bin``, or a picture of `quinr_pl.datamodules.picture.FORMATS`.
         projection: For scans; KITTI's when left out.
+        channel_axis: For arrays, see `array_signal`.
+        points: Whether an array is a scan of (points, 3 or more) numbers; when left out, one that looks like
+            it is refused.
 
     Raises:
         QuinrError: If the file is missing or malformed.
     """
     _require_file(path)
     suffix = path.suffix.lower()
+    if suffix in _REMEDIES:
+        raise QuinrError(f"{path}: {suffix} files are not read; {_REMEDIES[suffix]}")
     if suffix == ".bin":
         return range_image_signal(read_scan(path), projection or Projection())
     if suffix == ".npy":
-        return _array_signal(np.array(_open_array(path)), path)
+        array = read_array(path)
+        if points is None and looks_like_points(array):
+            raise QuinrError(
+                f"{path}: shape {array.shape} looks like points, not like a picture; say --data.points true "
+                "to project them as a scan, or --data.points false to take the array as it is"
+            )
+        if points:
+            return range_image_signal(array_points(array, path), projection or Projection())
+        return array_signal(array, path, channel_axis)
     values = read_picture(path)
     return Signal(values, SignalSpec.of_image(values))
 
@@ -145,38 +176,3 @@ def _require_file(path: Path) -> None:
         raise QuinrError(f"{path}: is a folder; name a picture, a .npy array or a .bin scan")
     if not path.exists():
         raise QuinrError(f"{path}: no such file")
-
-
-def _open_array(path: Path) -> npt.NDArray:
-    """The array as it lies in the file, of a shape and type that can be a signal."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, MemoryError, OverflowError) as error:
-        reason = str(error).split("\n")[0]
-        raise QuinrError(f"{path}: not an array of numbers that NumPy can read ({reason})") from error
-    if not isinstance(array, np.ndarray):
-        raise QuinrError(f"{path}: an archive of arrays; save one array by numpy.save")
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise QuinrError(f"{path}: shape {array.shape}; needs (height, width) or (height, width, channels)")
-    if array.dtype.kind not in "uif":
-        raise QuinrError(f"{path}: elements of type {array.dtype}; needs integers or real numbers")
-    return array
-
-
-def _array_signal(array: npt.NDArray, path: Path) -> Signal:
-    array = array.reshape(*array.shape[:2], -1)
-    if array.dtype in (np.uint8, np.uint16):
-        values = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-        return Signal(values, SignalSpec.of_image(values))
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise QuinrError(f"{path}: element {where} is {array[where]}; replace what is not finite")
-    if np.abs(array.astype(np.float64)).max() > np.finfo(np.float32).max:
-        raise QuinrError(f"{path}: values beyond the range of float32; scale them")
-    values = array.astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    if high == low:  # a constant needs an interval around it too
-        low, high = low, float(np.float32(low + max(1.0, abs(low) * 1e-3)))
-    height, width, channels = values.shape
-    return Signal(values, SignalSpec(SignalKind.ARRAY, height, width, channels, low, high))

@@ -83,13 +83,26 @@ def read_scan(path: Path) -> npt.NDArray[np.float32]:
         points = np.fromfile(path, dtype="<f4").reshape(-1, 4)
     except OSError as error:
         raise QuinrError(f"{path}: cannot read the scan ({error.strerror})") from error
+    return finite_points(points.astype(np.float32, copy=False), path)
+
+
+def finite_points(points: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.float32]:
+    """The points as they are.
+
+    Args:
+        points: (points, numbers).
+        path: Their file, for messages.
+
+    Raises:
+        QuinrError: If there is a number that is not finite.
+    """
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():
         raise QuinrError(
             f"{path}: point {int(np.argmax(bad))} is not finite ({int(bad.sum())} such points); "
             "remove them from the scan"
         )
-    return points.astype(np.float32, copy=False)
+    return points
 
 
 def project(

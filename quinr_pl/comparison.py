@@ -21,13 +21,14 @@ import quinr_pl.datamodules
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.coin import PublishedCOIN
-from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint, openjpeg_version
+from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
 from quinr_pl.codec import decode, mask_section
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
 from quinr_pl.evaluation.sweep import Job
 from quinr_pl.network import COIN, NETWORKS
+from quinr_pl.openjpeg import openjpeg_version
 
 Tree = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quinr_pl.baselines import jpeg2000
+from quinr_pl import openjpeg
 from quinr_pl.baselines.jpeg2000 import JPEG2000
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule, SampleDataModule
 from quinr_pl.errors import QuinrError
@@ -78,7 +78,7 @@ def test_needs_no_system_library(tmp_path):
     program = (
         "import ctypes.util, os\n"
         "ctypes.util.find_library = lambda name: None\n"
-        "from quinr_pl.baselines.jpeg2000 import openjpeg_version\n"
+        "from quinr_pl.openjpeg import openjpeg_version\n"
         "print(openjpeg_version(), os.environ['XDG_CONFIG_HOME'])\n"
     )
     environment = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": ""}
@@ -101,7 +101,7 @@ def test_no_library_at_all(monkeypatch):
         sys.modules, "glymur", SimpleNamespace(version=SimpleNamespace(openjpeg_version="0.0.0"))
     )
     with pytest.raises(QuinrError, match="install OpenJPEG"):
-        jpeg2000._glymur.__wrapped__()
+        openjpeg.glymur.__wrapped__()
 
 
 @pytest.mark.data

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from ctypes.util import find_library
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.openjpeg import glymur
 from quinr_pl.signal import SignalKind, SignalSpec
 
 WAVELETS = ("9/7", "5/3")
@@ -73,7 +67,7 @@ class JPEG2000:
         options["numres"] = min(_MOST_RESOLUTIONS, 1 + int(math.log2(min(spec.height, spec.width))))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "signal.j2k"
-            _glymur().Jp2k(path, data=samples if spec.channels > 1 else samples[:, :, 0], **options)
+            glymur().Jp2k(path, data=samples if spec.channels > 1 else samples[:, :, 0], **options)
             return path.read_bytes()
 
     def decode(self, codestream: bytes, spec: SignalSpec) -> npt.NDArray:
@@ -81,7 +75,7 @@ class JPEG2000:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "signal.j2k"
             path.write_bytes(codestream)
-            samples = _glymur().Jp2k(path)[:]
+            samples = glymur().Jp2k(path)[:]
         samples = samples.reshape(spec.height, spec.width, spec.channels)
         if spec.kind in (SignalKind.IMAGE_8, SignalKind.IMAGE_16):
             return samples
@@ -123,65 +117,3 @@ def _neighbours(values: npt.NDArray) -> npt.NDArray:
     framed = np.pad(values, ((1, 1), (1, 1), (0, 0)))
     total: npt.NDArray = framed[:-2, 1:-1] + framed[2:, 1:-1] + framed[1:-1, :-2] + framed[1:-1, 2:]
     return total
-
-
-def openjpeg_version() -> str:
-    """Version of the OpenJPEG library that encodes.
-
-    Raises:
-        QuinrError: If there is none.
-    """
-    return str(_glymur().version.openjpeg_version)
-
-
-@cache
-def _glymur() -> Any:
-    """Give glymur with an OpenJPEG: one that it finds itself, or the one inside Pillow's wheel.
-
-    glymur looks for its library when it is first imported, and swapping it later crashes.
-    """
-    if "glymur" in sys.modules or find_library("openjp2"):
-        import glymur
-    else:
-        with _bundled_openjpeg():
-            import glymur
-    if glymur.version.openjpeg_version == "0.0.0":
-        raise QuinrError(
-            "JPEG 2000: glymur found no OpenJPEG library and Pillow's wheel holds none; install OpenJPEG "
-            "(libopenjp2) or name it in glymurrc"
-        )
-    glymur.set_option("lib.num_threads", 1)  # jobs share the machine by process
-    return glymur
-
-
-@contextmanager
-def _bundled_openjpeg() -> Iterator[None]:
-    """A configuration folder for glymur that names Pillow's OpenJPEG, unless the user has one."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    users = [Path.cwd(), Path(home or Path.home() / ".config") / "glymur"]
-    library = bundled_openjpeg()
-    if library is None or any((folder / "glymurrc").is_file() for folder in users):
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "glymur").mkdir()
-        (Path(folder) / "glymur" / "glymurrc").write_text(f"[library]\nopenjp2: {library}\n")
-        os.environ["XDG_CONFIG_HOME"] = folder
-        try:
-            yield
-        finally:
-            if home is None:
-                del os.environ["XDG_CONFIG_HOME"]
-            else:
-                os.environ["XDG_CONFIG_HOME"] = home
-
-
-def bundled_openjpeg() -> Path | None:
-    """The OpenJPEG library inside Pillow's wheel, if there is one."""
-    package = find_spec("PIL")
-    if package is None or not package.submodule_search_locations:
-        return None
-    site = Path(package.submodule_search_locations[0])
-    folders = (site.parent / "pillow.libs", site / ".dylibs")
-    found = [path for folder in folders for path in sorted(folder.glob("libopenjp2*"))]
-    return found[0] if found else None

@@ -57,7 +57,8 @@ def _signal(options: argparse.Namespace, overrides: list[str]) -> ImageDataModul
     from quinr_pl.datamodules import ImageDataModule
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("projection", "height", "width", "fov_up", "fov_down", "peak", "mask"):
+    scans = ("points", "projection", "height", "width", "fov_up", "fov_down", "peak", "mask")
+    for name in ("channel_axis", *scans):
         parser.add_argument(f"--data.{name}", dest=name, type=yaml.safe_load, default=argparse.SUPPRESS)
     data = ImageDataModule(str(options.input), **vars(parser.parse_known_args(overrides)[0]))
     data.setup()

@@ -1,0 +1,135 @@
+"""Arrays of NumPy's `.npy` files as signals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.datamodules.coordinate_datamodule import Signal
+from quinr_pl.datamodules.notice import notice
+from quinr_pl.datamodules.range_image import finite_points
+from quinr_pl.errors import QuinrError
+from quinr_pl.signal import SignalKind, SignalSpec
+
+_MOST_LOST = 1e-3
+_WORTH_SAYING = 1e-5
+_POINT_NUMBERS = range(3, 9)
+_FEWEST_POINTS = 256
+_FEW_CHANNELS = 4
+
+
+def read_array(path: Path) -> npt.NDArray:
+    """An array of numbers as it lies in the file, mapped and not yet read.
+
+    Raises:
+        QuinrError: If it is no array of integers or real numbers.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError, MemoryError, OverflowError) as error:
+        reason = str(error).split("\n")[0]
+        raise QuinrError(f"{path}: not an array of numbers that NumPy can read ({reason})") from error
+    if not isinstance(array, np.ndarray):
+        raise QuinrError(f"{path}: an archive of arrays; save one array by numpy.save")
+    if array.dtype.kind not in "uif":
+        remedies = {"b": "astype(numpy.uint8)", "c": "numpy.stack([a.real, a.imag], -1)"}
+        remedy = remedies.get(array.dtype.kind, "one field or column of numbers")
+        raise QuinrError(
+            f"{path}: elements of type {array.dtype}; needs integers or real numbers, save {remedy}"
+        )
+    if array.size == 0:
+        raise QuinrError(f"{path}: shape {array.shape} holds no element; there is nothing to compress")
+    return array
+
+
+def looks_like_points(array: npt.NDArray) -> bool:
+    """Whether an array is more likely a list of points than a picture."""
+    if array.ndim != 2 or array.dtype.kind != "f":
+        return False
+    return array.shape[1] in _POINT_NUMBERS and len(array) >= _FEWEST_POINTS
+
+
+def array_points(array: npt.NDArray, path: Path) -> npt.NDArray[np.float32]:
+    """The points of an array of (points, 3 or more) numbers.
+
+    Raises:
+        QuinrError: If it has another shape, or numbers that are not finite.
+    """
+    if array.ndim != 2 or array.shape[1] < 3:
+        raise QuinrError(f"{path}: shape {array.shape}; --data.points true needs (points, 3 or more)")
+    with np.errstate(over="ignore"):
+        return finite_points(np.asarray(array, np.float32), path)
+
+
+def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None) -> Signal:
+    """An array as a signal: an image where it holds bytes or 16-bit words, else real numbers.
+
+    The file of a signal holds float32. Values that lose more than a thousandth of their range by that are
+    refused; a hundredth of that is said.
+
+    Args:
+        array: (height, width) or three axes, one of them the channels.
+        path: Its file, for messages.
+        channel_axis: Axis of the channels, -3 to 2; the last when left out, where the shape does not speak
+            against it.
+
+    Returns:
+        The signal, its values in the array's own type, channels last.
+
+    Raises:
+        QuinrError: If the shape or the values cannot be a signal.
+    """
+    array = _channels_last(array, path, channel_axis)
+    values = np.array(array, array.dtype.newbyteorder("="), order="C")
+    if values.dtype in (np.uint8, np.uint16):
+        return Signal(values, SignalSpec.of_image(values))
+    finite = np.isfinite(values)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise QuinrError(f"{path}: element {where} is {values[where]}; replace what is not finite")
+    if max(abs(float(values.min())), abs(float(values.max()))) > float(np.finfo(np.float32).max):
+        raise QuinrError(f"{path}: values beyond the range of float32; scale them")
+    low, high = (float(np.float32(extreme)) for extreme in (values.min(), values.max()))
+    if values.min() == values.max():  # a constant needs an interval around it too
+        high = float(np.float32(low + max(1.0, abs(low) * 1e-3)))
+    _check_loss(values, high - low, path)
+    return Signal(values, SignalSpec(SignalKind.ARRAY, *values.shape, low, high))
+
+
+def _channels_last(array: npt.NDArray, path: Path, channel_axis: int | None) -> npt.NDArray:
+    if array.ndim == 2 and channel_axis is None:
+        return array[:, :, None]
+    if array.ndim != 3:
+        raise QuinrError(
+            f"{path}: shape {array.shape}; needs (height, width) or (height, width, channels), reshape it"
+        )
+    if channel_axis is None:
+        if array.shape[2] > max(_FEW_CHANNELS, min(array.shape[:2])):
+            raise QuinrError(
+                f"{path}: shape {array.shape}, which axis are the channels? say --data.channel_axis 0, 1 or 2"
+            )
+        return array
+    if not -3 <= channel_axis < 3:
+        raise QuinrError(f"--data.channel_axis {channel_axis}: the array has axes 0, 1 and 2")
+    moved = np.moveaxis(array, channel_axis, 2)
+    if channel_axis % 3 != 2:
+        notice(f"{path}: decodes to {moved.shape}, channels last")
+    return moved
+
+
+def _check_loss(values: npt.NDArray, peak: float, path: Path) -> None:
+    """Compares the values with what float32 can hold of them."""
+    if values.dtype in (np.float32, np.float16, np.int8, np.int16):
+        return
+    # Where float32 tells the extremes apart, float64 measures well what it loses, of integers too.
+    rounding = np.abs(values.astype(np.float32) - values.astype(np.float64)).max()
+    lost = float(rounding) / peak if peak > 0 else 1.0
+    if lost > _MOST_LOST:
+        raise QuinrError(
+            f"{path}: values from {values.min()} to {values.max()} would be off by {lost:.1%} of their range "
+            "as float32, which the compressed file holds; subtract their smallest before saving them"
+        )
+    if lost > _WORTH_SAYING:
+        notice(f"{path}: values decode as float32, which is off by up to {lost:.4%} of their range")
