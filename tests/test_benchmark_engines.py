@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import completed
 
 from benchmarks.cases import CIRCUITS, MAIN, flops
 from benchmarks.engines_table import compact, table
@@ -31,9 +31,8 @@ KEYS = {
 }
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def module(*arguments):
+    return completed([sys.executable, "-m", *map(str, arguments)], cwd=ROOT)
 
 
 def test_engines_side_by_side(tmp_path):
@@ -49,7 +48,7 @@ def test_engines_side_by_side(tmp_path):
         "--seconds",
         0.01,
     ]
-    done = run("benchmarks.engines", *given, "--threads", 1, "--json", path)
+    done = module("benchmarks.engines", *given, "--threads", 1, "--json", path)
     assert done.returncode == 0, done.stderr
     result = json.loads(path.read_text())
     assert result["machine"]["matrix_product_gflops"] > 0
@@ -81,7 +80,7 @@ def test_engines_side_by_side(tmp_path):
     ],
 )
 def test_engines_refuses(arguments, message):
-    done = run("benchmarks.engines", *arguments)
+    done = module("benchmarks.engines", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
@@ -126,7 +125,7 @@ def test_shares_of_a_fit():
 def test_scaling(tmp_path):
     path = tmp_path / "scaling.json"
     sizes = ["--coordinates", 100, 1000, "--uploads", 1, 3, "--qubits", 2, 3]
-    done = run("benchmarks.scaling", *sizes, "--seconds", 0.01, "--threads", 1, "--json", path)
+    done = module("benchmarks.scaling", *sizes, "--seconds", 0.01, "--threads", 1, "--json", path)
     assert done.returncode == 0, done.stderr
     result = json.loads(path.read_text())
     assert [row["coordinates"] for row in result["coordinates"]] == [100, 1000] * 2

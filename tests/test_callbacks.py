@@ -3,15 +3,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from processes import COMMAND, completed, started, wait_until
 from skimage.metrics import peak_signal_noise_ratio
 
 from quinr_pl.callbacks import (
@@ -144,32 +142,18 @@ def test_pictures_show_images_as_they_are_and_errors_on_a_fixed_scale():
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) == 12
 
 
-def run(folder: Path, *args: str) -> subprocess.Popen:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "quinr_pl.cli", "fit", "--config", TINY, *args],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A shell starts its background jobs with interrupts ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
+FIT = [*COMMAND, "fit", "--config", TINY]
 
 
 def test_an_interrupted_fit_keeps_and_names_the_best_file(tmp_path):
-    process = run(tmp_path, "--trainer.max_steps", "1000000")
     encoded = tmp_path / "runs/tiny/version_0/astronaut.quinr"
-    deadline = time.monotonic() + 120
-    while not encoded.is_file() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    try:
+    command = [*FIT, "--trainer.max_steps", "1000000"]
+    with started(command, cwd=tmp_path, env=ONE_THREAD) as process:
+        wait_until(encoded.is_file, process)
+        process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode not in (0, None)
+    assert process.returncode == 130
     assert "runs/tiny/version_0/astronaut.quinr" in output
     assert "--ckpt_path last" in output
     assert "Traceback" not in output
@@ -179,8 +163,8 @@ def test_an_interrupted_fit_keeps_and_names_the_best_file(tmp_path):
 
 
 def test_two_processes_share_one_signal(tmp_path):
-    process = run(tmp_path, "--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "32")
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "32"]
+    done = completed([*FIT, *two], cwd=tmp_path, env=ONE_THREAD)
+    assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "runs/tiny/version_0/result.json").read_text())
     assert (tmp_path / "runs/tiny/version_0/astronaut.quinr").stat().st_size == result["bytes"]

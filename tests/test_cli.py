@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import COMMAND, completed, read_until, started
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from quinr_pl import cli
@@ -148,11 +148,13 @@ def write_gray16(path: str) -> np.ndarray:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    command = [sys.executable, "-m", "quinr_pl.cli", "inspect", str(DATA / "coin_array.quinr")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 141
+    command = [*COMMAND, "inspect", str(DATA / "coin_array.quinr")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = completed(command, stdout=writing)
+    os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode == 141
 
 
 def test_another_broken_pipe_is_not_hidden(monkeypatch):
@@ -263,20 +265,9 @@ def test_interrupted_compress_leaves_nothing(folder):
     Image.fromarray((rows * columns % 256).astype(np.uint8)).save("pattern.png")
     Path("pattern.quinr").write_bytes(b"an earlier file")
     before = {path.name: path.read_bytes() for path in Path().iterdir()}
-    command = [
-        sys.executable,
-        "-m",
-        "quinr_pl.cli",
-        "compress",
-        "pattern.png",
-        "--trainer.max_steps",
-        "100000",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        while "GPU available" not in process.stdout.readline():  # what Lightning says before it fits
-            assert process.poll() is None
-        time.sleep(2)
+    command = [*COMMAND, "compress", "pattern.png", "--config", TINY, "--trainer.max_steps", "1000000"]
+    with started(command) as process:
+        read_until(process, "step ")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
@@ -336,9 +327,10 @@ def test_help_and_version_import_nothing_heavy():
         "import sys, quinr_pl.cli as c; c.main(['--help']); c.main(['--version']); "
         "assert not {'torch', 'numpy', 'pennylane', 'jsonargparse'} & set(sys.modules), sys.modules"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert re.search(r"quinr-pl \d+\.\d+", shown)
-    assert "decompress" in shown
+    done = completed([sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"quinr-pl \d+\.\d+", done.stdout)
+    assert "decompress" in done.stdout
 
 
 def test_a_fit_interrupted_after_its_last_step_is_finished_by_continuing_it():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from math import pi
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import completed
 
 from quinr_pl.circuit import batched_triton, lightning_vjp
 from quinr_pl.circuit.ansatz import Ansatz
@@ -336,9 +336,8 @@ def test_compiled_code_is_kept_on_disk(tmp_path):
     messages = []
     for _ in range(2):
         environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-        )
+        done = completed([sys.executable, "-c", program], env=environment)
+        assert done.returncode == 0, done.stderr
         messages.append(done.stderr)
     assert "compiling the CPU engine for 1 qubits in float32" in messages[0]
     assert messages[1] == ""

@@ -1,11 +1,10 @@
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from processes import COMMAND, started, wait_until
 
 from quinr_pl import cli
 from quinr_pl.cli import main
@@ -68,31 +67,12 @@ def test_commands_run_in_other_threads_too():
 
 
 def test_a_terminated_fit_keeps_its_last_state_and_goes_on(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "quinr_pl.cli",
-        "fit",
-        "--config",
-        TINY,
-        "--trainer.max_steps",
-        "1000000",
-    ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
-    ) as process:
-        assert process.stdout is not None
-        guard = threading.Timer(120, process.kill)
-        guard.start()
-        said = ""
-        while said.count("step ") < 2:  # so that the first validation has left its checkpoints
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+    command = [*COMMAND, "fit", "--config", TINY, "--trainer.max_steps", "1000000"]
+    checkpoint = tmp_path / "runs/tiny/version_0/checkpoints/last.ckpt"
+    with started(command, cwd=tmp_path) as process:
+        wait_until(checkpoint.is_file, process)
         process.send_signal(signal.SIGTERM)
-        said += process.stdout.read()
-        process.wait()
-        guard.cancel()
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 143, said
     assert "quinr-pl: terminated" in said
     assert "Go on with --ckpt_path last" in said

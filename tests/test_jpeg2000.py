@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import completed
 
 from quinr_pl import openjpeg
 from quinr_pl.baselines.jpeg2000 import JPEG2000
@@ -82,14 +82,8 @@ def test_needs_no_system_library(tmp_path):
         "print(openjpeg_version(), os.environ['XDG_CONFIG_HOME'])\n"
     )
     environment = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": ""}
-    answer = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    answer = completed([sys.executable, "-c", program], cwd=tmp_path, env=environment)
+    assert answer.returncode == 0, answer.stderr
     version, folder = answer.stdout.split()
     assert tuple(map(int, version.split("."))) >= (2, 3)
     assert folder == str(tmp_path)

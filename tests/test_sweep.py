@@ -4,12 +4,13 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from processes import started, wait_until
 from rich.console import Console
 
 from quinr_pl.errors import QuinrError
@@ -118,29 +119,29 @@ def test_needs_a_process():
         LocalExecutor(0)
 
 
+def has_results(folder: Path, number: int) -> bool:
+    return len(list(folder.rglob("result.json"))) >= number
+
+
 def test_killed_twice_ends_with_the_same_table(tmp_path):
     jobs = [Job("a", "m", str(n), 0, {"value": n, "seconds": 0.3}) for n in range(5)]
     sweep(jobs, tmp_path / "whole", InProcess())
     program = (
         "import sys; from pathlib import Path; from quinr_pl.evaluation.executors import LocalExecutor\n"
-        "from tests.test_sweep import double; from quinr_pl.evaluation.sweep import Job, run_sweep\n"
+        "from test_sweep import double; from quinr_pl.evaluation.sweep import Job, run_sweep\n"
         "if __name__ == '__main__':\n"
         "    jobs = [Job('a', 'm', str(n), 0, {'value': n, 'seconds': 0.3}) for n in range(5)]\n"
         "    run_sweep(jobs, Path(sys.argv[1]), double, LocalExecutor(1))\n"
     )
     script = tmp_path / "program.py"
     script.write_text(program)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     for finished in (1, 3):
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path / "killed")],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        while len(list((tmp_path / "killed").rglob("result.json"))) < finished:
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
+        command = [sys.executable, str(script), str(tmp_path / "killed")]
+        with started(command, env=environment) as process:
+            wait_until(partial(has_results, tmp_path / "killed", finished), process)
+            process.kill()
+            process.wait()
     sweep(jobs, tmp_path / "killed", InProcess())
     assert table(jobs, tmp_path / "killed") == table(jobs, tmp_path / "whole")
 

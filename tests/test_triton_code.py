@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from processes import completed
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,14 +21,13 @@ def triton_version() -> tuple[int, ...]:
 def test_kernels_compile_for_a_gpu_and_stay_in_registers(tmp_path):
     """Without a GPU: by the machine code. Four qubits are one thread's, eight are spread over a warp."""
     path = tmp_path / "code.json"
-    subprocess.run(
+    done = completed(
         [sys.executable, "-m", "benchmarks.triton_code", "--qubits", "4", "8", "--json", str(path)],
         cwd=ROOT,
         # Interpreted kernels, as in the other tests, cannot be compiled.
         env={**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path / "cache")},
-        check=True,
-        capture_output=True,
     )
+    assert done.returncode == 0, done.stderr
     rows = {(row["kernel"], row["qubits"]): row for row in json.loads(path.read_text())["rows"]}
     assert set(rows) == {(kernel, n) for kernel in ("forward", "backward") for n in (4, 8)}
     for row in rows.values():
