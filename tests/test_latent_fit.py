@@ -13,7 +13,8 @@ from quinr_pl.cli import main
 from quinr_pl.codec import decode, decompress
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
-from quinr_pl.network.latent_pyramid import Doubling, Relaxation, _Doubled, soft_round
+from quinr_pl.network.interpolation import _DoubledAlong
+from quinr_pl.network.latent_pyramid import Doubling, Relaxation, soft_round
 from quinr_pl.signal import coordinates
 
 TINY = str(Path(__file__).parent / "conf" / "tiny_latent.yaml")
@@ -165,7 +166,8 @@ def test_gradients_of_interpolation_are_those_of_finite_differences(axis):
     generator = torch.Generator().manual_seed(axis)
     framed = torch.randn(2, 9, 8, dtype=torch.float64, generator=generator, requires_grad=True)
     weight = torch.randn(4, dtype=torch.float64, generator=generator, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *inputs: _Doubled.apply(*inputs, axis), (framed, weight))
+    assert torch.autograd.gradcheck(_DoubledAlong(axis), (framed, weight))
+    assert torch.autograd.gradgradcheck(_DoubledAlong(axis), (framed, weight))
 
 
 def test_a_grid_that_joins_late_starts_as_soft_as_the_others_did(monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from quinr_pl.network.context_bits import bits_of_grids
-from quinr_pl.network.context_model import ContextModel, laplace_bits
+from quinr_pl.network.context_bits import _Bits, bits_of_grids, laplace_bits
+from quinr_pl.network.context_model import LEAST_PROBABILITY, SCALE_OCTAVES, ContextModel
 from quinr_pl.network.interpolation import interpolated
 from quinr_pl.network.latent_pyramid import Doubling, grid_shape
 from quinr_pl.network.residual_filters import filtered
@@ -45,12 +45,15 @@ def assert_same(functions, leaves, dtype):
 
 
 def bits_in_torch(model, grids, first):
+    bits = _Bits(model.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
     result = []
     for index in range(first, len(grids)):
-        inputs = model._inputs(grids, index)
+        inputs = bits._inputs(grids, index)
         hidden = torch.relu(model.hidden(inputs.T))
         mean, scale = model.output(hidden).T
-        result.append(laplace_bits(grids[index].flatten() - mean, scale + model.grid.bias[index]).sum())
+        scale = scale + model.grid.bias[index]
+        deviation = grids[index].flatten() - mean
+        result.append(laplace_bits(deviation, scale, SCALE_OCTAVES, LEAST_PROBABILITY).sum())
     return torch.stack(result)
 
 

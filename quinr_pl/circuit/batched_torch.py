@@ -8,15 +8,15 @@ memory is one state and one cotangent for each coordinate, whatever the depth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import check
 from quinr_pl.circuit.stages import Diagonal, Embedding, Rotations, stages
+from quinr_pl.native.operation import Gradients, Operation
 
 
 class TorchEngine:
@@ -29,56 +29,86 @@ class TorchEngine:
     ) -> Tensor:
         """See :meth:`quinr_pl.circuit.engine.Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
-        probability: Tensor = _Circuit.apply(ansatz, angles, weights)
+        probability = _Circuit(ansatz)(angles, weights)
         return probability if states is None else probability[:, list(measured)]
 
 
-class _Circuit(torch.autograd.Function):
-    """Probabilities of all basis states."""
+def probabilities_in_torch(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
+    """Probabilities of all basis states by torch operations, differentiable as often as one likes.
 
-    @staticmethod
-    def forward(ctx: Any, ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
-        state = torch.zeros(len(angles), ansatz.states, dtype=angles.dtype.to_complex(), device=angles.device)
-        state[:, 0] = 1
-        flat = weights.reshape(-1)
-        for stage in stages(ansatz):
-            if isinstance(stage, Embedding):
-                for wire, chain in enumerate(stage.chains):
-                    if chain:
-                        state = _apply(state, ansatz.qubits, wire, *_compose(chain, angles))
-            elif isinstance(stage, Diagonal):
-                state = state * _phases(stage, flat)
-            else:
-                for wire, theta in zip(stage.wires, flat[stage.weights], strict=True):
-                    state = _apply(state, ansatz.qubits, wire, *_rotation("RX", theta))
-        ctx.ansatz = ansatz
-        ctx.save_for_backward(angles, weights, state)
-        return state.real**2 + state.imag**2
+    Autograd keeps the state after every gate.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[None, Tensor, Tensor]:
-        ansatz: Ansatz = ctx.ansatz
-        angles, weights, state = ctx.saved_tensors
-        # Both evolve by the same unitaries: one batch of twice the size.
-        pair = torch.stack([state, state * cotangent])
-        flat, angles_grad = weights.reshape(-1), torch.zeros_like(angles)
-        weights_grad = torch.zeros_like(flat)
-        for stage in reversed(stages(ansatz)):
-            if isinstance(stage, Embedding):
-                for wire, chain in enumerate(stage.chains):
-                    if chain:
-                        _backward_chain(_bloch(pair, ansatz.qubits, wire), chain, angles, angles_grad)
-                        a, b = _compose(chain, angles)
-                        pair = _apply(pair, ansatz.qubits, wire, a.conj(), -b)
-            elif isinstance(stage, Diagonal):
-                turned = -2 * (pair[1].conj() * pair[0]).imag.sum(0)
-                generators = torch.as_tensor(stage.generators, dtype=flat.dtype, device=flat.device)
-                weights_grad[stage.weights] = generators @ turned
-                pair = pair * _phases(stage, flat).conj()
-            else:
-                weights_grad[stage.weights], pair = _backward_rotations(stage, ansatz.qubits, flat, pair)
-        return None, angles_grad, weights_grad.reshape(weights.shape)
+    Args:
+        ansatz: The circuit.
+        angles: (batch, ansatz.features_count).
+        weights: ansatz.weights_shape.
+
+    Returns:
+        (batch, 2**qubits).
+    """
+    state = _final_state(ansatz, angles, weights)
+    return state.real**2 + state.imag**2
+
+
+@dataclass(frozen=True)
+class _Circuit(Operation):
+    """Probabilities of all basis states from angles and weights."""
+
+    ansatz: Ansatz
+
+    def in_torch(self, angles: Tensor, weights: Tensor) -> Tensor:
+        return probabilities_in_torch(self.ansatz, angles, weights)
+
+    def run(self, keep: bool, angles: Tensor, weights: Tensor) -> tuple[Tensor, Gradients]:
+        state = _final_state(self.ansatz, angles, weights)
+
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
+            return _adjoint(self.ansatz, angles, weights, state, cotangent)
+
+        return state.real**2 + state.imag**2, gradients
+
+
+def _final_state(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
+    """Amplitudes, (batch, 2**qubits)."""
+    state = torch.zeros(len(angles), ansatz.states, dtype=angles.dtype.to_complex(), device=angles.device)
+    state[:, 0] = 1
+    flat = weights.reshape(-1)
+    for stage in stages(ansatz):
+        if isinstance(stage, Embedding):
+            for wire, chain in enumerate(stage.chains):
+                if chain:
+                    state = _apply(state, ansatz.qubits, wire, *_compose(chain, angles))
+        elif isinstance(stage, Diagonal):
+            state = state * _phases(stage, flat)
+        else:
+            for wire, theta in zip(stage.wires, flat[stage.weights], strict=True):
+                state = _apply(state, ansatz.qubits, wire, *_rotation("RX", theta))
+    return state
+
+
+def _adjoint(
+    ansatz: Ansatz, angles: Tensor, weights: Tensor, state: Tensor, cotangent: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients in angles and weights, from the final amplitudes and the cotangent of the probabilities."""
+    # Both evolve by the same unitaries: one batch of twice the size.
+    pair = torch.stack([state, state * cotangent])
+    flat, angles_grad = weights.reshape(-1), torch.zeros_like(angles)
+    weights_grad = torch.zeros_like(flat)
+    for stage in reversed(stages(ansatz)):
+        if isinstance(stage, Embedding):
+            for wire, chain in enumerate(stage.chains):
+                if chain:
+                    _backward_chain(_bloch(pair, ansatz.qubits, wire), chain, angles, angles_grad)
+                    a, b = _compose(chain, angles)
+                    pair = _apply(pair, ansatz.qubits, wire, a.conj(), -b)
+        elif isinstance(stage, Diagonal):
+            turned = -2 * (pair[1].conj() * pair[0]).imag.sum(0)
+            generators = torch.as_tensor(stage.generators, dtype=flat.dtype, device=flat.device)
+            weights_grad[stage.weights] = generators @ turned
+            pair = pair * _phases(stage, flat).conj()
+        else:
+            weights_grad[stage.weights], pair = _backward_rotations(stage, ansatz.qubits, flat, pair)
+    return angles_grad, weights_grad.reshape(weights.shape)
 
 
 def _backward_rotations(stage: Rotations, qubits: int, flat: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:

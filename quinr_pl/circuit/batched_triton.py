@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache, lru_cache, partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.batched_torch import TorchEngine
+from quinr_pl.circuit.batched_torch import TorchEngine, probabilities_in_torch
 from quinr_pl.circuit.cpu_plan import plan
 from quinr_pl.circuit.engine import check
+from quinr_pl.native.operation import Gradients, Operation
 
 MAX_QUBITS = 8
 """Of more qubits the amplitudes of one coordinate outgrow a warp's registers: torch operations take over."""
@@ -46,7 +45,7 @@ class TritonEngine:
         measured = check(ansatz, angles, weights, states)
         if ansatz.qubits > MAX_QUBITS or not angles.numel():
             return TorchEngine().probabilities(ansatz, angles, weights, states)
-        probability: Tensor = _Circuit.apply(ansatz, angles, weights)
+        probability = _Circuit(ansatz)(angles, weights)
         return probability if states is None else probability[:, list(measured)]
 
 
@@ -60,9 +59,9 @@ def failure(device: torch.device) -> str:
     try:
         # On the CPU by name: the caller's default device need not be that of the generator.
         drawn = [torch.randn(shape, generator=generator, device="cpu").to(device) for shape in shapes]
-        for run in (_Circuit.apply, TorchEngine().probabilities):
+        for run in (_Circuit(ansatz), partial(TorchEngine().probabilities, ansatz)):
             angles, weights = leaves = [tensor.clone().requires_grad_() for tensor in drawn]
-            probabilities = run(ansatz, angles, weights)
+            probabilities = run(angles, weights)
             gradients = torch.autograd.grad(probabilities[:, 0].sum(), leaves)
             results.append([probabilities.detach(), *gradients])
     except Exception as error:  # no Triton, no driver, no compiler: whatever it is, it cannot be used
@@ -92,56 +91,63 @@ def _tables(ansatz: Ansatz, device: torch.device, dtype: torch.dtype) -> _Tables
     )
 
 
-class _Circuit(torch.autograd.Function):
-    """Probabilities of all basis states."""
+@dataclass(frozen=True)
+class _Circuit(Operation):
+    """Probabilities of all basis states from angles and weights."""
 
-    @staticmethod
-    def forward(ctx: Any, ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
+    ansatz: Ansatz
+
+    def in_torch(self, angles: Tensor, weights: Tensor) -> Tensor:
+        return probabilities_in_torch(self.ansatz, angles, weights)
+
+    def run(self, keep: bool, angles: Tensor, weights: Tensor) -> tuple[Tensor, Gradients]:
         from quinr_pl.circuit import triton_kernels
 
-        tables = _tables(ansatz, angles.device, angles.dtype)
+        tables = _tables(self.ansatz, angles.device, angles.dtype)
         flat = weights.reshape(-1)
         turns = flat[tables.diagonal] @ tables.generators  # (layers, states)
         # A column past the angles is a weight; the first of them is always 0.
         padded = torch.cat([flat.new_zeros(1), flat])
         phases = torch.stack([turns.cos(), turns.sin()], dim=1).contiguous()
         given = (angles.t().contiguous(), padded, tables.columns, tables.pairs, phases)
-        batch, block = len(angles), block_size(ansatz)
-        state = angles.new_empty(2, ansatz.states, batch)
-        sizes = (ansatz.features_count, tables.columns.shape[2], len(tables.pairs))
+        batch, block = len(angles), block_size(self.ansatz)
+        state = angles.new_empty(2, self.ansatz.states, batch)
+        sizes = (self.ansatz.features_count, tables.columns.shape[2], len(tables.pairs))
         grid = (-(-batch // block),)
         triton_kernels.forward[grid](
-            *given, state, batch, *sizes, QUBITS=ansatz.qubits, BLOCK=block, **OPTIONS
+            *given, state, batch, *sizes, QUBITS=self.ansatz.qubits, BLOCK=block, **OPTIONS
         )
-        ctx.ansatz, ctx.given, ctx.sizes = ansatz, given, sizes
-        ctx.save_for_backward(angles, weights, state)
-        return state.square().sum(0).t()
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[None, Tensor, Tensor]:
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
+            of_angles, of_weights = self._adjoint(given, state, cotangent)
+            return of_angles, of_weights.to(weights.dtype).reshape(weights.shape)
+
+        return state.square().sum(0).t(), gradients
+
+    def _adjoint(self, given: tuple[Tensor, ...], state: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients in the angles, (batch, features_count), and in the weights, (weights,) in float64."""
         from quinr_pl.circuit import triton_kernels
 
-        angles, weights, state = ctx.saved_tensors
-        ansatz, sizes = ctx.ansatz, ctx.sizes
-        tables = _tables(ansatz, angles.device, angles.dtype)
-        batch, block, layers = len(angles), block_size(ansatz), len(tables.pairs)
+        angles, padded = given[:2]
+        tables = _tables(self.ansatz, angles.device, angles.dtype)
+        batch, block, layers = angles.shape[1], block_size(self.ansatz), len(tables.pairs)
         programs = min(_PROGRAMS, -(-batch // block))
-        of_angles = angles.new_zeros(ansatz.features_count, batch)
-        of_weights = angles.new_zeros(programs, 1 + weights.numel())
-        of_phases = angles.new_zeros(programs, layers, ansatz.states)
+        of_angles = torch.zeros_like(angles)
+        of_weights = angles.new_zeros(programs, len(padded))
+        of_phases = angles.new_zeros(programs, layers, self.ansatz.states)
         triton_kernels.backward[(programs,)](
-            *ctx.given,
+            *given,
             state,
             cotangent.t().contiguous(),
             of_angles,
             of_weights,
             of_phases,
             batch,
-            sizes[0],
-            1 + weights.numel(),
-            *sizes[1:],
-            QUBITS=ansatz.qubits,
+            self.ansatz.features_count,
+            len(padded),
+            tables.columns.shape[2],
+            layers,
+            QUBITS=self.ansatz.qubits,
             BLOCK=block,
             **OPTIONS,
         )
@@ -149,7 +155,7 @@ class _Circuit(torch.autograd.Function):
         # Before layer 0 there is no diagonal.
         of_diagonals = of_phases[:, 1:].double().sum(0) @ tables.generators.double().t()
         gradient.index_add_(0, tables.diagonal[1:].reshape(-1), of_diagonals.reshape(-1))
-        return None, of_angles.t(), gradient.to(weights.dtype).reshape(weights.shape)
+        return of_angles.t(), gradient
 
 
 def block_size(ansatz: Ansatz) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.batched_torch import probabilities_in_torch
 from quinr_pl.circuit.cpu_call import Call
 from quinr_pl.circuit.engine import check
 from quinr_pl.errors import QuinrError
+from quinr_pl.native.memory import check_readable
+from quinr_pl.native.operation import Gradients, Operation
 
 
 class CpuEngine:
@@ -35,7 +37,7 @@ class CpuEngine:
         if states is not None:
             readout = torch.zeros(len(states), ansatz.states, dtype=angles.dtype)
             readout[range(len(states)), list(measured)] = 1
-        return _run(ansatz, 1.0, 1.0, angles, None, None, weights, readout)
+        return _Circuit(ansatz)(angles, None, None, weights, readout)
 
     def sine_layer(
         self,
@@ -83,47 +85,52 @@ class CpuEngine:
             readout.ndim != 2 or not len(readout) or readout.shape[1] != ansatz.states
         ):
             raise QuinrError(f"readout of shape {tuple(readout.shape)}: needs (out, {ansatz.states})")
-        tensors = (inputs, embedding_weight, embedding_bias, weights, readout)
-        return _run(ansatz, omega0, angle_scale, *tensors)
+        circuit = _Circuit(ansatz, omega0, angle_scale)
+        return circuit(inputs, embedding_weight, embedding_bias, weights, readout)
 
 
-def _run(ansatz: Ansatz, frequency: float, scale: float, *tensors: Tensor | None) -> Tensor:
-    # The kernels read memory by its address and trust what is said about it.
-    kinds = {(t.device.type, t.dtype) for t in tensors if t is not None}
-    if len(kinds) > 1 or next(iter(kinds))[0] != "cpu":
-        found = ", ".join(sorted(f"{dtype} on {device}" for device, dtype in kinds))
-        raise QuinrError(f"engine cpu got tensors of {found}: needs one precision, on the cpu")
-    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    result: Tensor = _Circuit.apply(ansatz, keep, frequency, scale, *tensors)
-    return result
+@dataclass(frozen=True)
+class _Circuit(Operation):
+    """Read-out of the circuit; the kernels keep the final states if gradients will be asked for.
 
+    Attributes:
+        ansatz: The circuit.
+        frequency: omega0 of the embedding.
+        scale: Amplitude of its angles.
+    """
 
-class _Circuit(torch.autograd.Function):
-    """Read-out of the circuit; saves the final states if the backward pass will want them."""
+    ansatz: Ansatz
+    frequency: float = 1.0
+    scale: float = 1.0
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        ansatz: Ansatz,
+    def run(
+        self,
         keep: bool,
-        frequency: float,
-        scale: float,
+        x: Tensor,
+        embedding: Tensor | None,
+        bias: Tensor | None,
+        weights: Tensor,
+        readout: Tensor | None,
+    ) -> tuple[Tensor, Gradients]:
+        check_readable("engine cpu", x, embedding, bias, weights, readout)
+        call = Call(self.ansatz, self.frequency, self.scale, x, embedding, bias, weights, readout)
+
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
+            found = call.backward(cotangent, needed[0])
+            return [found[name] for name in ("x", "embedding", "bias", "weights", "readout")]
+
+        return call.forward(keep), gradients
+
+    def in_torch(
+        self,
         x: Tensor,
         embedding: Tensor | None,
         bias: Tensor | None,
         weights: Tensor,
         readout: Tensor | None,
     ) -> Tensor:
-        call = Call(ansatz, frequency, scale, x, embedding, bias, weights, readout)
-        if keep:
-            ctx.call = call
-            ctx.save_for_backward(x, embedding, bias, weights, readout)
-        return call.forward(keep)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        _ = ctx.saved_tensors  # raises if one was changed in place since the forward pass
-        gradients = ctx.call.backward(cotangent, ctx.needs_input_grad[4])
-        names = ("x", "embedding", "bias", "weights", "readout")
-        return None, None, None, None, *(gradients[name] for name in names)
+        if embedding is not None:
+            assert bias is not None
+            x = self.scale * torch.sin(self.frequency * torch.nn.functional.linear(x, embedding, bias))
+        probabilities = probabilities_in_torch(self.ansatz, x, weights)
+        return probabilities if readout is None else probabilities @ readout.t()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.batched_torch import probabilities_in_torch
 from quinr_pl.circuit.engine import check
+from quinr_pl.native.operation import Gradients, Operation
 
 with warnings.catch_warnings():
     # PennyLane's optional dependencies warn at import, which is nothing a user can act on.
@@ -66,7 +69,38 @@ class LightningEngine:
         measured = check(ansatz, angles, weights, states)
         if angles.shape[0] == 0 or not measured:
             return angles.new_zeros((angles.shape[0], len(measured))) + 0 * (angles.sum() + weights.sum())
-        outputs = qnode(ansatz, measured)(angles.cpu().double(), weights.cpu().double())
+        return _Circuit(ansatz, measured)(angles, weights)
+
+
+@dataclass(frozen=True)
+class _Circuit(Operation):
+    """Probabilities of some basis states from angles and weights.
+
+    The adjoint method gives first derivatives; asked for second ones it takes the first for constants.
+    """
+
+    ansatz: Ansatz
+    states: tuple[int, ...]
+
+    def in_torch(self, angles: Tensor, weights: Tensor) -> Tensor:
+        return in_double(partial(probabilities_in_torch, self.ansatz), angles, weights)[:, list(self.states)]
+
+    def run(self, keep: bool, angles: Tensor, weights: Tensor) -> tuple[Tensor, Gradients]:
+        with torch.set_grad_enabled(keep):
+            leaves = [tensor.clone().requires_grad_(keep) for tensor in (angles, weights)]
+            values = in_double(self._measured, *leaves)
+
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(values, leaves, cotangent, retain_graph=True)
+
+        return values.detach(), gradients
+
+    def _measured(self, angles: Tensor, weights: Tensor) -> Tensor:
+        outputs = qnode(self.ansatz, self.states)(angles.cpu(), weights.cpu())
         # Some observables come back in float32 whatever went in.
-        stacked = torch.stack([output.reshape(-1) for output in outputs], dim=1)
-        return stacked.to(device=angles.device, dtype=angles.dtype)
+        return torch.stack([output.reshape(-1).double() for output in outputs], dim=1)
+
+
+def in_double(function: Callable[[Tensor, Tensor], Tensor], angles: Tensor, weights: Tensor) -> Tensor:
+    """Values of a function, computed in float64, in the precision and on the device of the angles."""
+    return function(angles.double(), weights.double()).to(angles)

@@ -8,7 +8,8 @@ small circuit before it is used; where it has changed, the QNode takes over.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -16,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.batched_torch import probabilities_in_torch
 from quinr_pl.circuit.engine import check
-from quinr_pl.circuit.lightning import LightningEngine
+from quinr_pl.circuit.lightning import LightningEngine, in_double
+from quinr_pl.native.operation import Gradients, Operation
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +39,7 @@ class LightningVjpEngine:
         measured = check(ansatz, angles, weights, states)
         if not available():
             return LightningEngine().probabilities(ansatz, angles, weights, states)
-        probability: Tensor = _Circuit.apply(ansatz, angles, weights)
+        probability = _Circuit(ansatz)(angles, weights)
         return probability if states is None else probability[:, list(measured)]
 
 
@@ -50,9 +52,9 @@ def available() -> bool:
     weights = torch.randn(ansatz.weights_shape, generator=generator, dtype=torch.float64)
     results = []
     try:
-        for run in (LightningEngine().probabilities, _Circuit.apply):
+        for run in (partial(LightningEngine().probabilities, ansatz), _Circuit(ansatz)):
             leaves = angles.clone().requires_grad_(), weights.clone().requires_grad_()
-            probabilities = run(ansatz, *leaves)
+            probabilities = run(*leaves)
             (probabilities * torch.arange(4.0, dtype=torch.float64)).sum().backward()
             results.append([probabilities.detach(), leaves[0].grad, leaves[1].grad])
         return all(torch.allclose(a, b, rtol=0, atol=1e-12) for a, b in zip(*results, strict=True))
@@ -116,30 +118,30 @@ class _Simulator:
         return 2 * np.asarray(product).real
 
 
-class _Circuit(torch.autograd.Function):
-    """Probabilities of all basis states."""
+@dataclass(frozen=True)
+class _Circuit(Operation):
+    """Probabilities of all basis states from angles and weights."""
 
-    @staticmethod
-    def forward(ctx: Any, ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
-        simulator = _Simulator(ansatz)
-        values = [t.detach().double().cpu() for t in (angles, weights.reshape(1, -1).expand(len(angles), -1))]
+    ansatz: Ansatz
+
+    def in_torch(self, angles: Tensor, weights: Tensor) -> Tensor:
+        return in_double(partial(probabilities_in_torch, self.ansatz), angles, weights)
+
+    def run(self, keep: bool, angles: Tensor, weights: Tensor) -> tuple[Tensor, Gradients]:
+        simulator = _Simulator(self.ansatz)
+        values = [t.double().cpu() for t in (angles, weights.reshape(1, -1).expand(len(angles), -1))]
         parameters = torch.cat(values, dim=1).numpy()[:, simulator.columns]
-        amplitudes = np.empty((len(angles), ansatz.states), complex)
+        amplitudes = np.empty((len(angles), self.ansatz.states), complex)
         for row, values_of_row in zip(amplitudes, parameters, strict=True):
             row[:] = simulator.run(values_of_row)
-        ctx.saved = simulator, parameters, amplitudes
-        ctx.save_for_backward(angles, weights)
-        return torch.from_numpy(np.abs(amplitudes) ** 2).to(angles)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[None, Tensor, Tensor]:
-        simulator, parameters, amplitudes = ctx.saved
-        angles, weights = ctx.saved_tensors
-        cotangents = cotangent.double().cpu().numpy()
-        gradient = np.zeros((len(angles), angles.shape[1] + weights.numel()))
-        for row, *inputs in zip(gradient, parameters, amplitudes, cotangents, strict=True):
-            np.add.at(row, simulator.columns, simulator.gradient(*inputs))
-        result = torch.from_numpy(gradient)
-        of_angles, of_weights = result.split([angles.shape[1], weights.numel()], dim=1)
-        return None, of_angles.to(angles), of_weights.sum(0).reshape(weights.shape).to(weights)
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
+            cotangents = cotangent.double().cpu().numpy()
+            gradient = np.zeros((len(angles), angles.shape[1] + weights.numel()))
+            for row, *inputs in zip(gradient, parameters, amplitudes, cotangents, strict=True):
+                np.add.at(row, simulator.columns, simulator.gradient(*inputs))
+            result = torch.from_numpy(gradient)
+            of_angles, of_weights = result.split([angles.shape[1], weights.numel()], dim=1)
+            return of_angles.to(angles), of_weights.sum(0).reshape(weights.shape).to(weights)
+
+        return torch.from_numpy(np.abs(amplitudes) ** 2).to(angles), gradients

@@ -10,10 +10,27 @@ import weakref
 import torch
 from torch import Tensor
 
+from quinr_pl.errors import QuinrError
+
 _KEPT_BYTES = 64 << 20
 _HUGE_BYTES = 4 << 20
 _local = threading.local()
 _spare: dict[int, list[Tensor]] = {}
+
+
+def check_readable(reader: str, *tensors: Tensor | None) -> None:
+    """Refuse tensors that kernels would misread: they go by addresses and trust what is said about them.
+
+    Raises:
+        QuinrError: If the tensors differ in dtype, are not float32 or float64, or not in the CPU's memory.
+    """
+    found = {(t.device.type, t.dtype, t.layout) for t in tensors if t is not None}
+    fits = [("cpu", dtype, torch.strided) for dtype in (torch.float32, torch.float64)]
+    if len(found) != 1 or found.isdisjoint(fits):
+        kinds = ", ".join(sorted(f"{dtype} on {device}" for device, dtype, _ in found))
+        raise QuinrError(
+            f"{reader} got tensors of {kinds}: needs one precision, on the cpu, and dense: float32 or float64"
+        )
 
 
 def scratch(size: int) -> Tensor:

@@ -1,15 +1,17 @@
-"""Bits of latents under the context model by compiled kernels, forward and backward in one pass."""
+"""Bits of latents under the context model: by compiled kernels on the CPU, else by torch operations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
+from quinr_pl.native.memory import check_readable
+from quinr_pl.native.operation import Gradients, Operation
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import context_kernels
@@ -39,50 +41,112 @@ def bits_of_grids(
         first: Grids before this one are left out.
         weights: Matrix (width, neighbours + 1) and bias of the hidden layer, matrix (2, width) and bias of
             the output, and the shift of each grid's scales.
-        grids: (rows, columns) of each, the finest first, on the CPU and of the weights' dtype.
+        grids: (rows, columns) of each, the finest first, of the weights' dtype and device.
     """
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*weights, *grids))
-    bits: Tensor = _Bits.apply((offsets, octaves, least), first, keep, *weights, *grids)
-    return bits
+    operation = _Bits(tuple(offsets), octaves, least, first)
+    return (operation if grids[0].device.type == "cpu" else operation.in_torch)(*weights, *grids)
 
 
-class _Bits(torch.autograd.Function):
-    """The gradients of each grid's bits are known as soon as the bits are: backward only weighs them."""
+def laplace_bits(deviation: Tensor, log_scale: Tensor, octaves: tuple[float, float], least: float) -> Tensor:
+    """Bits of an integer under a Laplace distribution that is integrated over half a unit to either side.
 
-    @staticmethod
-    def forward(ctx: Any, model: Any, first: int, keep: bool, *tensors: Tensor) -> Tensor:
+    Args:
+        deviation: Value less mean.
+        log_scale: Binary logarithm of the scale, clamped to ``octaves``.
+        octaves: Binary logarithms of the smallest and of the largest scale.
+        least: The smallest probability, where training has no gradient.
+
+    Returns:
+        Bits, of the shape of the arguments.
+    """
+    inverse = torch.exp2(-log_scale.clamp(*octaves))
+    distance = deviation.abs()
+    near = torch.exp((distance - 0.5).abs() * -inverse)  # twice the mass beyond the nearer edge
+    far = torch.exp((distance + 0.5) * -inverse)
+    mass = torch.where(distance < 0.5, 1 - 0.5 * (near + far), 0.5 * (near - far))
+    return -torch.log2(mass.clamp_min(least))
+
+
+@dataclass(frozen=True)
+class _Bits(Operation):
+    """Bits of each grid from weights and grids; the attributes are arguments of bits_of_grids."""
+
+    offsets: Offsets
+    octaves: tuple[float, float]
+    least: float
+    first: int
+
+    def in_torch(
+        self,
+        hidden_weight: Tensor,
+        hidden_bias: Tensor,
+        output_weight: Tensor,
+        output_bias: Tensor,
+        shifts: Tensor,
+        *grids: Tensor,
+    ) -> Tensor:
+        inputs = [self._inputs(grids, index) for index in range(self.first, len(grids))]
+        sizes = [part.shape[1] for part in inputs]
+        units = torch.relu(torch.addmm(hidden_bias[:, None], hidden_weight, torch.cat(inputs, 1)))
+        mean, scale = torch.addmm(output_bias[:, None], output_weight, units)  # (latents,) each
+        parts = zip(shifts[self.first :], sizes, strict=True)
+        shift = torch.cat([part.expand(size) for part, size in parts])
+        values = torch.cat([grid.flatten() for grid in grids[self.first :]])
+        bits = laplace_bits(values - mean, scale + shift, self.octaves, self.least)
+        return torch.stack([part.sum() for part in bits.split(sizes)])
+
+    def _inputs(self, grids: Sequence[Tensor], index: int) -> Tensor:
+        """What is known of the latents of one grid, (neighbours + 1, latents)."""
+        grid = grids[index]
+        rows, columns = grid.shape
+        reach = context_kernels.reach_of(self.offsets)
+        padded = nn.functional.pad(grid, (reach, reach, reach, 0))
+        seen = [
+            padded[reach + down : reach + down + rows, reach + right : reach + right + columns].flatten()
+            for down, right in self.offsets
+        ]
+        if index + 1 < len(grids):
+            coarser = grids[index + 1].repeat_interleave(2, 0).repeat_interleave(2, 1)
+            seen.append(coarser[:rows, :columns].flatten())
+        else:
+            seen.append(grid.new_zeros(rows * columns))
+        return torch.stack(seen)
+
+    def run(self, keep: bool, *tensors: Tensor) -> tuple[Tensor, Gradients]:
+        check_readable("context model", *tensors)
         hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
         weights = [tensor.contiguous() for tensor in (hidden_weight, hidden_bias, output_weight)]
-        ctx.passes = []
-        bits = []
-        for index in range(first, len(grids)):
+        passes = []
+        for index in range(self.first, len(grids)):
             bias = torch.stack([output_bias[0], output_bias[1] + shifts[index]])
             coarser = grids[index + 1] if index + 1 < len(grids) else None
-            one = _Pass(model, [*weights, bias], grids[index], coarser, keep)
-            bits.append(one.sums[0])
-            ctx.passes.append(one)
-        ctx.first, ctx.shapes = first, [tensor.shape for tensor in tensors]
-        return torch.stack(bits)
+            passes.append(_Pass(self, [*weights, bias], grids[index], coarser, keep))
+        bits = torch.stack([one.sums[0] for one in passes])
+        return bits, partial(_weighed, passes, self.first, [tensor.shape for tensor in tensors])
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
-        parts = [one.sums[1:] for one in ctx.passes]
-        sums = (cotangent.double() @ torch.stack(parts).double()).to(cotangent.dtype)
-        *weights, shifts = [cotangent.new_zeros(shape) for shape in ctx.shapes[:5]]
-        for gradient, part in zip(
-            weights, sums.split([shape.numel() for shape in ctx.shapes[:4]]), strict=True
-        ):
-            gradient.copy_(part.view_as(gradient))
-        shifts[ctx.first :] = cotangent * torch.stack([part[-1] for part in parts])
-        grids: list[Tensor | None] = [None] * (len(ctx.shapes) - 5)
-        for index, (one, weight) in enumerate(zip(ctx.passes, cotangent, strict=True), ctx.first):
-            own = one.of_grid * weight
-            known = grids[index]
-            grids[index] = own if known is None else known.add_(own)
-            if one.of_coarser is not None:
-                grids[index + 1] = one.of_coarser * weight
-        return None, None, None, *weights, shifts, *grids
+
+def _weighed(
+    passes: Sequence[_Pass],
+    first: int,
+    shapes: Sequence[torch.Size],
+    cotangent: Tensor,
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of each grid's bits are known as soon as the bits are: here they are only weighed."""
+    parts = [one.sums[1:] for one in passes]
+    sums = (cotangent.double() @ torch.stack(parts).double()).to(cotangent.dtype)
+    *weights, shifts = [cotangent.new_zeros(shape) for shape in shapes[:5]]
+    for gradient, part in zip(weights, sums.split([shape.numel() for shape in shapes[:4]]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+    shifts[first:] = cotangent * torch.stack([part[-1] for part in parts])
+    grids: list[Tensor | None] = [None] * (len(shapes) - 5)
+    for index, (one, weight) in enumerate(zip(passes, cotangent, strict=True), first):
+        own = one.of_grid * weight
+        known = grids[index]
+        grids[index] = own if known is None else known.add_(own)
+        if one.of_coarser is not None:
+            grids[index + 1] = one.of_coarser * weight
+    return [*weights, shifts, *grids]
 
 
 class _Pass:
@@ -95,9 +159,9 @@ class _Pass:
     """
 
     def __init__(
-        self, model: Any, weights: Sequence[Tensor], grid: Tensor, coarser: Tensor | None, keep: bool
+        self, model: _Bits, weights: Sequence[Tensor], grid: Tensor, coarser: Tensor | None, keep: bool
     ) -> None:
-        offsets, octaves, least = model
+        offsets, octaves, least = model.offsets, model.octaves, model.least
         precision = Precision.of(grid)
         rows, columns = grid.shape
         reach = context_kernels.reach_of(offsets)

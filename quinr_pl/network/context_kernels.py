@@ -59,7 +59,7 @@ def sums_count(neighbours: int, width: int) -> int:
 def build(
     offsets: Sequence[tuple[int, int]], octaves: tuple[float, float], least: float, precision: Precision
 ) -> ir.Module:
-    """The kernels for neighbours at ``offsets``, (rows down, columns right); the rest as in laplace_bits."""
+    """The kernels for neighbours at ``offsets``, (rows down, columns right); the rest as in context_bits."""
     module = ir.Module("context")
     for name in NAMES:
         kernel = Kernel(module, name, precision)

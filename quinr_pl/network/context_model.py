@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_bits import bits_of_grids
-from quinr_pl.network.context_kernels import reach_of
 
 NEIGHBOURS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
@@ -74,34 +73,8 @@ class ContextModel(nn.Module):
             Bits of each grid from ``first`` on, (grids - first,).
         """
         hidden, output, shifts = self.hidden, self.output, self.grid.bias
-        if grids[0].device.type == "cpu":
-            weights = [hidden.weight, hidden.bias, output.weight, output.bias, shifts]
-            return bits_of_grids(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first, weights, grids)
-        inputs = [self._inputs(grids, index) for index in range(first, len(grids))]
-        sizes = [part.shape[1] for part in inputs]
-        units = torch.relu(torch.addmm(hidden.bias[:, None], hidden.weight, torch.cat(inputs, 1)))
-        predicted = torch.addmm(output.bias[:, None], output.weight, units)  # (2, latents)
-        shift = torch.cat([bias.expand(size) for bias, size in zip(shifts[first:], sizes, strict=True)])
-        values = torch.cat([grid.flatten() for grid in grids[first:]])
-        bits = laplace_bits(values - predicted[0], predicted[1] + shift)
-        return torch.stack([part.sum() for part in bits.split(sizes)])
-
-    def _inputs(self, grids: Sequence[Tensor], index: int) -> Tensor:
-        """(neighbours + 1, latents) of one grid."""
-        grid = grids[index]
-        rows, columns = grid.shape
-        reach = reach_of(self.offsets)
-        padded = nn.functional.pad(grid, (reach, reach, reach, 0))
-        seen = [
-            padded[reach + down : reach + down + rows, reach + right : reach + right + columns].flatten()
-            for down, right in self.offsets
-        ]
-        if index + 1 < len(grids):
-            coarser = grids[index + 1].repeat_interleave(2, 0).repeat_interleave(2, 1)
-            seen.append(coarser[:rows, :columns].flatten())
-        else:
-            seen.append(grid.new_zeros(rows * columns))
-        return torch.stack(seen)
+        weights = [hidden.weight, hidden.bias, output.weight, output.bias, shifts]
+        return bits_of_grids(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first, weights, grids)
 
 
 class GridBias(nn.Module):
@@ -114,21 +87,3 @@ class GridBias(nn.Module):
     def __init__(self, grids: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(grids))
-
-
-def laplace_bits(deviation: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of an integer under a Laplace distribution that is integrated over half a unit to either side.
-
-    Args:
-        deviation: Value less mean.
-        log_scale: Binary logarithm of the scale, clamped to SCALE_OCTAVES.
-
-    Returns:
-        Bits, of the shape of the arguments; at most 20, where training has no gradient.
-    """
-    inverse = torch.exp2(-log_scale.clamp(*SCALE_OCTAVES))
-    distance = deviation.abs()
-    near = torch.exp((distance - 0.5).abs() * -inverse)  # twice the mass beyond the nearer edge
-    far = torch.exp((distance + 0.5) * -inverse)
-    mass = torch.where(distance < 0.5, 1 - 0.5 * (near + far), 0.5 * (near - far))
-    return -torch.log2(mass.clamp_min(LEAST_PROBABILITY))

@@ -1,15 +1,17 @@
-"""Interpolation of a pyramid of grids by compiled kernels."""
+"""Interpolation of a pyramid of grids: by compiled kernels on the CPU, else by torch operations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
+from quinr_pl.native.memory import check_readable
+from quinr_pl.native.operation import Gradients, Operation
 from quinr_pl.native.rows import Words, over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import doubling_kernels
@@ -27,25 +29,97 @@ def interpolated(weight: Tensor, grids: Sequence[Tensor], shapes: Sequence[Shape
 
     Args:
         weight: (4,); see quinr_pl.network.latent_pyramid.Doubling.
-        grids: (rows, columns) of each, from the coarsest on, on the CPU.
+        grids: (rows, columns) of each, from the coarsest on.
         shapes: Rows and columns of all resolutions from that of the coarsest grid on, each of half the next,
             rounded up. A grid joins at the resolution that is its own; there are at least as many.
 
     Returns:
         (grids, rows, columns), the finest first.
     """
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, *grids))
-    result: Tensor = _Interpolated.apply(keep, list(shapes), weight, *grids)
-    return result
+    operation = _Interpolation(tuple((rows, columns) for rows, columns in shapes))
+    return (operation if weight.device.type == "cpu" else operation.in_torch)(weight, *grids)
 
 
-class _Interpolated(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, keep: bool, shapes: list[Shape], weight: Tensor, *grids: Tensor) -> Tensor:
-        frame = _Frame(1, shapes[0], weight)
+def doubled(values: Tensor, weight: Tensor) -> Tensor:
+    """Twice the resolution along both axes, on any device; edges are repeated.
+
+    Args:
+        values: (grids, rows, columns).
+        weight: (4,); see quinr_pl.network.latent_pyramid.Doubling.
+
+    Returns:
+        (grids, 2 rows, 2 columns).
+    """
+    framed = nn.functional.pad(values[None], (0, 0, MARGIN, MARGIN), mode="replicate")[0]
+    rows = _DoubledAlong(1)(framed, weight)
+    framed = nn.functional.pad(rows[None], (MARGIN, MARGIN, 0, 0), mode="replicate")[0]
+    return _DoubledAlong(2)(framed, weight)
+
+
+@dataclass(frozen=True)
+class _DoubledAlong(Operation):
+    """Doubling of a frame along one axis: torch's own gradient would take twice as long, for its temporaries.
+
+    Tap k weighs the sample k places into the frame for even results, and the one 4 - k places into it for
+    odd ones.
+
+    Attributes:
+        axis: It has two samples more at either end than the result has pairs.
+    """
+
+    axis: int
+
+    def _near(self, framed: Tensor) -> list[Tensor]:
+        size = framed.shape[self.axis] - 2 * MARGIN
+        return [framed.narrow(self.axis, shift, size) for shift in range(2 * MARGIN + 1)]
+
+    def in_torch(self, framed: Tensor, weight: Tensor) -> Tensor:
+        near = torch.stack(self._near(framed))
+        pair = [torch.tensordot(weight, part, 1) for part in (near[:TAPS], near.flip(0)[:TAPS])]
+        return torch.stack(pair, self.axis + 1).flatten(self.axis, self.axis + 1)
+
+    def run(self, keep: bool, framed: Tensor, weight: Tensor) -> tuple[Tensor, Gradients]:
+        axis, near = self.axis, self._near(framed)
+        even, odd = near[0] * weight[0], near[-1] * weight[0]
+        for tap, value in enumerate(weight.tolist()[1:], 1):
+            even.add_(near[tap], alpha=value)
+            odd.add_(near[-1 - tap], alpha=value)
+
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
+            parts = cotangent.unflatten(axis, (-1, 2)).unbind(axis + 1)
+            even, odd = (part.contiguous() for part in parts)
+            of_framed, of_weight = torch.zeros_like(framed), torch.empty_like(weight)
+            for tap, value in enumerate(weight.tolist()):
+                places = ((even, tap), (odd, 2 * MARGIN - tap))
+                for gradient, shift in places:
+                    of_framed.narrow(axis, shift, gradient.shape[axis]).add_(gradient, alpha=value)
+                of_weight[tap] = sum(torch.tensordot(near[shift], part, 3) for part, shift in places)
+            return of_framed, of_weight
+
+        return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1), gradients
+
+
+@dataclass(frozen=True)
+class _Interpolation(Operation):
+    """Grids from the coarsest on at the resolution of the finest of ``shapes``."""
+
+    shapes: tuple[Shape, ...]
+
+    def in_torch(self, weight: Tensor, *grids: Tensor) -> Tensor:
+        result = grids[0][None]  # (grids so far, rows, columns)
+        for level, (rows, columns) in enumerate(self.shapes[1:], 1):
+            result = doubled(result, weight)[:, :rows, :columns]
+            if level < len(grids):
+                result = torch.cat([grids[level][None], result])
+        return result
+
+    def run(self, keep: bool, weight: Tensor, *grids: Tensor) -> tuple[Tensor, Gradients]:
+        check_readable("interpolation of latents", weight, *grids)
+        weight = weight.contiguous()
+        frame = _Frame(1, self.shapes[0], weight)
         frame.signal[0] = grids[0]
         frames = [frame]
-        for level, shape in enumerate(shapes[1:], 1):
+        for level, shape in enumerate(self.shapes[1:], 1):
             joins = int(level < len(grids))
             finer = _Frame(len(frame.signal) + joins, shape, weight)
             frame.repeat_edges()
@@ -54,25 +128,25 @@ class _Interpolated(torch.autograd.Function):
                 finer.signal[0] = grids[level]
             frame = finer
             frames.append(frame)
-        ctx.frames, ctx.joined = frames if keep else [], len(grids)
-        ctx.save_for_backward(weight)
-        return frame.signal.clone(memory_format=torch.contiguous_format)
+        gradients = partial(_gradients, weight, frames if keep else [], len(grids))
+        return frame.signal.clone(memory_format=torch.contiguous_format), gradients
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
-        (weight,) = ctx.saved_tensors
-        given = _Frame(len(cotangent), cotangent.shape[1:], weight)
-        given.signal.copy_(cotangent)
-        of_weight = torch.zeros_like(weight)
-        of_grids = []
-        for level in range(len(ctx.frames) - 1, 0, -1):
-            if level < ctx.joined:
-                of_grids.append(given.signal[0].clone())
-            given, sums = _back(weight, ctx.frames[level - 1], given)
-            of_weight += sums
-        of_grids.append(given.signal[0].clone())
-        return None, None, of_weight, *reversed(of_grids)
+
+def _gradients(
+    weight: Tensor, frames: list[_Frame], joined: int, cotangent: Tensor, needed: Sequence[bool]
+) -> list[Tensor]:
+    """Gradients in the taps and in the grids, of which the finest ``joined`` have a frame of their own."""
+    given = _Frame(len(cotangent), cotangent.shape[1:], weight)
+    given.signal.copy_(cotangent)
+    of_weight = torch.zeros_like(weight)
+    of_grids = []
+    for level in range(len(frames) - 1, 0, -1):
+        if level < joined:
+            of_grids.append(given.signal[0].clone())
+        given, sums = _back(weight, frames[level - 1], given)
+        of_weight += sums
+    of_grids.append(given.signal[0].clone())
+    return [of_weight, *reversed(of_grids)]
 
 
 class _Frame:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.network.interpolation import interpolated
+from quinr_pl.network.interpolation import doubled, interpolated
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
 _REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
@@ -68,46 +67,7 @@ class Doubling(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(grids, rows, columns) -> (grids, 2 rows, 2 columns); edges are repeated."""
-        framed = nn.functional.pad(values[None], (0, 0, _REACH, _REACH), mode="replicate")[0]
-        rows: Tensor = _Doubled.apply(framed, self.weight, 1)
-        framed = nn.functional.pad(rows[None], (_REACH, _REACH, 0, 0), mode="replicate")[0]
-        doubled: Tensor = _Doubled.apply(framed, self.weight, 2)
-        return doubled
-
-
-class _Doubled(torch.autograd.Function):
-    """Doubling along one axis: torch's own gradient would take twice as long, for its temporaries.
-
-    Tap k weighs the sample k places into the frame for even results, and the one 4 - k places into it for
-    odd ones.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, framed: Tensor, weight: Tensor, axis: int) -> Tensor:
-        size = framed.shape[axis] - 2 * _REACH
-        near = [framed.narrow(axis, shift, size) for shift in range(2 * _REACH + 1)]
-        even, odd = near[0] * weight[0], near[-1] * weight[0]
-        for tap, value in enumerate(weight.tolist()[1:], 1):
-            even.add_(near[tap], alpha=value)
-            odd.add_(near[-1 - tap], alpha=value)
-        ctx.save_for_backward(framed, weight)
-        ctx.axis = axis
-        return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        framed, weight = ctx.saved_tensors
-        axis, size = ctx.axis, framed.shape[ctx.axis] - 2 * _REACH
-        even, odd = (part.contiguous() for part in gradients[0].unflatten(axis, (size, 2)).unbind(axis + 1))
-        to_framed, to_weight = torch.zeros_like(framed), torch.empty_like(weight)
-        for tap, value in enumerate(weight.tolist()):
-            for gradient, shift in ((even, tap), (odd, 2 * _REACH - tap)):
-                to_framed.narrow(axis, shift, size).add_(gradient, alpha=value)
-            to_weight[tap] = sum(
-                torch.tensordot(framed.narrow(axis, shift, size), gradient, 3)
-                for gradient, shift in ((even, tap), (odd, 2 * _REACH - tap))
-            )
-        return to_framed, to_weight, None
+        return doubled(values, self.weight)
 
 
 class LatentPyramid(nn.Module):
@@ -154,15 +114,8 @@ class LatentPyramid(nn.Module):
         """
         levels = range(self.coarsest, octave - 1, -1)
         shapes = [grid_shape(height, width, level) for level in levels]
-        if grids[-1].device.type == "cpu":
-            known = [grids[level - self.finest] for level in levels if level >= self.finest]
-            features = interpolated(self.interpolation.weight, known, shapes)
-        else:
-            features = grids[-1][None]  # (grids so far, rows, columns)
-            for level, (rows, columns) in zip(levels[1:], shapes[1:], strict=True):
-                features = self.interpolation(features)[:, :rows, :columns]
-                if level >= self.finest:
-                    features = torch.cat([grids[level - self.finest][None], features])
+        known = [grids[level - self.finest] for level in levels if level >= self.finest]
+        features = interpolated(self.interpolation.weight, known, shapes)
         absent = len(grids) - len(features)
         if absent:
             features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from quinr_pl.native.machine_code import load
+from quinr_pl.native.memory import check_readable
+from quinr_pl.native.operation import Gradients, Operation
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import filter_kernels
@@ -22,7 +24,7 @@ _THREAD_VALUES = 50_000
 """Waking a thread for less takes longer than it saves."""
 
 
-def filtered(values: Tensor, convolutions: Sequence[nn.Module]) -> Tensor:
+def filtered(values: Tensor, convolutions: Sequence[nn.Conv2d]) -> Tensor:
     """Values plus a 3 x 3 convolution of them, one convolution after the other; edges are repeated.
 
     Args:
@@ -34,21 +36,25 @@ def filtered(values: Tensor, convolutions: Sequence[nn.Module]) -> Tensor:
     """
     if not convolutions:
         return values
-    if values.device.type == "cpu":
-        parameters = [tensor for one in convolutions for tensor in one.parameters()]  # weight, bias
-        keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (values, *parameters))
-        result: Tensor = _Filtered.apply(keep, values, *parameters)
-        return result
-    values = values[None]
-    for convolution in convolutions:
-        framed = nn.functional.pad(values, (1, 1, 1, 1), mode="replicate")
-        values = values + convolution(framed.contiguous(memory_format=torch.channels_last))
-    return values[0]
+    parameters = [tensor for one in convolutions for tensor in (one.weight, one.bias)]
+    operation = _Filters()
+    return (operation if values.device.type == "cpu" else operation.in_torch)(values, *parameters)
 
 
-class _Filtered(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, keep: bool, values: Tensor, *parameters: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class _Filters(Operation):
+    """Residual convolutions of values with weights and biases in turn, one convolution after the other."""
+
+    def in_torch(self, values: Tensor, *parameters: Tensor) -> Tensor:
+        values = values[None]
+        for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+            framed = nn.functional.pad(values, (1, 1, 1, 1), mode="replicate")
+            framed = framed.contiguous(memory_format=torch.channels_last)
+            values = values + nn.functional.conv2d(framed, weight, bias)
+        return values[0]
+
+    def run(self, keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Gradients]:
+        check_readable("residual filters", values, *parameters)
         frames = _Frames(values)
         framed = [frames.empty()]
         frames.signal(framed[0]).copy_(values)
@@ -56,24 +62,27 @@ class _Filtered(torch.autograd.Function):
             frames.repeat_edges(framed[-1])
             framed.append(frames.empty())
             frames.forward(weight, bias, framed[-2], framed[-1])
-        ctx.frames, ctx.framed = frames, framed[:-1] if keep else []
-        ctx.save_for_backward(*parameters)
-        return frames.signal(framed[-1]).clone()
+        gradients = partial(_gradients, frames, framed[:-1] if keep else [], parameters)
+        return frames.signal(framed[-1]).clone(), gradients
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Any, ...]:
-        frames: _Frames = ctx.frames
-        parameters = ctx.saved_tensors
-        gradients: list[Tensor] = []
-        given = frames.empty()
-        frames.signal(given).copy_(cotangent)
-        for index in reversed(range(len(ctx.framed))):
-            weight = parameters[2 * index]
-            of_values, of_weight, of_bias = frames.backward(weight, ctx.framed[index], given)
-            frames.signal(given).add_(of_values)
-            gradients = [of_weight, of_bias, *gradients]
-        return None, frames.signal(given).clone(), *gradients
+
+def _gradients(
+    frames: _Frames,
+    framed: list[Tensor],
+    parameters: Sequence[Tensor],
+    cotangent: Tensor,
+    needed: Sequence[bool],
+) -> list[Tensor]:
+    """Gradients in the values and in the parameters, from the frame that each convolution was given."""
+    found: list[Tensor] = []
+    given = frames.empty()
+    frames.signal(given).copy_(cotangent)
+    for index in reversed(range(len(framed))):
+        weight = parameters[2 * index]
+        of_values, of_weight, of_bias = frames.backward(weight, framed[index], given)
+        frames.signal(given).add_(of_values)
+        found = [of_weight, of_bias, *found]
+    return [frames.signal(given).clone(), *found]
 
 
 class _Frames:
