@@ -18,8 +18,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 
 from quinr_pl._version import __version__
-from quinr_pl.atomic_file import write_bytes
+from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.callbacks.deferred_interruption import DeferredInterruption
 from quinr_pl.callbacks.quantization import Measurement, find_quantization, fitted_network
+from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
 
 REPORTED_PACKAGES = (
@@ -43,9 +45,10 @@ class PSNRCheckpoint(Checkpoint):
     For a network that trains against its rate, the best is the least sum of error and weighed rate.
 
     ``checkpoints/last.ckpt`` follows at every validation and when the fit is interrupted, so that
-    ``--ckpt_path last`` goes on from there. At the end of the fit the best weights are quantized with
-    the final settings of WeightQuantization, which takes longer than a validation may, and
-    ``result.json`` holds the figures of that file.
+    ``--ckpt_path last`` goes on from there and ends as the fit would have ended. It is written last, so that
+    after a kill at any moment it never knows of a best state that is not kept. At the end of the fit the
+    best weights are quantized with the final settings of WeightQuantization, which takes longer than a
+    validation may, and ``result.json`` holds the figures of that file.
     """
 
     def __init__(self) -> None:
@@ -56,17 +59,24 @@ class PSNRCheckpoint(Checkpoint):
         self._fit_seconds = 0.0
         self._started = 0.0
         self._folder: Path | None = None  # known from the start of a fit on
+        self._interruption = DeferredInterruption()
+        self._random_state: dict[str, torch.Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """What a continued fit needs to know."""
-        seconds = self._fit_seconds + self._elapsed()
-        return {"best_psnr": self.best_psnr, "best_quality": self.best_quality, "fit_seconds": seconds}
+        return {
+            "best_psnr": self.best_psnr,
+            "best_quality": self.best_quality,
+            "fit_seconds": self._fit_seconds + self._elapsed(),
+            "random_state": _random_state(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from an earlier fit."""
         self.best_psnr = state_dict["best_psnr"]
         self.best_quality = state_dict.get("best_quality", self.best_psnr)
         self._fit_seconds = state_dict["fit_seconds"]
+        self._random_state = state_dict.get("random_state", {})
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
@@ -74,11 +84,24 @@ class PSNRCheckpoint(Checkpoint):
         self._folder = run_folder(trainer)
         self._file = self._folder / f"{trainer.datamodule.name}.quinr"  # type: ignore[attr-defined]
         best = self._checkpoint("best")
-        if best.is_file() and self._file.is_file():
-            self.best_model_path, self.best_file = str(best), self._file
-        else:
+        kept = self._kept_quality() if self._file.is_file() else None
+        if kept is None:
             # The best of another folder is not here to be kept.
             self.best_psnr = self.best_quality = -float("inf")
+            return
+        self.best_model_path, self.best_file = str(best), self._file
+        if kept["best_quality"] < self.best_quality:
+            # The state goes on from another fit than the one whose best lies here.
+            self.best_psnr, self.best_quality = kept["best_psnr"], kept["best_quality"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Goes on with the random numbers of the fit that is continued."""
+        _set_random_state(self._random_state)
+        self._interruption.begin()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        """Interrupts here, where the state is whole."""
+        self._interruption.deliver()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps what is better, and the present state."""
@@ -86,6 +109,7 @@ class PSNRCheckpoint(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit" or measurement is None:
             return
         self._keep(trainer, measurement)
+        self._interruption.deliver()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judges the last state too, if no validation did."""
@@ -93,6 +117,8 @@ class PSNRCheckpoint(Checkpoint):
         measurement = quantization.measurement
         if measurement is None or measurement.step != trainer.global_step:
             self._keep(trainer, quantization.measure(trainer, fitted_network(pl_module)))
+        self._interruption.deliver()
+        self._interruption.end()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the final file and ``result.json``, also of a fit that was cut after its last step."""
@@ -108,22 +134,39 @@ class PSNRCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Keeps the state of an interrupted fit and names what there is."""
+        self._interruption.end()
         if not isinstance(exception, KeyboardInterrupt) or self._folder is None:
             return
-        trainer.save_checkpoint(self._checkpoint("last"))
+        last = self._checkpoint("last")
+        if self._interruption.delivered:
+            trainer.save_checkpoint(last)
         best = (
             f"best file so far: {self.best_file} ({self.best_psnr:.2f} dB)"
             if self.best_file
             else "no file yet"
         )
-        rank_zero_info(f"Interrupted at step {trainer.global_step}; {best}. Go on with --ckpt_path last")
+        remedy = "Go on with --ckpt_path last" if last.is_file() else "The fit starts anew"
+        rank_zero_info(f"Interrupted at step {trainer.global_step}; {best}. {remedy}")
 
     def _checkpoint(self, which: str) -> Path:
         assert self._folder is not None, "no fit has started"
         return self._folder / "checkpoints" / f"{which}.ckpt"
 
+    def _kept_quality(self) -> dict[str, float] | None:
+        """What ``best.ckpt`` says of itself; None if there is none that can be read."""
+        try:
+            kept = torch.load(self._checkpoint("best"), map_location="cpu", weights_only=True)
+            state = kept["callbacks"][self.state_key]
+        except Exception:  # torch.load raises whatever the broken file leads to
+            return None
+        return {"best_quality": state["best_psnr"], **state}
+
     def _best_weights(self) -> dict[str, torch.Tensor]:
-        state = torch.load(self._checkpoint("best"), map_location="cpu", weights_only=True)["state_dict"]
+        path = self._checkpoint("best")
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        except Exception as error:  # torch.load raises whatever the broken file leads to
+            raise QuinrError(f"{path}: not a readable checkpoint; fit anew") from error
         return {
             name.removeprefix("network."): weights
             for name, weights in state.items()
@@ -134,16 +177,14 @@ class PSNRCheckpoint(Checkpoint):
         return time.perf_counter() - self._started
 
     def _keep(self, trainer: pl.Trainer, measurement: Measurement) -> None:
-        better = measurement.quality > self.best_quality
-        if better:
+        if measurement.quality > self.best_quality:
             self.best_psnr, self.best_quality = measurement.psnr, measurement.quality
-            if trainer.is_global_zero:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(self._file, measurement.encoded.data)
             self.best_file, self.best_model_path = self._file, str(self._checkpoint("best"))
-        trainer.save_checkpoint(self._checkpoint("last"))
-        if better:
             trainer.save_checkpoint(self.best_model_path)
+            if trainer.is_global_zero:
+                make_folder(self._file.parent)
+                write_bytes(self._file, measurement.encoded.data)
+        trainer.save_checkpoint(self._checkpoint("last"))
 
     def _report(self, trainer: pl.Trainer, module: pl.LightningModule, best: Measurement) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -166,3 +207,18 @@ class PSNRCheckpoint(Checkpoint):
                 final = {"hp/psnr": result["psnr"], "hp/bpp": result["bpp"]}
                 logger.log_hyperparams(dict(module.hparams), final, step=trainer.global_step)
         print(f"{self._file}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes")
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    """State of the generators that networks draw their noise from."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, torch.Tensor]) -> None:
+    if "cpu" in state:
+        torch.set_rng_state(state["cpu"].cpu())
+    if "cuda" in state and torch.cuda.is_initialized():
+        torch.cuda.set_rng_state(state["cuda"].cpu())

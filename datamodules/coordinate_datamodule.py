@@ -144,7 +144,7 @@ class CoordinateDataModule(LightningDataModule):
         """Blocks of consecutive (coordinates, targets), in row-major order."""
         block = self.spec.pixels if self.batch_size is None else self.eval_batch_size
         sampler = ConsecutiveBlockSampler(self.spec.pixels, block)
-        return DataLoader(self._laid_out(), batch_size=None, sampler=sampler)
+        return DataLoader(self._laid_out(), batch_size=None, sampler=sampler, generator=torch.Generator())
 
     def test_dataloader(self) -> DataLoader:
         """As `val_dataloader`."""

@@ -154,7 +154,8 @@ class ResumableBlocks(DataLoader):
     """
 
     def __init__(self, dataset: CoordinateDataset, sampler: RandomBlockSampler | WholeSignalSampler) -> None:
-        super().__init__(dataset, batch_size=None, sampler=sampler)
+        # An iterator draws a number: not from the generator that networks take their noise from.
+        super().__init__(dataset, batch_size=None, sampler=sampler, generator=torch.Generator())
         self._blocks = sampler
         self._taken = 0
 

@@ -53,7 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             _sync(target.parent, os.O_RDONLY)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Writes a file in one go, as `atomic_path` does.
 
     Raises:

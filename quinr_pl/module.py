@@ -12,6 +12,7 @@ from pytorch_optimizer import SOAP
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
+from quinr_pl.checkpoint_io import write_checkpoints_atomically
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS, CoordinateNetwork
 
@@ -84,7 +85,8 @@ class CoordinateNetworkModule(pl.LightningModule):
         self.test_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
 
     def setup(self, stage: str) -> None:
-        """Refuses data whose channels the network does not have."""
+        """Refuses data whose channels the network does not have; keeps checkpoints from being lost."""
+        write_checkpoints_atomically(self.trainer)
         spec = getattr(getattr(self.trainer, "datamodule", None), "spec", None)
         if spec is not None and spec.channels != self.network.out_features:
             raise QuinrError(
