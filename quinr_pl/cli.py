@@ -5,10 +5,13 @@ Heavy imports wait inside the commands, so that ``--help`` and ``--version`` ans
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from quinr_pl._version import __version__
 from quinr_pl.commands.compare import compare
@@ -113,9 +116,23 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] not in COMMANDS:
         raise QuinrError(f"{arguments[0]}: no such command; there are {', '.join(COMMANDS)}")
     command, _ = COMMANDS[arguments[0]]
+    if not {"-h", "--help"} & set(arguments):
+        _import_away_from_the_current_folder(arguments[0])
     status = command(arguments if command is lightning else arguments[1:])
     sys.stdout.flush()
     return status
+
+
+def _import_away_from_the_current_folder(command: str) -> None:
+    """Imports libraries whose settings may lie in the current folder, where a stranger may have left them.
+
+    matplotlib reads ``matplotlibrc``, which can name code to run, and PennyLane ``config.toml``.
+    """
+    libraries = {"inspect": [], "decompress": ["matplotlib"]}.get(command, ["matplotlib", "pennylane"])
+    os.environ["MPLBACKEND"] = "agg"  # no command opens a window
+    with contextlib.chdir(Path(__file__).parent):
+        for library in libraries:
+            importlib.import_module(library)
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:

@@ -16,12 +16,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.comparison import Comparison, load_data, measure, reconstruct, run_job
+from quinr_pl.config_files import find_base, find_config, read_text
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation import plots, published, table
 from quinr_pl.evaluation.executors import LocalExecutor, RayExecutor
 from quinr_pl.evaluation.report import Crop, Report
 from quinr_pl.evaluation.sweep import Executor, Job, read_result, run_sweep
-from quinr_pl.lightning_cli import find_config
 
 REPORT = "report"
 
@@ -137,10 +137,8 @@ _NOTE = (
 
 
 def _comparison(options: Namespace) -> Comparison:
-    def packaged(name: str) -> str:
-        return Path(find_config(name)).read_text()
-
-    comparison = Comparison.read(packaged(options.config), options.config, packaged)
+    path = find_config(options.config)
+    comparison = Comparison.read(read_text(path), options.config, lambda base: find_base(base, path))
     changes = {
         name: getattr(options, name)
         for name in ("folder", "seeds", "processes")

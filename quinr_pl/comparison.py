@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.coin import PublishedCOIN
 from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
 from quinr_pl.codec import decode, mask_section
+from quinr_pl.config_files import packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
@@ -73,13 +73,13 @@ class Comparison:
     crop: tuple[int, int] = (192, 256)
 
     @classmethod
-    def read(cls, text: str, name: str, packaged: Callable[[str], str]) -> Comparison:
+    def read(cls, text: str, name: str, find: Callable[[str], str]) -> Comparison:
         """The config of a YAML text.
 
         Args:
             text: YAML.
             name: The file's name, for messages.
-            packaged: Text of the config that a method's ``base`` names.
+            find: Path of the config that a method's ``base`` names.
 
         Raises:
             QuinrError: If a key is unknown or missing, or a method is not described completely.
@@ -91,7 +91,7 @@ class Comparison:
         for key in ("folder", "data", "images", "methods"):
             if not tree.get(key):
                 raise QuinrError(f"{name}: key {key} is missing")
-        defaults = read_tree(packaged("defaults.yaml"), "defaults.yaml")
+        defaults = read_tree(read_text(str(packaged_config("defaults.yaml"))), "defaults.yaml")
         for method, description in tree["methods"].items():
             kind = description.get("kind")
             if kind not in METHODS:
@@ -100,7 +100,7 @@ class Comparison:
                 )
             base = description.pop("base", None)
             if base is not None:
-                based = merge(defaults, read_tree(packaged(base), base))
+                based = merge(defaults, read_tree(read_text(find(base)), base))
                 description["fit"] = merge(based, description.get("fit", {}))
         return cls(**tree)
 
@@ -399,28 +399,3 @@ METHODS: dict[str, Method] = {
 
 def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
-
-
-def read_tree(text: str, name: str) -> dict[str, Any]:
-    """A mapping from the text of a YAML file of a name.
-
-    Raises:
-        QuinrError: If it is none.
-    """
-    try:
-        tree = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise QuinrError(f"{name}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(tree, dict):
-        raise QuinrError(f"{name}: not a mapping of keys to values")
-    return tree
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-2 as the number that it is in YAML 1.2, not as the text that it is in YAML 1.1."""
-
-
-_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import re
 import warnings
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,27 +17,12 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, instant
 import quinr_pl.callbacks
 import quinr_pl.datamodules
 import quinr_pl.network  # noqa: F401
+from quinr_pl.config_files import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-PACKAGED_CONFIGS = Path(str(files("quinr_pl.configs")))
-
-
-def find_config(name: str) -> str:
-    """A config file: the path itself if there is one, else the packaged config of that name.
-
-    Raises:
-        QuinrError: If there is neither.
-    """
-    if Path(name).is_file():
-        return name
-    packaged = PACKAGED_CONFIGS / name
-    if packaged.is_file():
-        return str(packaged)
-    known = ", ".join(sorted(path.name for path in PACKAGED_CONFIGS.glob("*.yaml")))
-    raise QuinrError(f"--config {name}: no such file; the packaged configs are {known}")
 
 
 class PackagedConfigFile(ActionConfigFile):
@@ -51,7 +36,18 @@ class PackagedConfigFile(ActionConfigFile):
 
 
 class OneLineParser(LightningArgumentParser):
-    """Says what is wrong with the arguments in one line."""
+    """Says what is wrong with the arguments in one line, and reads no file but the configs that are named."""
+
+    def _add_signature_parameter(self, *args: Any, **kwargs: Any) -> None:
+        # With sub-configs, a file called `ImageDataModule` or `auto` in the current folder would be read for
+        # the class or the value of that name.
+        super()._add_signature_parameter(*args, **{**kwargs, "sub_configs": False})
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        """A config in any encoding that ``read_text`` knows, checked as a whole first."""
+        text = read_text(str(path))
+        read_tree(text, str(path))
+        return self.parse_string(text, str(path), *args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises QuinrError, which ends the program with exit status 2."""
@@ -83,7 +79,7 @@ class QuinrCLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         _quieten()
-        defaults = {"default_config_files": [str(PACKAGED_CONFIGS / "defaults.yaml")]}
+        defaults = {"default_config_files": [glob.escape(str(packaged_config("defaults.yaml")))]}
         super().__init__(
             CoordinateNetworkModule,
             CoordinateDataModule,

@@ -22,12 +22,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.callbacks.quantization import find_quantization
-from quinr_pl.comparison import Tree, file_making_callbacks, merge, network_of, read_tree
+from quinr_pl.comparison import Tree, file_making_callbacks, merge, network_of
+from quinr_pl.config_files import find_base, find_config, packaged_config, read_text, read_tree
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation import plots
 from quinr_pl.evaluation.executors import ONE_THREAD, environment
 from quinr_pl.evaluation.metrics import weighed_psnr
-from quinr_pl.lightning_cli import QuinrCLI, find_config
+from quinr_pl.lightning_cli import QuinrCLI
 
 _HEARTBEAT_SECONDS = 30
 _POLL_SECONDS = 0.5
@@ -126,9 +127,8 @@ class Search:
 
     def tree(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The config of a fit with values of the space, its quantizer aiming at the bytes."""
-        defaults, base = (
-            read_tree(Path(find_config(name)).read_text(), name) for name in ("defaults.yaml", self.base)
-        )
+        paths = (str(packaged_config("defaults.yaml")), find_config(self.base))
+        defaults, base = (read_tree(read_text(path), path) for path in paths)
         tree = merge(merge(merge(defaults, base), self.fit), _nested(values))
         final: dict[str, Any] | None = None
         if self.bytes is not None:
@@ -199,7 +199,10 @@ def search(options: Namespace) -> int:
     optuna = _optuna()
     if options.root is not None:
         os.environ["QUINR_DATA"] = options.root
-    settings = Search.read(Path(find_config(options.config)).read_text(), options.config)
+    path = find_config(options.config)
+    settings = Search.read(read_text(path), options.config)
+    named = settings.base
+    settings = replace(settings, base=find_base(named, path))
     changes = {name: getattr(options, name) for name in ("folder", "bytes", "trials", "workers", "seed")}
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     settings.check()
@@ -208,7 +211,7 @@ def search(options: Namespace) -> int:
     storage = options.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
     study = _study(storage, settings)
     kept = asdict(settings)
-    searched = json.loads(json.dumps({key: kept[key] for key in ("base", "fit", "space", "bytes")}))
+    searched = json.loads(json.dumps({key: kept[key] for key in ("fit", "space", "bytes")} | {"base": named}))
     before = study.user_attrs.get("search")
     if before is not None and before != searched:
         changed = ", ".join(key for key in searched if searched[key] != before.get(key))

@@ -8,8 +8,8 @@ import yaml
 
 from quinr_pl.cli import main
 from quinr_pl.comparison import Comparison, merge, nearest_siren
+from quinr_pl.config_files import PACKAGED_CONFIGS, packaged_config
 from quinr_pl.errors import QuinrError
-from quinr_pl.lightning_cli import PACKAGED_CONFIGS
 
 TINY = """
 folder: {folder}
@@ -35,7 +35,7 @@ methods:
 
 
 def read(text: str) -> Comparison:
-    return Comparison.read(text, "c.yaml", lambda name: (PACKAGED_CONFIGS / name).read_text())
+    return Comparison.read(text, "c.yaml", lambda name: str(packaged_config(name)))
 
 
 @pytest.fixture(scope="module")

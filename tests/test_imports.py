@@ -10,7 +10,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"datamodules", "callbacks", "configs"}
 BASE = {"signal", "errors", "atomic_file", "file_lock", "openjpeg", "_version"}
-COMMANDS = {"cli", "commands", "lightning_cli", "compare_cli", "comparison", "search", "interruption"}
+COMMANDS = {
+    "cli",
+    "commands",
+    "lightning_cli",
+    "compare_cli",
+    "comparison",
+    "search",
+    "interruption",
+    "config_files",
+}
 """The composition root: may know everything."""
 
 ALLOWED = {

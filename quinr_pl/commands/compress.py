@@ -26,7 +26,7 @@ def compress(args: list[str]) -> int:
     )
     parser.add_argument("input", type=Path, help="image (8 or 16 bit), KITTI .bin scan or .npy array")
     parser.add_argument("-o", "--output", type=Path, help="the file to write (default: input with .quinr)")
-    parser.add_argument("--config", default="compress.yaml", help="a YAML file or a packaged config")
+    parser.add_argument("--config", help="a YAML file or a packaged config (default: compress.yaml)")
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bpp", type=float, help="bits for each pixel, at most; picks network and quantizer")
     rate.add_argument("--psnr", type=float, help="dB, at least; a few fits, one after another, find the size")
@@ -91,11 +91,13 @@ def _fit_to_rate(options: argparse.Namespace, overrides: list[str], folder: Path
 
 def _fit_file(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
     """The file of one fit."""
+    from quinr_pl.config_files import packaged_config
     from quinr_pl.lightning_cli import QuinrCLI
 
+    config = options.config or str(packaged_config("compress.yaml"))
     data = ["--data", "ImageDataModule", "--data.path", str(options.input)]
     run = ["--trainer.logger", "false", "--trainer.default_root_dir", str(folder)]
-    QuinrCLI(["fit", "--config", options.config, *data, *run, *overrides])
+    QuinrCLI(["fit", "--config", config, *data, *run, *overrides])
     (written,) = folder.glob("*.quinr")
     return written.read_bytes()
 
@@ -146,10 +148,10 @@ def _rate_overrides(spec: SignalSpec, folder: Path, most_bytes: int) -> list[str
 
     from quinr_pl.codec.encoder import mask_bytes
     from quinr_pl.codec.rate_control import point_for_bytes
-    from quinr_pl.lightning_cli import find_config
+    from quinr_pl.config_files import packaged_config
 
     point = point_for_bytes(most_bytes - mask_bytes(spec), spec.channels)
-    callbacks = yaml.safe_load(Path(find_config("defaults.yaml")).read_text())["trainer"]["callbacks"]
+    callbacks = yaml.safe_load(packaged_config("defaults.yaml").read_text())["trainer"]["callbacks"]
     quantization = {"method": "compensated", "rate": point.quantization.rate}
     callbacks[0]["init_args"]["final"] = quantization
     overlay = folder / "rate.yaml"
