@@ -362,3 +362,58 @@ def test_special_angles(name, dtype, turn):
             (probabilities * cotangent.to(device, to)).sum().backward()
             results.append([probabilities.detach().cpu(), *(leaf.grad.cpu() for leaf in leaves)])
         assert_agree(*results, 3e-5 if dtype == torch.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("size", [100.0, 9e3, 1e5, 1e8, 1e12, 3e37])
+@pytest.mark.parametrize("name", BATCHED)
+def test_large_angles_are_reduced(name, size, dtype):
+    """Each number is what it is, however large: PennyLane's simulator in double precision says the same."""
+    ansatz = Ansatz(qubits=3, angles=7, uploads=2, layers=2)
+    angles, weights, cotangent = inputs(ansatz, 20)
+    large, heavy = torch.full_like(angles, 1.0), torch.full_like(weights, 1.0)
+    large[::3], heavy[..., ::2] = size, size
+    given = [(angles * large).detach(), (weights * heavy).detach()]
+    results = []
+    for engine, to in ((name, dtype), ("lightning_vjp", torch.float64)):
+        device = device_of(engine)
+        leaves = [t.to(dtype).to(device, to).clone().requires_grad_() for t in given]
+        probabilities = choose(engine, device).probabilities(ansatz, *leaves)
+        (probabilities * cotangent.to(device, to)).sum().backward()
+        results.append([probabilities.detach().cpu(), *(leaf.grad.cpu() for leaf in leaves)])
+    assert_agree(*results, 3e-5 if dtype == torch.float32 else 1e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_large_phases_of_the_fused_layer_are_reduced(dtype):
+    """Coordinates and weights whose products are exact, so that both ways take the sine of one number."""
+    ansatz = Ansatz(qubits=2, angles=3)
+    x = torch.tensor([[1.0], [0.5], [-2.0]], dtype=dtype)
+    weight = torch.tensor([[2.0**27], [3.0 * 2**14], [2.0**70]], dtype=dtype)
+    weights = inputs(ansatz, 1)[1].detach().to(dtype)
+    bias = torch.zeros(3, dtype=dtype)
+    found = choose("cpu").sine_layer(ansatz, x, weight, bias, weights, omega0=1.0)
+    angles = torch.sin(x.double() @ weight.double().t())
+    expected = choose("lightning").probabilities(ansatz, angles, weights.double())
+    assert_agree([found], [expected], TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # Triton's interpreter computes by NumPy
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_angles_that_are_no_numbers_give_none(name, bad, dtype):
+    ansatz = Ansatz(qubits=3, angles=7, uploads=2)
+    angles, weights, _ = (t.detach() for t in inputs(ansatz, 40, dtype, device=device_of(name)))
+    engine = choose(name, angles.device)
+    clean = engine.probabilities(ansatz, angles, weights)
+    spoilt = angles.clone()
+    spoilt[5, 3] = bad
+    found = engine.probabilities(ansatz, spoilt, weights)
+    assert found[5].isnan().all()
+    others = [row for row in range(40) if row != 5]
+    torch.testing.assert_close(found[others], clean[others], rtol=0, atol=0)
+    for position in range(weights.shape[-1]):
+        spoilt = weights.clone()
+        spoilt[1, 0, position] = bad
+        assert engine.probabilities(ansatz, angles, spoilt).isnan().any()

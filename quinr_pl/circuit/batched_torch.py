@@ -15,7 +15,7 @@ from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import check
-from quinr_pl.circuit.stages import Diagonal, Embedding, Rotations, stages
+from quinr_pl.circuit.stages import LARGE, Diagonal, Embedding, Rotations, stages
 from quinr_pl.native.operation import Gradients, Operation
 
 
@@ -72,7 +72,7 @@ def _final_state(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
     """Amplitudes, (batch, 2**qubits)."""
     state = torch.zeros(len(angles), ansatz.states, dtype=angles.dtype.to_complex(), device=angles.device)
     state[:, 0] = 1
-    flat = weights.reshape(-1)
+    flat = without_large(weights.reshape(-1))
     for stage in stages(ansatz):
         if isinstance(stage, Embedding):
             for wire, chain in enumerate(stage.chains):
@@ -92,7 +92,7 @@ def _adjoint(
     """Gradients in angles and weights, from the final amplitudes and the cotangent of the probabilities."""
     # Both evolve by the same unitaries: one batch of twice the size.
     pair = torch.stack([state, state * cotangent])
-    flat, angles_grad = weights.reshape(-1), torch.zeros_like(angles)
+    flat, angles_grad = without_large(weights.reshape(-1)), torch.zeros_like(angles)
     weights_grad = torch.zeros_like(flat)
     for stage in reversed(stages(ansatz)):
         if isinstance(stage, Embedding):
@@ -153,6 +153,12 @@ def _compose(chain: tuple[tuple[str, int], ...], angles: Tensor) -> tuple[Tensor
         c, d = _rotation(name, angles[:, column])
         a, b = c * a - d.conj() * b, d * a + c.conj() * b
     return a, b
+
+
+def without_large(weights: Tensor) -> Tensor:
+    """Weights in radians, large ones less a multiple of 4π, after which every gate is what it was."""
+    half = weights / 2
+    return torch.where(weights.abs() > LARGE, 2 * torch.atan2(half.sin(), half.cos()), weights)
 
 
 def _rotation(name: str, theta: Tensor) -> tuple[Tensor, Tensor]:

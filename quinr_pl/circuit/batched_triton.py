@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.batched_torch import TorchEngine, probabilities_in_torch
+from quinr_pl.circuit.batched_torch import TorchEngine, probabilities_in_torch, without_large
 from quinr_pl.circuit.cpu_plan import plan
 from quinr_pl.circuit.engine import check
 from quinr_pl.native.operation import Gradients, Operation
@@ -104,7 +104,7 @@ class _Circuit(Operation):
         from quinr_pl.circuit import triton_kernels
 
         tables = _tables(self.ansatz, angles.device, angles.dtype)
-        flat = weights.reshape(-1)
+        flat = without_large(weights.reshape(-1))
         turns = flat[tables.diagonal] @ tables.generators  # (layers, states)
         # A column past the angles is a weight; the first of them is always 0.
         padded = torch.cat([flat.new_zeros(1), flat])

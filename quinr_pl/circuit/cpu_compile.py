@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from quinr_pl.circuit import cpu_arguments, cpu_kernels, cpu_rotations, cpu_state
+from quinr_pl.circuit import cpu_arguments, cpu_kernels, cpu_rotations, cpu_state, stages
 from quinr_pl.native.machine_code import Function, load
 from quinr_pl.native.vectors import Precision
 
-_SOURCES = (cpu_arguments, cpu_rotations, cpu_state)
+_SOURCES = (cpu_arguments, cpu_rotations, cpu_state, stages)
 
 
 @dataclass(frozen=True)

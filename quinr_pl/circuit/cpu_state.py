@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from quinr_pl.circuit.cpu_arguments import Kernel
-from quinr_pl.native.vectors import Array, Complex, Value
+from quinr_pl.circuit.stages import LARGE
+from quinr_pl.native.vectors import INDEX, Array, Complex, Value
 
 UNROLL = 4
 
@@ -276,19 +277,43 @@ def prepare_diagonals(k: Kernel) -> None:
     def layer(at: Value) -> None:
         first = code.times(at, k.controlled)
 
-        def states(vector: Value) -> None:
-            def accumulate(gate: Value, angle: Value) -> list[Value]:
-                index = code.plus(first, gate)
-                generator = code.load(k.generators, code.offset((gate, k.state_vectors), vector))
-                weight = code.load(k.weight, code.integer(k.diagonal_weights, index))
-                return [code.fma(weight, generator, angle)]
+        def weight(gate: Value) -> Value:
+            return code.load(k.weight, code.integer(k.diagonal_weights, code.plus(first, gate)))
 
-            (angle,) = code.loop(0, k.controlled, accumulate, [code.zero])
-            for part, value in enumerate(code.cos_sin(angle)):
+        def generator(gate: Value, vector: Value) -> Value:
+            return code.load(k.generators, code.offset((gate, k.state_vectors), vector))
+
+        def store(vector: Value, phase: Complex) -> None:
+            for part, value in enumerate(phase):
                 row = code.plus(code.times(at, 2), part)
                 code.store(value, k.phases, code.offset((row, k.state_vectors), vector))
 
-        code.loop(0, k.state_vectors, states)
+        def of_sum(vector: Value) -> None:
+            def accumulate(gate: Value, angle: Value) -> list[Value]:
+                return [code.fma(weight(gate), generator(gate, vector), angle)]
+
+            (angle,) = code.loop(0, k.controlled, accumulate, [code.zero])
+            store(vector, code.cos_sin(angle))
+
+        def product(vector: Value) -> None:
+            def accumulate(gate: Value, *phase: Value) -> Complex:
+                turn = code.cos_sin(code.mul(weight(gate), generator(gate, vector)))
+                return code.multiply((phase[0], phase[1]), turn)
+
+            cos, sin = code.loop(0, k.controlled, accumulate, [code.one, code.zero])
+            store(vector, (cos, sin))
+
+        def greater(gate: Value, greatest: Value) -> list[Value]:
+            return [code.maximum(greatest, code.abs(weight(gate)))]
+
+        (greatest,) = code.loop(0, k.controlled, greater, [code.zero])
+        # A sum of large angles has no bits left for its phase.
+        _, large = code.beyond(greatest, LARGE)
+        code.choose(
+            code.builder.zext(large, INDEX),
+            lambda: code.loop(0, k.state_vectors, product),
+            lambda: code.loop(0, k.state_vectors, of_sum),
+        )
 
     code.loop(0, k.layers, layer)
 

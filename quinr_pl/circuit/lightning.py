@@ -87,7 +87,7 @@ class _Circuit(Operation):
 
     def run(self, keep: bool, angles: Tensor, weights: Tensor) -> tuple[Tensor, Gradients]:
         with torch.set_grad_enabled(keep):
-            leaves = [tensor.clone().requires_grad_(keep) for tensor in (angles, weights)]
+            leaves = [tensor.detach().clone().requires_grad_(keep) for tensor in (angles, weights)]
             values = in_double(self._measured, *leaves)
 
         def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, ...]:

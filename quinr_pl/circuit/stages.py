@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from quinr_pl.circuit.ansatz import Ansatz, Gate
 
+LARGE = 64.0
+"""Radians from which on weights of CRZ gates are not summed as they are: phases would drown in rounding."""
+
 
 @dataclass(frozen=True)
 class Embedding:

@@ -30,8 +30,8 @@ class Operation(ABC):
 
         Args:
             keep: Whether the gradients will be asked for.
-            tensors: Without a graph, and with nothing pending: a kernel may read them by their addresses and
-                strides.
+            tensors: With nothing pending, so that a kernel may read them by their addresses and strides.
+                There is no graph to be made: either gradients are off or no tensor needs one.
         """
 
     @abstractmethod
@@ -96,7 +96,7 @@ def _differentiable_gradients(
 
 def _settled(tensor: Tensor | None) -> Tensor | None:
     """A tensor whose memory holds its numbers: torch may leave a negation or conjugation for later."""
-    return None if tensor is None else tensor.detach().resolve_conj().resolve_neg()
+    return None if tensor is None else tensor.resolve_conj().resolve_neg()
 
 
 def _transformed() -> bool:

@@ -20,6 +20,8 @@ Value = Any
 """An ir.Value of vector type, or for indices a Python int or an ir.Value of 64 bits."""
 
 VECTOR_BYTES = 64
+_NEAR = 2.0**13
+"""Radians up to which a sine is computed here: there are as many bits to spare in parts of π/2."""
 
 
 @dataclass(frozen=True)
@@ -410,7 +412,49 @@ class Emitter:
     # Functions ----------------------------------------------------------------------------------------
 
     def cos_sin(self, x: Value) -> Complex:
-        """Cosine and sine, to rounding error up to some thousand radians.
+        """Cosine and sine, to rounding error; NaN where x is not finite."""
+        near = self._near_cos_sin(x)
+        far, some = self.beyond(x, _NEAR)
+        before = self.builder.block
+        with self.builder.if_then(some, likely=False):
+            both = self.builder.call(self._far_cos_sin(), [x])
+            values = [self.builder.extract_value(both, part) for part in range(2)]
+            # Lane by lane: what a lane gets must not depend on its neighbours.
+            chosen = [self.select(far, value, other) for value, other in zip(values, near, strict=True)]
+            inside = self.builder.block
+        merged = [self.builder.phi(self.precision.vector) for _ in near]
+        for phi, value, other in zip(merged, near, chosen, strict=True):
+            phi.add_incoming(value, before)
+            phi.add_incoming(other, inside)
+        return merged[0], merged[1]
+
+    def beyond(self, x: Value, bound: float) -> tuple[Value, Value]:
+        """Where a magnitude is not within a bound, for :meth:`select`, and whether it is so in any lane."""
+        where = self.builder.fcmp_unordered(">", self.abs(x), self.constant(bound))
+        bits = ir.IntType(self.lanes)
+        return where, self.builder.icmp_unsigned(
+            "!=", self.builder.bitcast(where, bits), ir.Constant(bits, 0)
+        )
+
+    def _far_cos_sin(self) -> Value:
+        """A function of its own for what hardly ever happens: that of the C library, lane by lane."""
+        known = self.module.globals.get("far_cos_sin")
+        if known:
+            return known
+        vector = self.precision.vector
+        pair = ir.LiteralStructType([vector, vector])
+        function = ir.Function(self.module, ir.FunctionType(pair, [vector]), "far_cos_sin")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        code = Emitter(function, self.precision)
+        result: Value = ir.Constant(pair, ir.Undefined)
+        for part, name in enumerate(("llvm.cos", "llvm.sin")):
+            result = code.builder.insert_value(result, code._intrinsic(name, function.args[0]), part)
+        code.builder.ret(result)
+        return function
+
+    def _near_cos_sin(self, x: Value) -> Complex:
+        """Cosine and sine, to rounding error up to ``_NEAR``.
 
         The argument is brought into [-π/4, π/4] by subtracting a multiple of π/2, kept in three parts
         (Cody and Waite 1980), and Taylor's series ends below half a unit in the last place.
