@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from quinr_pl.codec import EncodedSignal, QuantizationConfig, compress, decode
+from quinr_pl.codec import UNLIMITED, EncodedSignal, QuantizationConfig, compress, decode
 from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, weighed_psnr
@@ -112,7 +112,7 @@ class WeightQuantization(Callback):
         start = time.perf_counter()
         encoded = compress(network, data.spec, self.settings(final), targets=data.targets)
         encoded_at = time.perf_counter()
-        reconstruction = decode(encoded.data).reconstruct()
+        reconstruction = decode(encoded.data, limits=UNLIMITED).reconstruct()
         decoded_at = time.perf_counter()
         decoded_psnr = psnr(data.values, reconstruction, data.spec.peak)
         bpp = bits_per_pixel(len(encoded.data), data.spec.pixels)

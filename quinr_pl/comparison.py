@@ -21,7 +21,7 @@ from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.coin import PublishedCOIN
 from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
-from quinr_pl.codec import decode, mask_section
+from quinr_pl.codec import UNLIMITED, decode, mask_section
 from quinr_pl.config_files import packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
@@ -313,7 +313,7 @@ def _encode_fit(job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Pat
 
 
 def _decode_fit(job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
-    return decode(encoded, data.name).reconstruct()
+    return decode(encoded, data.name, UNLIMITED).reconstruct()
 
 
 # ---- JPEG 2000

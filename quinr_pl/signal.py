@@ -67,6 +67,8 @@ class SignalSpec:
             raise QuinrError(f"signal shape {shape}: height, width and channels must be at least 1")
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.high > self.low):
             raise QuinrError(f"signal range [{self.low}, {self.high}]: needs finite low < high")
+        if self.kind == SignalKind.RANGE_IMAGE and self.low < 0:
+            raise QuinrError(f"signal range [{self.low}, {self.high}]: ranges in metres are not negative")
         if self.kind.is_image and not (self.low >= 0 and self.high <= _IMAGE_PEAK[self.kind]):
             peak = _IMAGE_PEAK[self.kind]
             raise QuinrError(f"signal range [{self.low}, {self.high}]: an image's lies within [0, {peak:g}]")
@@ -92,6 +94,11 @@ class SignalSpec:
         return self.height * self.width
 
     @property
+    def dtype(self) -> np.dtype:
+        """Of the values: uint8 or uint16 for images, float32 otherwise."""
+        return np.dtype(_IMAGE_DTYPE[self.kind] if self.kind.is_image else np.float32)
+
+    @property
     def peak(self) -> float:
         """The peak of the peak signal-to-noise ratio, in the units of the values."""
         return self.high - self.low
@@ -109,8 +116,8 @@ class SignalSpec:
         clamped = np.clip(targets.astype(np.float64), 0.0, 1.0)
         values = self.low + clamped * (self.high - self.low)
         if self.kind.is_image:
-            return np.rint(values).astype(_IMAGE_DTYPE[self.kind])
-        return values.astype(np.float32)
+            values = np.rint(values)
+        return values.astype(self.dtype)
 
     def without_returns(self, values: npt.NDArray) -> npt.NDArray:
         """Values of all pixels, (height, width, channels), with 0 where the mask says that there is none."""

@@ -90,7 +90,7 @@ def test_every_argument_has_a_field() -> None:
 @pytest.mark.parametrize(("kind", "arguments"), NETWORK_ARGUMENTS)
 def test_cost_bounds_the_parameters(kind: type[CoordinateNetwork], arguments: dict[str, Any]) -> None:
     network = make(kind, arguments)
-    parameters, _ = FORMATS[kind.__name__].cost(network.architecture(), 3)  # type: ignore[arg-type]
+    parameters = FORMATS[kind.__name__].cost(network.architecture(), IMAGE).parameters
     assert network.parameter_count() <= parameters <= network.parameter_count() + 500
 
 
@@ -244,14 +244,14 @@ def test_bad_headers(coin_file: bytes, offset: int, value: bytes, message: str) 
     [
         DecodeLimits(file_bytes=10),
         DecodeLimits(pixels=53),
-        DecodeLimits(values=161),
-        DecodeLimits(parameters=62),
-        DecodeLimits(operations=1000),
+        DecodeLimits(memory=1000),
+        DecodeLimits(operations=1000, pixel_operations=1000),
     ],
 )
 def test_limits(coin_file: bytes, limits: DecodeLimits) -> None:
     with pytest.raises(BitstreamError, match="the decoder allows"):
         decode(coin_file, limits=limits)
+    decode(coin_file, limits=limits.scaled(math.inf))
 
 
 def test_every_cut_and_every_flipped_bit_is_noticed(coin_file: bytes) -> None:

@@ -20,8 +20,6 @@ from quinr_pl.codec import (
     inspect,
     quantize,
 )
-from quinr_pl.codec.architecture import write_signal
-from quinr_pl.codec.bitstream import MAGIC, VERSION, Writer
 from quinr_pl.codec.latent_section import integer_context
 from quinr_pl.codec.quantization import FIXED_POINT_CODES, QuantizedNetwork, QuantizedTensor
 from quinr_pl.errors import QuinrError
@@ -149,30 +147,6 @@ def test_step_sizes_of_the_context_model_are_powers_of_two() -> None:
     }
     with pytest.raises(BitstreamError, match="fixed-point"):
         encode(QuantizedNetwork(quantized.network, odd, quantized.latents), IMAGE)
-
-
-def header_that_asks_for(height: int, width: int) -> bytes:
-    writer = Writer()
-    writer.raw(MAGIC)
-    writer.byte(VERSION)
-    write_signal(writer, SignalSpec(SignalKind.IMAGE_8, height, width, 3, 0.0, 255.0))
-    for byte in (2, 1, 0):  # class, presence mask, finest grid at full resolution
-        writer.byte(byte)
-    for section in (2, 3):
-        writer.byte(section)
-        writer.varint(2)
-        writer.raw(b"\1\1")
-    body = writer.getvalue()
-    return body + struct.pack("<I", zlib.crc32(body))
-
-
-def test_a_file_cannot_ask_for_many_latents() -> None:
-    with pytest.raises(BitstreamError, match="latents; the decoder allows"):
-        decode(header_that_asks_for(9000, 9000))
-    with pytest.raises(BitstreamError, match="wavefronts; the decoder allows"):
-        decode(header_that_asks_for(1 << 16, 1))
-    with pytest.raises(BitstreamError, match="the decoder allows 100"):
-        decode(header_that_asks_for(16, 16), limits=DecodeLimits(latents=100))
 
 
 def test_sections_belong_to_their_network() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from quinr_pl.codec import DecodeLimits, QuantizationConfig, compress, decode, decompress, encode
+from quinr_pl.codec import QuantizationConfig, compress, decode, decompress, encode
 from quinr_pl.codec.architecture import write_network, write_signal
 from quinr_pl.codec.bitstream import BitstreamError, Section, SectionType, Writer, pack
 from quinr_pl.codec.encoder import bytes_for_rate, mask_bytes
@@ -95,12 +95,6 @@ def test_other_signals_have_none():
         spec_of(blob(5, 20))
     with pytest.raises(QuinrError, match="nothing to compress"):
         spec_of(np.zeros((6, 20), bool))
-
-
-def test_wavefronts_are_bounded():
-    data = compress(COIN(out_features=1), spec_of(blob(6, 20))).data
-    with pytest.raises(BitstreamError, match="mask asks for 35 wavefronts; the decoder allows 34"):
-        decode(data, limits=DecodeLimits(wavefronts=34))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -58,21 +57,24 @@ class Plan:
 
 @dataclass
 class _Layer:
-    """A layer under construction, and the CRZ gates of the diagonal after it."""
+    """A layer under construction, and the CRZ gates of the diagonal after it.
+
+    Attributes:
+        embeds: Whether there is an angle.
+        turned_after_embedding: Whether a trained rotation follows an angle on its qubit.
+    """
 
     chains: list[list[Gate]]
     diagonal: list[Gate] = field(default_factory=list)
+    embeds: bool = False
+    turned_after_embedding: bool = False
 
-    def embeds(self) -> bool:
-        return any(gate.source == "angle" for chain in self.chains for gate in chain)
-
-    def turned_after_embedding(self) -> bool:
-        """Whether a trained rotation follows an angle."""
-        return any(
-            earlier.source == "angle" and later.source == "weight"
-            for chain in self.chains
-            for earlier, later in pairwise(chain)
-        )
+    def add(self, gate: Gate) -> None:
+        """Append a rotation to the chain of its qubit."""
+        chain = self.chains[gate.wires[0]]
+        self.embeds |= gate.source == "angle"
+        self.turned_after_embedding |= bool(chain) and chain[-1].source == "angle" and gate.source == "weight"
+        chain.append(gate)
 
 
 @lru_cache(maxsize=64)
@@ -93,7 +95,7 @@ def plan(ansatz: Ansatz) -> Plan:
         assert [gate.wires for gate in diagonal] in ([], [wires for _, wires in gates])
         for k, gate in enumerate(diagonal):
             weights[at, k] = np.ravel_multi_index(gate.index, ansatz.weights_shape)
-    embeds = np.array([layer.embeds() for layer in layers], dtype=np.int64)
+    embeds = np.array([layer.embeds for layer in layers], dtype=np.int64)
     return Plan(ansatz, embeds, pairs, columns, weights, generators(ansatz.qubits, gates))
 
 
@@ -105,9 +107,9 @@ def _layers(ansatz: Ansatz) -> list[_Layer]:
             current.diagonal.append(gate)
             continue
         # Rotations after CRZ gates open a layer, and so does an upload after an upload.
-        if current.diagonal or (gate.source == "angle" and current.turned_after_embedding()):
+        if current.diagonal or (gate.source == "angle" and current.turned_after_embedding):
             layers.append(current := _Layer([[] for _ in range(ansatz.qubits)]))
-        current.chains[gate.wires[0]].append(gate)
+        current.add(gate)
     return layers
 
 

@@ -1,14 +1,16 @@
 """Quantization, entropy coding and the .quinr file."""
 
 from quinr_pl.codec.bitstream import BitstreamError
-from quinr_pl.codec.codec import DecodedSignal, DecodeLimits, compress, decode, decompress, inspect
+from quinr_pl.codec.codec import DecodedSignal, compress, decode, decompress, inspect
 from quinr_pl.codec.compensated_rounding import CompensatedQuantizer, quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, encode
+from quinr_pl.codec.limits import UNLIMITED, DecodeLimits
 from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, quantize
 from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 
 __all__ = [
+    "UNLIMITED",
     "BitstreamError",
     "CompensatedQuantizer",
     "DecodeLimits",

@@ -7,18 +7,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from quinr_pl.codec.bitstream import BitstreamError, Reader, Writer
+from quinr_pl.codec.limits import (
+    FILTER,
+    GRID,
+    INTERPOLATION_MARGIN,
+    LAYER,
+    RELU,
+    SINE,
+    Cost,
+    NetworkCost,
+    circuit_cost,
+    latents_cost,
+)
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS, CoordinateNetwork
+from quinr_pl.network.context_kernels import reach_of
+from quinr_pl.network.context_model import NEIGHBOURS
 from quinr_pl.network.coordinate_network import MOST_NATS
+from quinr_pl.network.latent_pyramid import grid_shape
 from quinr_pl.signal import SignalKind, SignalSpec
 
 Value = int | float | bool | str
 _REAL_ESCAPE = 255
 _REALS = (*(code / 20 for code in range(101)), *(5 + code / 4 for code in range(1, 155)))
+_LEAST_REAL, _LARGEST_REAL = 2.0**-20, 2.0**20  # frequencies and angles beyond are of no use in float32
 _RANGE_FLAG = 0x08
 _CHANNELS_ESCAPE = 15
+_MOST_CHANNELS = 1 << 16
 _KIND_RANGE = {
     SignalKind.IMAGE_8: (0.0, 255.0),
     SignalKind.IMAGE_16: (0.0, 65535.0),
@@ -105,7 +124,7 @@ class Switch:
 
 @dataclass(frozen=True)
 class Real:
-    """A positive real in a byte if it is one of ``_REALS``, else 255 and a float32.
+    """A real within bounds, as a byte if it is one of ``_REALS``, else as 255 and a float32.
 
     Args:
         default: What an absent field means.
@@ -116,8 +135,8 @@ class Real:
     def write(self, writer: Writer, value: Value) -> None:
         """Append the value."""
         real = float(value)
-        if not 0 < real < float("inf"):
-            raise QuinrError("must be positive and finite to fit a file")
+        if not _LEAST_REAL <= real <= _LARGEST_REAL:
+            raise QuinrError(f"must lie between {_LEAST_REAL:g} and {_LARGEST_REAL:g} to fit a file")
         if real in _REALS:
             writer.byte(_REALS.index(real))
         else:
@@ -125,11 +144,11 @@ class Real:
             writer.float32(real)
 
     def read(self, reader: Reader) -> float:
-        """The value, positive and finite."""
+        """The value, checked against its bounds."""
         code = reader.byte()
         value = reader.float32() if code == _REAL_ESCAPE else _REALS[code]
-        if not value > 0:
-            raise BitstreamError(f"{value} is not positive")
+        if not _LEAST_REAL <= value <= _LARGEST_REAL:
+            raise BitstreamError(f"{value:g} lies outside {_LEAST_REAL:g} to {_LARGEST_REAL:g}")
         return value
 
 
@@ -144,58 +163,83 @@ class NetworkFormat:
         code: Its number in files.
         fields: Fields by constructor argument. Those with a default come in the order of their bits in
             the presence mask, the ones most often changed first.
-        cost: Parameters, and multiply-adds for each pixel, of an architecture.
+        cost: What an architecture costs the decoder for a signal.
         on_grids: Whether the network holds latent grids, which are as many as the signal's size says.
     """
 
     code: int
     fields: Mapping[str, Field]
-    cost: Callable[[Mapping[str, int], int], tuple[int, int]]
+    cost: Callable[[Mapping[str, Any], SignalSpec], NetworkCost]
     on_grids: bool = False
 
 
-def _quinr_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
-    qubits, states = fields["qubits"], 2 ** fields["qubits"]
-    features = fields["angles"] * (fields["uploads"] if str(fields["features"]) == "own" else 1)
-    pairs = {"ordered": qubits * (qubits - 1), "unordered": qubits * (qubits - 1) // 2, "ring": qubits}
-    layers = fields["uploads"] * fields["layers"]
-    rotations = layers * (4 * qubits + pairs[str(fields["pairs"])])
-    sines, sine_operations = _sine_cost(fields["in_features"], fields["sine_layers"], fields["sine_width"])
-    inputs = fields["sine_width"] if fields["sine_layers"] else fields["in_features"]
-    embedding = features * (inputs + 1) + (fields["stages"] - 1) * features * (states + 1)
-    readout = channels * (states + 1)
-    gains = fields["stages"] - 1 if str(fields["stage_norm"]) == "scaled" else 0
-    parameters = sines + embedding + fields["stages"] * rotations + gains + readout
-    gates = fields["uploads"] * (qubits + fields["angles"]) + layers * (2 * qubits + 2)
-    # A gate on one qubit is 8 real multiply-adds for each of the 2**qubits amplitudes.
-    return parameters, sine_operations + embedding + readout + fields["stages"] * (8 * states * gates)
+def _quinr_cost(fields: Mapping[str, Any], spec: SignalSpec) -> NetworkCost:
+    channels, states = spec.channels, 2 ** fields["qubits"]
+    stages, classical, width = fields["stages"], fields["sine_layers"], fields["sine_width"]
+    features = fields["angles"] * (fields["uploads"] if fields["features"] == "own" else 1)
+    inputs = width if classical else fields["in_features"]
+    parameters = _sine_parameters(fields["in_features"], classical, width)
+    parameters += features * (inputs + 1) + (stages - 1) * features * (states + 1)
+    gains = stages - 1 if fields["stage_norm"] == "scaled" else 0
+    parameters += stages * _rotations(fields) + gains + channels * (states + 1)
+    pixel, plan = _circuit_cost(fields, max(inputs, states if stages > 1 else 0), channels)
+    operations = parameters + classical * (LAYER + SINE * width)
+    operations += stages * pixel + (stages - 1) * SINE * states
+    numbers = 4 * max(width if classical else 0, states if stages > 1 else 0) + 8 * channels + 8
+    return NetworkCost(parameters, 2 * classical + 3 * stages + 3, operations, numbers, plan)
 
 
-def _coin_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
-    sines, operations = _sine_cost(fields["in_features"], fields["layers"], fields["width"])
-    readout = channels * (fields["width"] + 1)
-    return sines + readout, operations + readout
+def _coin_cost(fields: Mapping[str, Any], spec: SignalSpec) -> NetworkCost:
+    layers, width = fields["layers"], fields["width"]
+    parameters = _sine_parameters(fields["in_features"], layers, width) + spec.channels * (width + 1)
+    operations = parameters + layers * (LAYER + SINE * width)
+    return NetworkCost(parameters, 2 * layers + 2, operations, 4 * width + 8 * spec.channels + 8)
 
 
-def _sine_cost(inputs: int, layers: int, width: int) -> tuple[int, int]:
-    """Parameters and operations of sine layers, the first of them of so many inputs."""
-    if not layers:
-        return 0, 0
-    parameters = width * (inputs + 1) + (layers - 1) * width * (width + 1)
-    # A sine costs about 16 multiply-adds.
-    return parameters, parameters + 16 * layers * width
+def _latent_cost(fields: Mapping[str, Any], spec: SignalSpec) -> NetworkCost:
+    channels, grids, states = spec.channels, fields["grids"], 2 ** fields["qubits"]
+    features, neighbours = fields["angles"] * fields["uploads"], fields["neighbours"]
+    filters, hidden = fields["filters"] * channels * (9 * channels + 1), fields["context_width"]
+    circuit = features * (grids + 1) + _rotations(fields) + channels * (states + 1)
+    # The twin has as many weights as the circuit, or a few more where both are small.
+    parameters = circuit + channels + grids + channels * grids + filters
+    parameters += hidden * (neighbours + 2) + 2 * (hidden + 1) + grids + 4
+    relu = fields["synthesis"] == "relu"
+    pixel, plan = _circuit_cost(fields, grids, channels)
+    width = circuit // (grids + 1 + channels) + 1
+    operations = filters * FILTER + grids * (GRID + channels)
+    operations += circuit + RELU * width if relu else pixel
+    numbers = 4 * grids + (2 * width if relu else 0) + (fields["filters"] + 8) * channels
+    shapes = [
+        grid_shape(spec.height, spec.width, octave)
+        for octave in range(fields["finest"], fields["finest"] + grids)
+    ]
+    latents = latents_cost(shapes, reach_of(NEIGHBOURS[:neighbours]), neighbours, hidden)
+    setup = latents if relu else plan + latents
+    margin = fields["filters"] + INTERPOLATION_MARGIN
+    return NetworkCost(parameters, 2 * fields["filters"] + 16, operations, numbers, setup, margin)
 
 
-def _latent_cost(fields: Mapping[str, int], channels: int) -> tuple[int, int]:
-    grids, neighbours, hidden = fields["grids"], fields["neighbours"], fields["context_width"]
-    circuit: dict[str, Any] = {**fields, "in_features": grids, "stages": 1, "sine_layers": 0, "sine_width": 1}
-    parameters, operations = _quinr_cost(circuit | {"features": "own", "stage_norm": "none"}, channels)
-    filters = fields["filters"] * channels * (9 * channels + 1)
-    context = hidden * (neighbours + 2) + 2 * (hidden + 1)
-    # The twin has fewer weights and operations than the circuit, or a few more where both are small.
-    parameters += channels + grids + channels * grids + filters + context + grids + 4
-    # Each doubling weighs 8 values of each grid; all grids together have at most 4/3 latents for a pixel.
-    return parameters, operations + channels * grids + filters + 16 * grids + 2 * context
+def _rotations(fields: Mapping[str, Any]) -> int:
+    return int(fields["uploads"] * fields["layers"] * (4 * fields["qubits"] + _pairs(fields)))
+
+
+def _pairs(fields: Mapping[str, Any]) -> int:
+    qubits = fields["qubits"]
+    return int(
+        {"ordered": qubits * (qubits - 1), "unordered": qubits * (qubits - 1) // 2, "ring": qubits}[
+            fields["pairs"]
+        ]
+    )
+
+
+def _circuit_cost(fields: Mapping[str, Any], inputs: int, outputs: int) -> tuple[int, Cost]:
+    sizes = [fields[name] for name in ("qubits", "angles", "uploads", "layers")]
+    return circuit_cost(*sizes, _pairs(fields), inputs, outputs)
+
+
+def _sine_parameters(inputs: int, layers: int, width: int) -> int:
+    return width * (inputs + 1) + (layers - 1) * width * (width + 1) if layers else 0
 
 
 FORMATS: dict[str, NetworkFormat] = {
@@ -258,6 +302,8 @@ FORMATS: dict[str, NetworkFormat] = {
 
 def write_signal(writer: Writer, spec: SignalSpec) -> None:
     """Append kind, channels, height, width and, where it is not the kind's usual one, the range."""
+    if spec.channels > _MOST_CHANNELS:
+        raise QuinrError(f"signal of {spec.channels} channels: at most {_MOST_CHANNELS} fit a file")
     usual = (spec.low, spec.high) == _KIND_RANGE[spec.kind]
     channels = min(spec.channels, _CHANNELS_ESCAPE)
     writer.byte(channels << 4 | (0 if usual else _RANGE_FLAG) | spec.kind)
@@ -283,6 +329,8 @@ def read_signal(reader: Reader) -> SignalSpec:
     kind = SignalKind(kind_number)
     if channels == _CHANNELS_ESCAPE:
         channels = reader.varint()
+        if channels > _MOST_CHANNELS:
+            raise BitstreamError(f"{channels} channels are more than {_MOST_CHANNELS}")
     height, width = reader.varint(), reader.varint()
     low, high = _KIND_RANGE[kind]
     if first & _RANGE_FLAG:
@@ -349,15 +397,24 @@ def read_architecture(reader: Reader) -> tuple[str, dict[str, Value]]:
     return names[code], values
 
 
+class _Uninitialized(TorchFunctionMode):
+    """Leaves out random initialisation, which a stranger's numbers may make impossible."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.uniform_, Tensor.normal_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 def build_network(name: str, arguments: Mapping[str, Value], spec: SignalSpec) -> CoordinateNetwork:
-    """A network of an architecture, weights undefined; the global random state is left alone.
+    """A network of an architecture whose weights have a shape but neither values nor memory.
 
     Raises:
         BitstreamError: If the network refuses the arguments.
     """
     try:
         shape = {"height": spec.height, "width": spec.width} if FORMATS[name].on_grids else {}
-        with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"), _Uninitialized():
             return NETWORKS[name](**arguments, out_features=spec.channels, **shape)
     except QuinrError as error:
         raise BitstreamError(f"network {name}: {error}") from None

@@ -13,6 +13,8 @@ MAGIC = b"QNR"
 VERSION = 1
 OPTIONAL = 0x80
 """Bit of a section's type byte: a decoder that doesn't know the section skips it."""
+MOST_SECTIONS = 256
+"""Of a file; the smallest take two bytes, so that their number bounds time and memory."""
 _CRC_BYTES = 4
 _MAX_VARINT_BYTES = 5
 
@@ -85,8 +87,8 @@ class Reader:
         what: Name of the part, for messages.
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
-        self._data = data
+    def __init__(self, data: bytes | memoryview, what: str) -> None:
+        self._data = memoryview(data)
         self.what = what
         self.position = 0
 
@@ -100,7 +102,7 @@ class Reader:
         if count > self.remaining:
             raise BitstreamError(f"{self.what} is cut: {count} bytes expected, {self.remaining} left")
         self.position += count
-        return self._data[self.position - count : self.position]
+        return bytes(self._data[self.position - count : self.position])
 
     def byte(self) -> int:
         """An unsigned byte."""
@@ -164,7 +166,7 @@ def unpack(data: bytes) -> Reader:
         )
     if len(data) < head + _CRC_BYTES:
         raise BitstreamError("the file is cut: no room for a checksum")
-    body, (checksum,) = data[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])
+    body, (checksum,) = memoryview(data)[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])
     if zlib.crc32(body) != checksum:
         raise BitstreamError("the checksum does not match: the file is damaged or cut; get a fresh copy")
     return Reader(body[head:], "the header")
@@ -174,11 +176,13 @@ def read_sections(reader: Reader) -> list[Section]:
     """The sections, from a reader behind the header.
 
     Raises:
-        BitstreamError: If they do not fill the rest.
+        BitstreamError: If they do not fill the rest, or are too many.
     """
     reader.what = "the section list"
-    sections = []
+    sections: list[Section] = []
     while reader.remaining:
+        if len(sections) == MOST_SECTIONS:
+            raise BitstreamError(f"{reader.what} has more than {MOST_SECTIONS} sections")
         kind = reader.byte()
         payload = reader.raw(reader.varint())
         sections.append(Section(kind & ~OPTIONAL, payload, bool(kind & OPTIONAL)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from quinr_pl.codec import latent_section, mask_section
 from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
 from quinr_pl.codec.bitstream import (
     BitstreamError,
+    Section,
     SectionType,
     known_sections,
     latent_payload,
@@ -25,6 +27,7 @@ from quinr_pl.codec.bitstream import (
 )
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
+from quinr_pl.codec.limits import DecodeLimits, NetworkCost, mask_cost
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
@@ -33,38 +36,10 @@ from quinr_pl.codec.quantization import (
 )
 from quinr_pl.codec.searched_steps import quantize_searched
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
-from quinr_pl.codec.wavefronts import wavefront_count
 from quinr_pl.codec.weight_section import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, LatentQuINR
-from quinr_pl.network.context_kernels import reach_of
-from quinr_pl.network.context_model import NEIGHBOURS
-from quinr_pl.network.latent_pyramid import grid_shape
 from quinr_pl.signal import SignalKind, SignalSpec
-
-
-@dataclass(frozen=True)
-class DecodeLimits:
-    """What a file may ask of the decoder; checked before anything of that size is allocated.
-
-    Args:
-        file_bytes: Size of the file.
-        pixels: Height times width.
-        values: Height times width times channels.
-        parameters: Weights of the network.
-        operations: Multiply-adds of the whole reconstruction, by the count of docs/format.md.
-        latents: Latents of all grids.
-        wavefronts: Steps in which they decode, some 10,000 in a second: W + 4 H at most for a grid of H
-            rows and W columns.
-    """
-
-    file_bytes: int = 1 << 26
-    pixels: int = 1 << 27
-    values: int = 1 << 29
-    parameters: int = 1 << 20
-    operations: int = 1 << 44
-    latents: int = 1 << 25
-    wavefronts: int = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -76,6 +51,7 @@ class DecodedSignal:
         quantized: Network and levels.
         sections: Bytes of each part.
         network: The network with its decoded weights, in evaluation mode.
+        block: Pixels of a reconstruction that are computed at a time.
         name: The file's name, for messages.
     """
 
@@ -83,25 +59,28 @@ class DecodedSignal:
     quantized: QuantizedNetwork
     sections: dict[str, int]
     network: CoordinateNetwork = field(repr=False)
+    block: int
     name: str = "bytes"
 
     @torch.no_grad()
     def reconstruct(
-        self, block: int = 65536, progress: Callable[[int, int], None] | None = None
+        self, block: int | None = None, progress: Callable[[int, int], None] | None = None
     ) -> npt.NDArray:
         """The signal, computed block by block.
 
         Args:
-            block: Coordinates at a time: memory beyond the result is that of one block.
+            block: Pixels at a time, which bound the memory beyond the result; ``self.block`` when left out.
             progress: Called after each block with the pixels done and their total.
 
         Returns:
             (height, width, channels) of the signal's dtype: uint8, uint16 or float32.
+
+        Raises:
+            BitstreamError: If the decoded weights overflow.
         """
         spec = self.spec
-        empty = spec.denormalize(np.zeros(0, np.float32))
-        values = np.empty((spec.pixels, spec.channels), dtype=empty.dtype)
-        block = max(block, self.network.smallest_block)
+        values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
+        block = block or self.block
         for start in range(0, spec.pixels, block):
             stop = min(start + block, spec.pixels)
             targets = self.network.signal(start, stop, spec.height, spec.width)
@@ -152,20 +131,57 @@ def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None)
     Args:
         data: The whole file.
         name: The file's name, for messages.
-        limits: What it may ask for.
+        limits: What it may ask for, the reconstruction included.
 
     Raises:
         BitstreamError: In one line, if the file is not valid or asks for more than the limits.
     """
+    with _named(name):
+        return replace(_decoded(_parsed(data, limits or DecodeLimits()), limits or DecodeLimits()), name=name)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Errors name the file."""
     try:
-        return replace(_decode(data, limits or DecodeLimits()), name=name)
+        yield
     except BitstreamError as error:
         raise BitstreamError(f"{name}: {error}") from None
+    except MemoryError:
+        raise BitstreamError(f"{name}: there is not enough memory to decode it") from None
 
 
-def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
-    if len(data) > limits.file_bytes:
-        raise BitstreamError(f"{len(data)} bytes are more than the {limits.file_bytes} the decoder allows")
+@dataclass(frozen=True)
+class _Parsed:
+    """What a file says before anything is decoded.
+
+    Args:
+        spec: The signal, without a mask.
+        network: The architecture, weights without values or memory.
+        cost: What it costs.
+        weights: Section of the weights.
+        further: Payloads of the other sections.
+        sections: Bytes of each part.
+    """
+
+    spec: SignalSpec
+    network: CoordinateNetwork
+    cost: NetworkCost
+    weights: Section
+    further: dict[SectionType, bytes]
+    sections: dict[str, int]
+
+    def read_weights(self) -> QuantizedNetwork:
+        """The weights, without latents."""
+        return QuantizedNetwork(self.network, read_weights(self.weights, _shapes(self.network)))
+
+
+def _shapes(network: CoordinateNetwork) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
+
+
+def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
+    limits.check_file(data)
     reader = unpack(data)
     frame = reader.remaining
     spec = read_signal(reader)
@@ -173,67 +189,34 @@ def _decode(data: bytes, limits: DecodeLimits) -> DecodedSignal:
     class_name, arguments = read_architecture(reader)
     header_bytes = frame - reader.remaining
     known = known_sections(read_sections(reader))
-    section = weight_section(known)
+    weights = weight_section(known)
     latents = latent_payload(known, FORMATS[class_name].on_grids)
     mask = mask_payload(known, spec.kind == SignalKind.RANGE_IMAGE)
-    _check_limits(spec, *_cost(class_name, arguments, spec), limits)
-    _check_latents(class_name, arguments, spec, limits)
-    if mask is not None:
-        spec = _with_mask(spec, mask, limits)
+    optional = {SectionType.LATENTS: latents, SectionType.MASK: mask}
+    further = {kind: payload for kind, payload in optional.items() if payload is not None}
+    cost = FORMATS[class_name].cost(arguments, spec)
+    limits.check(spec, cost.weights)
     network = build_network(class_name, arguments, spec)
-    shapes = {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
-    quantized = QuantizedNetwork(network, read_weights(section, shapes))
+    sections = bytes_by_part(
+        data, signal_bytes, header_bytes, len(weights.payload), len(layers(network.weights())), further
+    )
+    return _Parsed(spec, network, cost, weights, further, sections)
+
+
+def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
+    spec, network, cost = parsed.spec, parsed.network, parsed.cost
+    latents, mask = (parsed.further.get(kind) for kind in (SectionType.LATENTS, SectionType.MASK))
+    total = cost.weights + cost.setup + cost.reconstruction(spec)
+    if mask is not None:
+        total += mask_cost(spec, mask_section.REACH - 1)
+    limits.check(spec, total)
+    quantized = parsed.read_weights()
     if latents is not None:
         quantized = latent_section.read(latents, quantized)
-    quantized.load_into(network)
-    further = {SectionType.LATENTS: latents, SectionType.MASK: mask}
-    present = {kind: payload for kind, payload in further.items() if payload is not None}
-    sections = bytes_by_part(
-        data, signal_bytes, header_bytes, len(section.payload), len(layers(shapes)), present
-    )
-    return DecodedSignal(spec, quantized, sections, network.eval())
-
-
-def _cost(class_name: str, arguments: dict[str, Any], spec: SignalSpec) -> tuple[int, int]:
-    return FORMATS[class_name].cost(arguments, spec.channels)
-
-
-def _check_limits(spec: SignalSpec, parameters: int, operations: int, limits: DecodeLimits) -> None:
-    for what, value, limit in (
-        ("pixels", spec.pixels, limits.pixels),
-        ("values", spec.pixels * spec.channels, limits.values),
-        ("parameters", parameters, limits.parameters),
-        ("operations", spec.pixels * operations, limits.operations),
-    ):
-        if value > limit:
-            raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
-
-
-def _check_latents(
-    class_name: str, arguments: Mapping[str, Any], spec: SignalSpec, limits: DecodeLimits
-) -> None:
-    if not FORMATS[class_name].on_grids:
-        return
-    octaves = range(arguments["finest"], arguments["finest"] + arguments["grids"])
-    shapes = [grid_shape(spec.height, spec.width, octave) for octave in octaves]
-    latents = sum(rows * columns for rows, columns in shapes)
-    reach = reach_of(NEIGHBOURS[: arguments["neighbours"]])
-    wavefronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
-    for what, value, limit in (
-        ("latents", latents, limits.latents),
-        ("wavefronts", wavefronts, limits.wavefronts),
-    ):
-        if value > limit:
-            raise BitstreamError(f"the header asks for {value} {what}; the decoder allows {limit}")
-
-
-def _with_mask(spec: SignalSpec, payload: bytes, limits: DecodeLimits) -> SignalSpec:
-    wavefronts = wavefront_count(spec.height, spec.width, mask_section.REACH - 1)
-    if wavefronts > limits.wavefronts:
-        raise BitstreamError(
-            f"the mask asks for {wavefronts} wavefronts; the decoder allows {limits.wavefronts}"
-        )
-    return replace(spec, returns=mask_section.read(payload, spec.height, spec.width))
+    if mask is not None:
+        spec = replace(spec, returns=mask_section.read(mask, spec.height, spec.width))
+    quantized.fill(network)
+    return DecodedSignal(spec, quantized, parsed.sections, network.eval(), cost.block(spec))
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
@@ -241,14 +224,21 @@ def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = N
     return decode(data, name, limits).reconstruct()
 
 
-def inspect(data: bytes, name: str = "bytes") -> dict[str, Any]:
-    """What a file holds, as plain numbers and strings.
+def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> dict[str, Any]:
+    """What a file holds, as plain numbers and strings; latents, mask and pixels are not decoded.
+
+    Args:
+        data: The whole file.
+        name: The file's name, for messages.
+        limits: What it may ask for.
 
     Raises:
-        BitstreamError: If the file is not valid.
+        BitstreamError: If what is shown is not valid, or asks for more than the limits.
     """
-    decoded = decode(data, name)
-    spec, network = decoded.spec, decoded.network
+    with _named(name):
+        parsed = _parsed(data, limits or DecodeLimits())
+        tensors = parsed.read_weights().tensors
+    spec, network = parsed.spec, parsed.network
     parameters = network.parameter_count()
     return {
         "kind": spec.kind.name.lower(),
@@ -257,11 +247,9 @@ def inspect(data: bytes, name: str = "bytes") -> dict[str, Any]:
         "network": type(network).__name__,
         "architecture": network.architecture(),
         "parameters": parameters,
-        "step_sizes": {
-            name: float(np.median(tensor.steps)) for name, tensor in decoded.quantized.tensors.items()
-        },
+        "step_sizes": {name: float(np.median(tensor.steps)) for name, tensor in tensors.items()},
         "bytes": len(data),
-        "sections": decoded.sections,
+        "sections": parsed.sections,
         "bpp": 8 * len(data) / spec.pixels,
         "bits_per_parameter": 8 * len(data) / parameters,
     }

@@ -110,7 +110,7 @@ class AdaptiveMixture:
 
     def update(self, symbols: npt.NDArray[np.integer]) -> None:
         """Take notice of coded symbols."""
-        self._cost += self._costs[:, symbols].sum(axis=1)
+        self._cost += self._costs @ np.bincount(symbols.ravel(), minlength=_ALPHABET)
 
 
 def symbol_costs(levels: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:

@@ -121,15 +121,19 @@ class _Grid:
     """
 
     def __init__(
-        self, context: IntegerContext, index: int, shape: tuple[int, int], coarser: Integers | None
+        self,
+        context: IntegerContext,
+        index: int,
+        shape: tuple[int, int],
+        coarser: npt.NDArray[np.integer] | None,
     ) -> None:
         self._context, self._index, self._shape, self._coarser = context, index, shape, coarser
         self._reach = reach_of(context.offsets)
-        self._framed = np.zeros((shape[0] + self._reach, shape[1] + 2 * self._reach), dtype=np.int64)
+        self._framed = np.zeros((shape[0] + self._reach, shape[1] + 2 * self._reach), dtype=np.int32)
         self._steps = np.array([down * self._framed.shape[1] + right for down, right in context.offsets])
 
     @property
-    def values(self) -> Integers:
+    def values(self) -> npt.NDArray[np.int32]:
         """The latents, zero where none has been set."""
         return self._framed[self._reach :, self._reach : self._reach + self._shape[1]]
 
@@ -171,7 +175,7 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
         grid.values[:] = grids[index]
         for front in grid.wavefronts():
             row, mean = grid.predict(front)
-            latents = grid.values[front.rows, front.columns]
+            latents = grid.values[front.rows, front.columns].astype(np.int64)
             symbols = latents - mean + _ZERO
             symbols = np.where((symbols < 0) | (symbols >= _ESCAPE), _ESCAPE, symbols)
             steps.append((symbols, row, latents[symbols == _ESCAPE]))
@@ -183,7 +187,9 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
     return payload_of(coder)
 
 
-def decode(payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerContext) -> list[Integers]:
+def decode(
+    payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerContext
+) -> list[npt.NDArray[np.int32]]:
     """Latents of each grid.
 
     Args:
@@ -195,8 +201,8 @@ def decode(payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerCo
         BitstreamError: If the payload cannot come from ``encode``.
     """
     coder = coder_of(payload, "latents")
-    coarser: Integers | None = None
-    decoded: list[Integers] = []
+    coarser: npt.NDArray[np.int32] | None = None
+    decoded: list[npt.NDArray[np.int32]] = []
     for index in reversed(range(len(shapes))):
         grid = _Grid(context, index, shapes[index], coarser)
         for front in grid.wavefronts():

@@ -55,4 +55,4 @@ def read(payload: bytes, quantized: QuantizedNetwork) -> QuantizedNetwork:
     assert isinstance(network, LatentQuINR)
     shapes = [(grid.shape[0], grid.shape[1]) for grid in network.pyramid.grids]
     latents = latent_coding.decode(payload, shapes, integer_context(quantized))
-    return replace(quantized, latents=tuple(np.ascontiguousarray(grid) for grid in latents))
+    return replace(quantized, latents=tuple(latents))

@@ -82,7 +82,7 @@ def _walk(
     Returns:
         The mask.
     """
-    framed = np.ones((shape[0] + REACH, shape[1] + 2 * REACH), dtype=np.int64)
+    framed = np.ones((shape[0] + REACH, shape[1] + 2 * REACH), dtype=np.bool_)
     steps = np.array([down * framed.shape[1] + right for down, right in OFFSETS])
     powers = 1 << np.arange(len(OFFSETS))
     flat = framed.reshape(-1)
@@ -97,7 +97,7 @@ def _walk(
         flat[places] = symbols
         # Only now: within a wavefront the decoder knows nothing of its neighbours.
         np.add.at(counts, (contexts, symbols), _COUNT)
-    result: Mask = framed[REACH:, REACH : REACH + shape[1]].astype(bool)
+    result: Mask = framed[REACH:, REACH : REACH + shape[1]]
     return result
 
 

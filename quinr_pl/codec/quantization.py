@@ -167,7 +167,7 @@ class QuantizedNetwork:
 
     network: CoordinateNetwork
     tensors: dict[str, QuantizedTensor]
-    latents: tuple[npt.NDArray[np.int64], ...] = ()
+    latents: tuple[npt.NDArray[np.signedinteger], ...] = ()
 
     def dequantize(self) -> dict[str, Tensor]:
         """Parameters by name as the decoder sees them."""
@@ -182,6 +182,13 @@ class QuantizedNetwork:
             if isinstance(network, LatentQuINR):
                 for grid, latents in zip(network.pyramid.grids, self.latents, strict=True):
                     grid.copy_(torch.from_numpy(latents))
+
+    def fill(self, network: CoordinateNetwork) -> None:
+        """Give a network of the same architecture without memory the decoder's weights and latents."""
+        state = self.dequantize()
+        for index, latents in enumerate(self.latents):
+            state[f"pyramid.grids.{index}"] = torch.from_numpy(latents).float()
+        network.load_state_dict(state, assign=True)
 
 
 def reduce_period(values: Tensor, period: Tensor | None) -> Tensor:

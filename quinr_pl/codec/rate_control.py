@@ -11,6 +11,7 @@ from typing import Any
 from quinr_pl.codec.architecture import FORMATS
 from quinr_pl.codec.quantization import QuantizationConfig
 from quinr_pl.errors import QuinrError
+from quinr_pl.signal import SignalKind, SignalSpec
 
 PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 """Bits for each pixel."""
@@ -107,7 +108,8 @@ def _nearest_widths(
 
 
 def _weights(network: dict[str, Any], channels: int) -> int:
-    return FORMATS["QuINR"].cost(network | {"in_features": 2, "pairs": "ordered"}, channels)[0]
+    spec = SignalSpec(SignalKind.ARRAY, 1, 1, channels, 0.0, 1.0)
+    return FORMATS["QuINR"].cost(network | {"in_features": 2, "pairs": "ordered"}, spec).parameters
 
 
 def bytes_for_psnr(measured: Sequence[tuple[int, float]], psnr: float) -> int:

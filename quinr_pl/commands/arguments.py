@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import NoReturn
 
 from quinr_pl.errors import QuinrError
@@ -14,3 +15,24 @@ class OneLineArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises QuinrError, which ends the program with exit status 2."""
         raise QuinrError(f"{message}; see {self.prog} --help")
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--limits``, a positive factor or ``none``: see DecodeLimits.scaled."""
+    parser.add_argument(
+        "--limits",
+        type=_factor,
+        default=1.0,
+        metavar="FACTOR",
+        help="let a file that you trust take so many times the memory and work of the default, or none: any",
+    )
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = math.inf if text == "none" else float(text)
+    except ValueError:
+        factor = math.nan
+    if not factor > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a positive number nor none")
+    return factor

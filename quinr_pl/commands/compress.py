@@ -104,7 +104,7 @@ def _fit_file(options: argparse.Namespace, overrides: list[str], folder: Path) -
 
 def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path) -> bytes:
     """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
-    from quinr_pl.codec import decompress
+    from quinr_pl.codec import UNLIMITED, decompress
     from quinr_pl.codec.encoder import mask_bytes
     from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS, bytes_for_psnr
     from quinr_pl.evaluation.metrics import psnr
@@ -122,7 +122,7 @@ def _reach_psnr(options: argparse.Namespace, overrides: list[str], folder: Path)
         tried.append(size)
         sized = _rate_overrides(signal.spec, attempt, size)
         data = _fit_file(options, sized + overrides, attempt)
-        reached = psnr(signal.values, decompress(data), signal.spec.peak)
+        reached = psnr(signal.values, decompress(data, limits=UNLIMITED), signal.spec.peak)
         print(f"try {number + 1} of at most {_PSNR_TRIES}: {reached:.2f} dB with {len(data)} bytes")
         measured.append((len(data), reached))
         if reached >= options.psnr and (best is None or len(data) < len(best)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from quinr_pl.commands.arguments import OneLineArgumentParser
+from quinr_pl.commands.arguments import OneLineArgumentParser, add_limits
 from quinr_pl.commands.input_file import read_file
 
 
@@ -14,11 +14,13 @@ def inspect(args: list[str]) -> int:
     parser = OneLineArgumentParser("quinr-pl inspect", description="Show what a .quinr file holds.")
     parser.add_argument("input", type=Path, help=".quinr file")
     parser.add_argument("--json", action="store_true", help="for programs")
+    add_limits(parser)
     options = parser.parse_args(args)
 
     from quinr_pl import codec
 
-    description = codec.inspect(read_file(options.input), str(options.input))
+    limits = codec.DecodeLimits().scaled(options.limits)
+    description = codec.inspect(read_file(options.input, limits.file_bytes), str(options.input), limits)
     if options.json:
         print(json.dumps(description, indent=2))
         return 0

@@ -53,7 +53,6 @@ class CoordinateNetwork(nn.Module, ABC):
     Attributes:
         in_features: Size of a coordinate.
         out_features: Size of a value.
-        smallest_block: Pixels below which a block of the signal costs more than its share.
         fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
             integers.
         rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
@@ -61,7 +60,6 @@ class CoordinateNetwork(nn.Module, ABC):
 
     in_features: int
     out_features: int
-    smallest_block: int = 1
     fixed_point_layers: tuple[str, ...] = ()
     rate_weight: float = 0.0
 

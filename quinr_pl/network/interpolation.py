@@ -56,6 +56,17 @@ def doubled(values: Tensor, weight: Tensor) -> Tensor:
     return _DoubledAlong(2)(framed, weight)
 
 
+def doubled_rows(values: Tensor, weight: Tensor, shape: Shape) -> Tensor:
+    """The same, cut to a shape, by a kernel on the CPU; not differentiable."""
+    if weight.device.type != "cpu":
+        return doubled(values, weight)[:, : shape[0], : shape[1]]
+    frame, finer = _Frame(len(values), values.shape[1:], weight), _Frame(len(values), shape, weight)
+    frame.signal.copy_(values)
+    frame.repeat_edges()
+    _double(weight.contiguous(), frame, finer)
+    return finer.signal
+
+
 @dataclass(frozen=True)
 class _DoubledAlong(Operation):
     """Doubling of a frame along one axis: torch's own gradient would take twice as long, for its temporaries.

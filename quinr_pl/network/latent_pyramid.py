@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.network.interpolation import doubled, interpolated
+from quinr_pl.network.interpolation import doubled, doubled_rows, interpolated
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
 _REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
@@ -95,17 +95,12 @@ class LatentPyramid(nn.Module):
         """Binary logarithm of the pixels a side for a latent of the coarsest grid."""
         return self.finest + len(self.grids) - 1
 
-    @property
-    def margin(self) -> int:
-        """Rows of the coarsest grid around a band of rows that can influence it."""
-        return 2 * _REACH
-
     def interpolate(self, grids: Sequence[Tensor], height: int, width: int, octave: int = 0) -> Tensor:
         """All grids at one resolution.
 
         Args:
             grids: Values of each grid; those finer than ``octave`` are not looked at.
-            height: Rows of the signal, or of a band that starts at a multiple of the coarsest latents.
+            height: Rows of the signal.
             width: Columns of the signal.
             octave: Binary logarithm of the pixels a side for a value of the result.
 
@@ -119,4 +114,28 @@ class LatentPyramid(nn.Module):
         absent = len(grids) - len(features)
         if absent:
             features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
+        return features
+
+    @torch.no_grad()
+    def interpolate_rows(self, first: int, last: int, height: int, width: int) -> Tensor:
+        """All grids, rounded, at the rows ``first`` to ``last`` of the signal: (grids, rows, columns).
+
+        At each resolution there are no more rows than the next finer one looks at.
+        """
+        weight = self.interpolation.weight
+        bands = [(first, last)]
+        for level in range(1, self.coarsest + 1):
+            rows, (low, high) = grid_shape(height, width, level)[0], bands[-1]
+            bands.append((max(0, (low >> 1) - _REACH), min(rows, (high + 1 >> 1) + _REACH)))
+        low, high = bands[-1]
+        features = self.grids[-1][low:high].round()[None]  # (grids so far, rows, columns)
+        for level in range(self.coarsest - 1, -1, -1):
+            rows, columns = grid_shape(height, width, level)
+            start, (low, high) = 2 * low, bands[level]
+            shape = min(2 * features.shape[1], rows - start), columns
+            finer = doubled_rows(features, weight, shape)
+            features = finer[:, low - start : high - start]
+            if level >= self.finest:
+                joining = self.grids[level - self.finest][low:high].round()[None]
+                features = torch.cat([joining, features])
         return features

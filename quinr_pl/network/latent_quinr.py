@@ -57,7 +57,6 @@ class LatentQuINR(CoordinateNetwork):
         QuinrError: If an argument is out of range.
     """
 
-    smallest_block = 1 << 20  # a band costs its margins too
     fixed_point_layers = ("context.hidden", "context.output", "context.grid")
 
     def __init__(
@@ -111,7 +110,8 @@ class LatentQuINR(CoordinateNetwork):
             QuinrError: If it is asked for less.
         """
         self._check_whole(coordinates)
-        return self._pixels(0, self.height)
+        grids = [grid.round() for grid in self.pyramid.grids]
+        return self._render(grids, 0).flatten(1).T
 
     def _check_whole(self, coordinates: Tensor) -> None:
         pixels = self.height * self.width
@@ -136,7 +136,7 @@ class LatentQuINR(CoordinateNetwork):
         octave = self._octave(progress)
         latents = self._relaxed(progress, octave)
         picture, known = self._picture(targets, octave)
-        values = self._render(latents, self.height, octave)
+        values = self._render(latents, octave)
         mse = (known * (values - picture).square()).mean()
         bits = self.context(latents, max(0, octave - self.pyramid.finest))
         bpp = bits.sum() / (self.height * self.width)
@@ -210,21 +210,22 @@ class LatentQuINR(CoordinateNetwork):
         return relaxed
 
     def _pixels(self, first: int, last: int) -> Tensor:
-        """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features)."""
-        octave = self.pyramid.coarsest
-        margin = self.pyramid.margin + 1  # one more for the filters
-        top = max(0, (first >> octave) - margin) << octave
-        bottom = min(self.height, (last >> octave) + 1 + margin << octave)
-        grids = [
-            grid[top >> level : -(-bottom >> level)].round()
-            for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest)
-        ]
-        values = self._render(grids, bottom - top, 0)[:, first - top : last - top]
+        """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features).
+
+        Not differentiable in the latents and their interpolation.
+        """
+        margin = len(self.filters)  # each looks one row further
+        top, bottom = max(0, first - margin), min(self.height, last + margin)
+        features = self.pyramid.interpolate_rows(top, bottom, self.height, self.width)
+        values = self._values(features)[:, first - top : last - top]
         return values.flatten(1).T
 
-    def _render(self, grids: Sequence[Tensor], height: int, octave: int) -> Tensor:
-        """Values of rows, (out_features, rows, columns)."""
-        features = self.pyramid.interpolate(grids, height, self.width, octave)
+    def _render(self, grids: Sequence[Tensor], octave: int) -> Tensor:
+        """Values of all rows at a resolution, (out_features, rows, columns)."""
+        return self._values(self.pyramid.interpolate(grids, self.height, self.width, octave))
+
+    def _values(self, features: Tensor) -> Tensor:
+        """(grids, rows, columns) -> (out_features, rows, columns)."""
         flat = features.flatten(1)  # (grids, pixels)
         values = self.synthesis(flat) + self.skip.weight @ flat
         values = values.reshape(self.out_features, *features.shape[1:])

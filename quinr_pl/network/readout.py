@@ -34,7 +34,10 @@ class LastStatesReadout(nn.Module):
     def __init__(self, states: int, out_features: int, range_map: bool) -> None:
         super().__init__()
         self.measured: range | None = range(states - out_features, states)
-        self.register_buffer("matrix", torch.eye(states)[self.measured.start :], persistent=False)
+        # On the CPU whatever the default device, since no file restores it.
+        matrix = torch.zeros(out_features, states, device="cpu")
+        matrix[:, self.measured.start :] = torch.eye(out_features, device="cpu")
+        self.register_buffer("matrix", matrix, persistent=False)
         if range_map:
             self.gain = nn.Parameter(torch.full((out_features,), float(out_features)))
             self.bias = nn.Parameter(torch.zeros(out_features))

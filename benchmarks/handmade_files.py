@@ -1,0 +1,119 @@
+"""Files built by hand: any header with a right checksum, and payloads that fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from quinr_pl.codec import latent_coding, latent_section, mask_section
+from quinr_pl.codec.architecture import (
+    FORMATS,
+    Choice,
+    Integer,
+    Real,
+    build_network,
+    read_architecture,
+    read_signal,
+)
+from quinr_pl.codec.bitstream import Reader, Section, SectionType, Writer, pack
+from quinr_pl.codec.quantization import QuantizedNetwork, QuantizedTensor
+from quinr_pl.codec.weight_section import write_weights
+from quinr_pl.signal import SignalKind
+
+_RANGE_FLAG, _CHANNELS_ESCAPE, _REAL_ESCAPE = 0x08, 15, 255
+_CONTEXT_CODE = 152  # 2**-5, of the layers that the decoder runs in integers
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says, whether that is allowed or not.
+
+    Args:
+        network: Class of the network.
+        fields: Those that differ from the default, and those without one.
+        height: Rows.
+        width: Columns.
+        channels: Values of a pixel.
+        kind: What they are.
+        interval: Low and high; the usual ones when left out.
+    """
+
+    network: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    height: int = 4
+    width: int = 4
+    channels: int = 3
+    kind: int = SignalKind.IMAGE_8
+    interval: tuple[float, float] | None = None
+
+    def to_bytes(self) -> bytes:
+        """Signal and network as in a file."""
+        writer = Writer()
+        escaped = self.channels >= _CHANNELS_ESCAPE
+        flag = 0 if self.interval is None else _RANGE_FLAG
+        writer.byte(min(self.channels, _CHANNELS_ESCAPE) << 4 | flag | self.kind)
+        for value in (*([self.channels] if escaped else []), self.height, self.width):
+            writer.varint(value)
+        for value in self.interval or ():
+            writer.float32(value)
+        known = FORMATS[self.network].fields
+        optional = [key for key, one in known.items() if one.default is not None]
+        present = [key for key in optional if key in self.fields]
+        writer.byte(FORMATS[self.network].code)
+        writer.varint(sum(1 << optional.index(key) for key in present))
+        for key, one in known.items():
+            if key not in optional or key in present:
+                _write(writer, one, self.fields[key])
+        return writer.getvalue()
+
+
+def _write(writer: Writer, one: object, value: Any) -> None:
+    if isinstance(one, Integer):
+        writer.varint(value)
+    elif isinstance(one, Real):
+        writer.byte(_REAL_ESCAPE)
+        writer.float32(value)
+    elif isinstance(one, Choice):
+        writer.byte(one.names.index(value) if value in one.names else value)
+
+
+def with_nothing(header: Header, *more: Section) -> bytes:
+    """A file whose payloads are a byte each: it may ask for anything, and cannot hold it."""
+    sections = [Section(SectionType.WEIGHTS_BY_ROW, b"\1")]
+    if FORMATS[header.network].on_grids:
+        sections.append(Section(SectionType.LATENTS, b"\1"))
+    return pack(header.to_bytes(), [*sections, *more])
+
+
+def with_payloads(header: Header, generator: np.random.Generator | None = None, mask: bool = False) -> bytes:
+    """A valid file: levels and latents zero, or random ones of a generator; all pixels have a return."""
+    reader = Reader(header.to_bytes(), "the header")
+    spec = read_signal(reader)
+    network = build_network(*read_architecture(reader), spec)
+
+    def levels(shape: tuple[int, ...], largest: int) -> np.ndarray:
+        if generator is None:
+            return np.zeros(shape, np.int64)
+        return generator.integers(-largest, largest, shape, endpoint=True)
+
+    tensors = {}
+    largest = 1 if generator is None else int(generator.choice([1, 20, 500, 32767]))
+    code = 152 if generator is None else int(generator.integers(1, 256))
+    for name, parameter in network.weights().items():
+        fixed = name.startswith(network.fixed_point_layers or "?")
+        tensors[name] = QuantizedTensor.of_one_step(
+            levels(tuple(parameter.shape), largest), _CONTEXT_CODE if fixed else code
+        )
+    sections = [write_weights(tensors)]
+    if FORMATS[header.network].on_grids:
+        quantized = QuantizedNetwork(network, tensors)
+        grids = [levels((grid.shape[0], grid.shape[1]), min(largest, 40)) for grid in network.pyramid.grids]
+        payload = latent_coding.encode(grids, latent_section.integer_context(quantized))
+        sections.append(Section(SectionType.LATENTS, payload))
+    if mask:
+        returns = np.ones((header.height, header.width), bool)
+        sections.append(Section(SectionType.MASK, mask_section.write(returns)))
+    return pack(header.to_bytes(), sections)
