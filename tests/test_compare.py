@@ -80,7 +80,7 @@ def test_finished_comparison_only_reports(compared, capsys):
     assert table(folder) == before
 
 
-def test_command_of_a_point_makes_its_file_again(compared, tmp_path):
+def test_command_of_a_point_makes_its_file_again(compared, tmp_path, one_thread):
     _, folder = compared
     row = table(folder)[0]
     arguments = row["command"].split()[1:]

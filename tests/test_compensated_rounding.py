@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -44,14 +45,21 @@ def fitted(network: CoordinateNetwork, steps: int) -> CoordinateNetwork:
     return network
 
 
-@pytest.fixture(scope="module", params=["COIN", "QuINR"])
+def coin() -> CoordinateNetwork:
+    return COIN(layers=2, width=10)
+
+
+def quinr() -> CoordinateNetwork:
+    return QuINR(qubits=3, angles=9, features="own", readout="linear", omega0=5.0, weight_init=0.3)
+
+
+KINDS = pytest.mark.parametrize("kind", [coin, quinr], ids=["COIN", "QuINR"])
+
+
+@pytest.fixture(scope="module", params=[coin, quinr], ids=["COIN", "QuINR"])
 def network(request: pytest.FixtureRequest) -> CoordinateNetwork:
     torch.manual_seed(0)
-    if request.param == "COIN":
-        return fitted(COIN(layers=2, width=10), 300)
-    return fitted(
-        QuINR(qubits=3, angles=9, features="own", readout="linear", omega0=5.0, weight_init=0.3), 300
-    )
+    return fitted(request.param(), 300)
 
 
 def test_matrix_is_that_of_autograd(network: CoordinateNetwork) -> None:
@@ -172,15 +180,22 @@ def test_only_the_first_weights_are_rounded() -> None:
     np.testing.assert_allclose((root.T @ root @ errors)[4:], 0, atol=1e-5)
 
 
-def test_stepwise_rounding_ends_nearer_to_the_signal(network: CoordinateNetwork) -> None:
-    errors = {}
-    for method in ("compensated", "stepwise"):
-        config = QuantizationConfig(method=method, rate=4.0, retraining_steps=150)  # type: ignore[arg-type]
-        data = compress(network, IMAGE, config, TARGETS).data
-        assert 4.0 * 0.9 <= 8 * len(data) / network.parameter_count() <= 4.0
-        with torch.no_grad():
-            errors[method] = float(((decode(data).network(GRID) - TARGETS) ** 2).mean())
-    assert errors["stepwise"] < errors["compensated"]
+@KINDS
+def test_stepwise_rounding_ends_nearer_to_the_signal(kind: Callable[[], CoordinateNetwork]) -> None:
+    """Not of every network, but of most, and by much: half to two thirds of the error in the mean."""
+    shares = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        network = fitted(kind(), 300)
+        errors = {}
+        for method in ("compensated", "stepwise"):
+            config = QuantizationConfig(method=method, rate=4.0, retraining_steps=150)  # type: ignore[arg-type]
+            data = compress(network, IMAGE, config, TARGETS).data
+            assert 4.0 * 0.9 <= 8 * len(data) / network.parameter_count() <= 4.0
+            with torch.no_grad():
+                errors[method] = float(((decode(data).network(GRID) - TARGETS) ** 2).mean())
+        shares.append(errors["stepwise"] / errors["compensated"])
+    assert np.exp(np.mean(np.log(shares))) < 1
 
 
 def test_stepwise_rounding_needs_targets(network: CoordinateNetwork) -> None:

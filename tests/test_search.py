@@ -60,7 +60,7 @@ def test_best_is_the_best_of_files_that_are_small_enough(searched):
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_best_config_makes_the_winning_file_again(searched, tmp_path):
+def test_best_config_makes_the_winning_file_again(searched, tmp_path, one_thread):
     _, folder = searched
     arguments = ["--trainer.logger", "false", "--trainer.default_root_dir", str(tmp_path)]
     assert main(["fit", "--config", str(folder / "best.yaml"), *arguments]) == 0

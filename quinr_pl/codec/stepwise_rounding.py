@@ -66,10 +66,12 @@ def quantize_stepwise(
         result = _round_in_turn(network, spec, targets, codes, config)
         size = len(encode(result, spec).data)
         if size <= most_bytes:
-            return search_levels(result, spec, targets, most_bytes, config)
+            break
         # Training moved the distributions a little.
         aim *= 0.998 * most_bytes / size
-    return quantizer.at_size(most_bytes)
+    else:
+        result = quantizer.at_size(most_bytes)
+    return search_levels(result, spec, targets, most_bytes, config)
 
 
 def _round_in_turn(
