@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
-from quinr_pl.datamodules.range_image import finite_points
+from quinr_pl.datamodules.scan_file import finite_points
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalKind, SignalSpec
 
@@ -59,8 +59,7 @@ def array_points(array: npt.NDArray, path: Path) -> npt.NDArray[np.float32]:
     """
     if array.ndim != 2 or array.shape[1] < 3:
         raise QuinrError(f"{path}: shape {array.shape}; --data.points true needs (points, 3 or more)")
-    with np.errstate(over="ignore"):
-        return finite_points(np.asarray(array, np.float32), path)
+    return finite_points(array, path)
 
 
 def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None) -> Signal:

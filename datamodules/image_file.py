@@ -12,7 +12,8 @@ from quinr_pl.atomic_file import atomic_path
 from quinr_pl.datamodules.array_file import array_points, array_signal, looks_like_points, read_array
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.picture import read_picture, write_png
-from quinr_pl.datamodules.range_image import Projection, range_image_signal, read_scan
+from quinr_pl.datamodules.range_image import Projection, range_image_signal
+from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalKind, SignalSpec
 
@@ -35,6 +36,9 @@ class ImageDataModule(CoordinateDataModule):
         channel_axis: Axis of an array's channels; null for the last.
         points: Whether an array of (points, 3 or more) is a scan, to be projected; null refuses what looks
             like one.
+        floats: Numbers of a scan's point, see `ScanFormat`, as for the following two.
+        byte_order: Of a scan's numbers, "little" or "big".
+        float_bits: Of a scan's numbers, 32 or 64.
         projection: How a scan becomes a range image, see `Projection`, as for the following.
         height: Rows of a range image.
         width: Columns of a range image.
@@ -53,6 +57,9 @@ class ImageDataModule(CoordinateDataModule):
         path: str,
         channel_axis: int | None = None,
         points: bool | None = None,
+        floats: int | None = None,
+        byte_order: str | None = None,
+        float_bits: int | None = None,
         projection: str = "field_of_view",
         height: int = 64,
         width: int = 1024,
@@ -69,11 +76,12 @@ class ImageDataModule(CoordinateDataModule):
         self.path = Path(path).expanduser()
         self.channel_axis = channel_axis
         self.points = points
+        self.scan_format = ScanFormat(floats, byte_order, float_bits)
         self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @cached_property
     def _signal(self) -> Signal:
-        return read_signal(self.path, self.projection, self.channel_axis, self.points)
+        return read_signal(self.path, self.projection, self.scan_format, self.channel_axis, self.points)
 
     @property
     def channels(self) -> int:
@@ -92,6 +100,7 @@ class ImageDataModule(CoordinateDataModule):
 def read_signal(
     path: Path,
     projection: Projection | None = None,
+    scan_format: ScanFormat | None = None,
     channel_axis: int | None = None,
     points: bool | None = None,
 ) -> Signal:
@@ -100,6 +109,7 @@ def read_signal(
     Args:
         path: The file: ``.npy``, ``.bin``, or a picture of `quinr_pl.datamodules.picture.FORMATS`.
         projection: For scans; KITTI's when left out.
+        scan_format: How a scan lies in its file; KITTI's when left out.
         channel_axis: For arrays, see `array_signal`.
         points: Whether an array is a scan of (points, 3 or more) numbers; when left out, one that looks like
             it is refused.
@@ -112,7 +122,7 @@ def read_signal(
     if suffix in _REMEDIES:
         raise QuinrError(f"{path}: {suffix} files are not read; {_REMEDIES[suffix]}")
     if suffix == ".bin":
-        return range_image_signal(read_scan(path), projection or Projection())
+        return range_image_signal(read_scan(path, scan_format), projection or Projection(), str(path))
     if suffix == ".npy":
         array = read_array(path)
         if points is None and looks_like_points(array):
@@ -121,7 +131,7 @@ def read_signal(
                 "to project them as a scan, or --data.points false to take the array as it is"
             )
         if points:
-            return range_image_signal(array_points(array, path), projection or Projection())
+            return range_image_signal(array_points(array, path), projection or Projection(), str(path))
         return array_signal(array, path, channel_axis)
     values = read_picture(path)
     return Signal(values, SignalSpec.of_image(values))

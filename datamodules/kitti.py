@@ -6,7 +6,8 @@ from pathlib import Path
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
-from quinr_pl.datamodules.range_image import Projection, range_image_signal, read_scan
+from quinr_pl.datamodules.range_image import Projection, range_image_signal
+from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
 
 
@@ -20,6 +21,9 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         sequence: Sequence, "00" to "21".
         frame: Frame, "000000" and so on.
         root: Folder of the data; the environment variable ``QUINR_DATA`` when left out.
+        floats: Numbers of a point, see `ScanFormat`, as for the following two.
+        byte_order: Of the numbers, "little" or "big".
+        float_bits: Of the numbers, 32 or 64.
         projection: "field_of_view" or "beam_order", see `Projection`, as for the following.
         height: Rows.
         width: Columns.
@@ -38,6 +42,9 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         sequence: str = "00",
         frame: str = "000000",
         root: str | None = None,
+        floats: int | None = None,
+        byte_order: str | None = None,
+        float_bits: int | None = None,
         projection: str = "field_of_view",
         height: int = 64,
         width: int = 1024,
@@ -58,6 +65,7 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         self.sequence = sequence
         self.frame = frame
         self.root = root
+        self.scan_format = ScanFormat(floats, byte_order, float_bits)
         self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @property
@@ -71,7 +79,8 @@ class KittiRangeImageDataModule(CoordinateDataModule):
         Raises:
             QuinrError: If the scan is missing or malformed.
         """
-        return range_image_signal(read_scan(self.scan_path()), self.projection)
+        path = self.scan_path()
+        return range_image_signal(read_scan(path, self.scan_format), self.projection, str(path))
 
     def scan_path(self) -> Path:
         """The scan's file.

@@ -65,7 +65,8 @@ class SyntheticScanDataModule(CoordinateDataModule):
 
     def read(self) -> Signal:
         """Draw, cast and project the scene."""
-        return range_image_signal(street_scan(self.scene, self.noise, self.dropout), self.projection)
+        points = street_scan(self.scene, self.noise, self.dropout)
+        return range_image_signal(points, self.projection, self.name)
 
 
 def street_scan(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quinr_pl.datamodules import KittiRangeImageDataModule, SyntheticScanDataModule
-from quinr_pl.datamodules.range_image import Projection, beams, project, read_scan
+from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
 
@@ -48,23 +48,17 @@ def test_beam_order_puts_each_turn_in_its_row():
     np.testing.assert_array_equal(valid.sum(1), [360, 360, 360, 0])
 
 
-def test_jitter_over_the_seam_is_no_turn():
-    degrees = np.array([1, 120, 240, 359, 1, 359, 2, 120, 240, 358, 3])
-    angles = np.radians(degrees)
-    found = beams(np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1))
-    np.testing.assert_array_equal(found, [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
-
-
-def test_beam_order_refuses_shuffled_points():
-    points = street_scan(0, azimuths=100)
-    np.random.default_rng(0).shuffle(points)
-    with pytest.raises(QuinrError, match=r"not in firing order"):
-        project(points, Projection("beam_order"))
-
-
-def test_beam_order_refuses_more_beams_than_rows():
-    with pytest.raises(QuinrError, match=r"beam_order: the scan has 64 turns"):
-        project(street_scan(0, azimuths=100), Projection("beam_order", height=63))
+def test_points_that_the_image_changes_are_counted(capsys):
+    points = np.zeros((6, 4), np.float32)
+    points[:, 0] = [10, 90, 100, 10, 10, 79]  # two beyond the peak
+    points[:, 2] = [0, 0, 0, 5, -9, 0]  # one above 3 degrees, one below -25
+    project(points, Projection(), "six")
+    said = capsys.readouterr().err
+    assert "six: of 6 points 2 lie beyond --data.peak 80 and are cut to it, 2 lie outside of" in said
+    project(points[[0, 5]], Projection(), "two")
+    assert capsys.readouterr().err == ""
+    project(points[:2], Projection("beam_order", height=1), "row")
+    assert "row: of 2 points 1 lie beyond --data.peak 80 and are cut to it\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -87,7 +81,8 @@ def test_bad_projections(arguments, message):
     ("content", "message"),
     [
         (b"", "0 bytes is no scan"),
-        (b"x" * 17, "17 bytes is no scan"),
+        (b"x" * 17, "text, not a scan"),
+        (np.ones(6, "<f4").tobytes(), "24 bytes do not look like"),
         (np.array([1, 1, 1, 0, np.nan, 0, 0, 0], "<f4").tobytes(), "point 1 is not finite"),
         (np.array([np.inf, 1, 1, 0], "<f4").tobytes(), "point 0 is not finite"),
     ],
@@ -100,13 +95,6 @@ def test_malformed_scans(tmp_path, content, message):
     with pytest.raises(QuinrError, match=message) as caught:
         data.setup()
     assert "000012.bin" in str(caught.value)
-
-
-def test_scan_larger_than_any(tmp_path):
-    with (tmp_path / "a.bin").open("wb") as file:
-        file.truncate(16 << 25)  # sparse: takes no room
-    with pytest.raises(QuinrError, match="more than"):
-        read_scan(tmp_path / "a.bin")
 
 
 def test_scans_without_a_direction_or_far_away():

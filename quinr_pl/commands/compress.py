@@ -58,7 +58,7 @@ def _signal(options: argparse.Namespace, overrides: list[str]) -> ImageDataModul
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     scans = ("points", "projection", "height", "width", "fov_up", "fov_down", "peak", "mask")
-    for name in ("channel_axis", *scans):
+    for name in ("channel_axis", "floats", "byte_order", "float_bits", *scans):
         parser.add_argument(f"--data.{name}", dest=name, type=yaml.safe_load, default=argparse.SUPPRESS)
     data = ImageDataModule(str(options.input), **vars(parser.parse_known_args(overrides)[0]))
     data.setup()
