@@ -1,135 +1,75 @@
-"""Mutated, cut and spliced files through the decoder: each must give an image or one line of error.
+"""Wrong and hostile files through the decoder: each must give an image or one line of error.
 
-    python -m benchmarks.fuzz_decoder --cases 100000 --seed 0
+    python -m benchmarks.fuzz_decoder --mutated 100000 --structured 20000 --seed 0
     python -m benchmarks.fuzz_decoder --coverage --seconds 300    # guided by coverage, needs atheris
 
-Half of the mutations get a fresh checksum, so that they reach the parser behind it. A case fails if it
-raises anything but a one-line BitstreamError, decodes a file that still is the original to other pixels,
-takes more than 10 s of processor time, or brings the process above 2 GiB; failing files are kept.
+Mutated files are changed byte by byte; structured ones have a right checksum, and headers, sections and
+symbols that are changed as such. A case fails if it raises anything but a one-line BitstreamError or warns,
+decodes a file that is still the original to other pixels, takes over 10 s of processor time, or brings its
+process above 2 GiB; failing files are kept. Cases run one after another in a process of their own, which is
+started anew when it is killed.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import heapq
+import math
+import multiprocessing
 import re
 import resource
 import signal
-import struct
 import sys
 import time
-import zlib
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
+import torch
 
-from quinr_pl.codec import BitstreamError, DecodeLimits, decode
-from quinr_pl.codec.architecture import read_architecture, read_signal
-from quinr_pl.codec.bitstream import Section, pack, read_sections, unpack
+from benchmarks.fuzz_cases import KINDS, repaired
+from quinr_pl.codec import BitstreamError, DecodeLimits, decode, inspect
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
-LIMITS = DecodeLimits(pixels=1 << 22, operations=2e9, pixel_operations=0)
-"""What a service would allow: a file that asks for more is an error before any work is done."""
+LIMITS = DecodeLimits(pixels=1 << 22)
+"""Larger pictures may take more than SECONDS: their limit of operations grows with their pixels."""
+_SPARE_BYTES = 4 << 30
+_HANGING_SECONDS = 300
 _GOLDEN = Path(__file__).parent.parent / "tests" / "data"
-_EXTREMES = (
-    b"\x00",
-    b"\x7f",
-    b"\x80",
-    b"\xff",
-    b"\xff\xff\xff\xff\x0f",
-    b"\xff\xff\xff\x7f",
-    b"\x00\x00\xc0\x7f",
-)
 
 
 class Failure(Exception):
     """A case that did not end as it must."""
 
 
-class TimeoutFailure(Failure):
-    """A case that took too long."""
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended.
 
+    Args:
+        kind: Of the case.
+        number: Of the case.
+        ending: "image", "other image", the first words of the error, or "FAILED" and why.
+        seconds: Of processor time.
+        memory: Largest resident size of the process meanwhile, in bytes.
+    """
 
-def repaired(data: bytes) -> bytes:
-    """The file with a checksum that fits its bytes."""
-    return data[:-4] + struct.pack("<I", zlib.crc32(data[:-4]))
+    kind: str
+    number: int
+    ending: str
+    seconds: float = 0.0
+    memory: int = 0
 
-
-def _change_bytes(generator: np.random.Generator, data: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(generator.integers(1, 5)):
-        position = int(generator.integers(len(changed) + 1))
-        operation = generator.integers(5)
-        if operation == 0 and position < len(changed):
-            changed[position] ^= 1 << int(generator.integers(8))
-        elif operation == 1 and position < len(changed):
-            changed[position] = int(generator.integers(256))
-        elif operation == 2:
-            changed[position:position] = generator.bytes(int(generator.integers(1, 9)))
-        elif operation == 3:
-            del changed[position : position + int(generator.integers(1, 9))]
-        else:
-            extreme = _EXTREMES[generator.integers(len(_EXTREMES))]
-            changed[position : position + len(extreme)] = extreme
-    return bytes(changed)
-
-
-def _change_parts(generator: np.random.Generator, files: list[bytes]) -> bytes:
-    """Header and sections of a file, some changed, some from another file, in a right container."""
-    header, sections = _parts(files[generator.integers(len(files))])
-    other_header, other_sections = _parts(files[generator.integers(len(files))])
-    choice = generator.integers(4)
-    if choice == 0:
-        header = other_header
-    elif choice <= 2:
-        header = _change_bytes(generator, header)
-    mixed = []
-    for section in sections:
-        choice = generator.integers(8)
-        if choice == 0:
-            section = other_sections[generator.integers(len(other_sections))]
-        elif choice == 1:
-            section = Section(section.type, _change_bytes(generator, section.payload), section.optional)
-        mixed.append(section)
-    if generator.integers(8) == 0:
-        mixed.append(Section(int(generator.integers(128)), generator.bytes(3), bool(generator.integers(2))))
-    return pack(header, mixed)
-
-
-def _parts(data: bytes) -> tuple[bytes, list[Section]]:
-    reader = unpack(data)
-    length = reader.remaining
-    read_signal(reader)
-    read_architecture(reader)
-    length -= reader.remaining
-    return data[4 : 4 + length], read_sections(reader)
-
-
-def mutations(files: list[bytes], cases: int, seed: int) -> Iterator[bytes]:
-    """Files that are wrong in one way or another; the same ones for the same seed."""
-    generator = np.random.default_rng(seed)
-    for _ in range(cases):
-        data = files[generator.integers(len(files))]
-        operation = generator.integers(5)
-        if operation == 0:
-            data = data[: generator.integers(len(data) + 1)]
-        elif operation == 1:
-            other = files[generator.integers(len(files))]
-            data = data[: generator.integers(len(data) + 1)] + other[generator.integers(len(other) + 1) :]
-        elif operation == 2:
-            data = _change_bytes(generator, data)
-        else:
-            yield _change_parts(generator, files)
-            continue
-        yield repaired(data) if generator.integers(2) and len(data) >= 4 else data
-
-
-def _on_alarm(number: int, frame: FrameType | None) -> None:
-    raise TimeoutFailure(f"more than {SECONDS} s of processor time")
+    @property
+    def failed(self) -> bool:
+        """Whether it ended as it must not."""
+        return self.ending.startswith("FAILED")
 
 
 def try_decode(data: bytes, images: dict[bytes, np.ndarray]) -> str:
@@ -143,63 +83,135 @@ def try_decode(data: bytes, images: dict[bytes, np.ndarray]) -> str:
         Failure: If it ends in any other way.
     """
     try:
-        values = decode(data, "case", LIMITS).reconstruct()
-    except BitstreamError as error:
-        message = str(error)
-        if "\n" in message or not message.startswith("case: "):
-            raise Failure(f"not a line that names the file: {message!r}") from None
-        return " ".join(re.sub(r"\d+", "#", message).split()[1:5])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            error = _line(lambda: inspect(data, "case", LIMITS))
+            values: list[np.ndarray] = []
+            error = _line(lambda: values.append(decode(data, "case", LIMITS).reconstruct())) or error
     except Failure:
         raise
-    except Exception as error:
-        raise Failure(f"{type(error).__name__}: {error}") from error
+    except Exception as raised:
+        raise Failure(f"{type(raised).__name__}: {raised}") from raised
+    if error:
+        return error
     if data not in images:
         return "other image"
-    if not np.array_equal(values, images[data]):
+    if not np.array_equal(values[0], images[data]):
         raise Failure("other pixels than those of the file")
     return "image"
 
 
-def run(files: list[bytes], cases: int, seed: int, folder: Path | None = None) -> Counter[str]:
-    """Try mutations one after another.
+def _line(attempt: object) -> str | None:
+    """The first words of the error that an attempt ends in."""
+    try:
+        attempt()  # type: ignore[operator]
+    except BitstreamError as error:
+        message = str(error)
+        if "\n" in message or not message.startswith("case: "):
+            raise Failure(f"not a line that names the file: {message!r}") from None
+        return " ".join(re.sub(r"[\d.e+-]*\d", "#", message).split()[1:5])
+    return None
+
+
+def run(
+    files: list[bytes], kind: str, numbers: range, seed: int, folder: Path | None = None
+) -> Iterator[Outcome]:
+    """Try cases of a kind one after another.
 
     Args:
         files: Right files to start from.
-        cases: Number of mutations.
-        seed: Of the mutations.
+        kind: One of KINDS.
+        numbers: Which cases.
+        seed: Of the cases.
         folder: Where failing files go.
 
-    Returns:
-        How often each ending came; failures start with "FAILED".
+    Yields:
+        How each ended.
     """
-    images = {data: decode(data).reconstruct() for data in files}
-    endings: Counter[str] = Counter()
-    slowest = 0.0
-    # Processor time: a pause of the machine is no fault of the decoder.
-    signal.signal(signal.SIGPROF, _on_alarm)
-    for data in mutations(files, cases, seed):
+    images = {data: decode(data).reconstruct() for data in files}  # compiles kernels, too
+    context = multiprocessing.get_context("fork")
+    current = context.Value("q", -1)
+    while numbers:
+        ours, theirs = context.Pipe(duplex=False)
+        worker = context.Process(target=_work, args=(files, images, kind, numbers, seed, current, theirs))
+        worker.start()
+        theirs.close()
+        ended = numbers.start
+        for outcome in _received(ours, worker, kind, current):
+            if outcome.failed and folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{kind}-{seed}-{outcome.number}.quinr").write_bytes(
+                    KINDS[kind](files, seed, outcome.number)
+                )
+            ended = outcome.number + 1
+            yield outcome
+        numbers = range(ended, numbers.stop)
+
+
+def _received(
+    connection: Connection, worker: multiprocessing.process.BaseProcess, kind: str, current: Synchronized[int]
+) -> Iterator[Outcome]:
+    """What a worker says until its end; the case that ended it has failed."""
+    ending = None
+    try:
+        while True:
+            if not connection.poll(_HANGING_SECONDS):
+                ending = "FAILED hangs"
+                worker.kill()
+                break
+            outcome = connection.recv()
+            if outcome is None:
+                break
+            yield outcome
+    except EOFError:
+        ending = "FAILED killed"
+    worker.join()
+    if ending is not None:
+        yield Outcome(kind, current.value, f"{ending}, exit status {worker.exitcode}")
+
+
+def _work(
+    files: list[bytes],
+    images: dict[bytes, np.ndarray],
+    kind: str,
+    numbers: Iterable[int],
+    seed: int,
+    current: Synchronized[int],
+    connection: Connection,
+) -> None:
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (virtual + _SPARE_BYTES, resource.RLIM_INFINITY))
+    for number in numbers:
+        current.value = number
+        data = KINDS[kind](files, seed, number)
+        _reset_peak()
         start = time.process_time()
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        # Native code hears no handler: the system ends what does not end.
+        most = math.ceil(start) + 2 * SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
         try:
             ending = try_decode(data, images)
         except Failure as failure:
             ending = f"FAILED {failure}"
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / f"{hashlib.sha256(data).hexdigest()[:16]}.quinr").write_bytes(data)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-        slowest = max(slowest, time.process_time() - start)
-        endings[ending] += 1
-    print(f"slowest case: {slowest:.2f} s of processor time")
-    if peak_memory() > MEMORY_BYTES:
-        endings["FAILED memory"] += 1
-    return endings
+        seconds, memory = time.process_time() - start, peak_memory()
+        if seconds > SECONDS:
+            ending = f"FAILED more than {SECONDS} s of processor time"
+        elif memory > MEMORY_BYTES:
+            ending = "FAILED memory"
+        connection.send(Outcome(kind, number, ending, seconds, memory))
+    connection.send(None)
+
+
+def _reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Largest resident size of this process since ``_reset_peak``, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def golden_files() -> list[bytes]:
@@ -227,7 +239,8 @@ def run_guided(files: list[bytes], seconds: int, corpus: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--mutated", type=int, default=100_000)
+    parser.add_argument("--structured", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--coverage", action="store_true", help="guided by coverage (needs atheris)")
@@ -236,12 +249,24 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.coverage:
         run_guided(golden_files(), arguments.seconds, arguments.corpus)
-    start = time.perf_counter()
-    endings = run(golden_files(), arguments.cases, arguments.seed, arguments.failures)
-    for ending, count in endings.most_common():
-        print(f"{count:8d}  {ending}")
-    print(f"{time.perf_counter() - start:.0f} s, peak memory {peak_memory() / 2**20:.0f} MiB")
-    return any(ending.startswith("FAILED") for ending in endings)
+    failures = 0
+    for kind in KINDS:
+        start, outcomes = time.perf_counter(), []
+        for outcome in run(
+            golden_files(), kind, range(getattr(arguments, kind)), arguments.seed, arguments.failures
+        ):
+            outcomes.append(outcome)
+            if outcome.failed:
+                print(f"{kind} {outcome.number}: {outcome.ending}", flush=True)
+        failures += sum(outcome.failed for outcome in outcomes)
+        print(f"{len(outcomes)} {kind} cases in {time.perf_counter() - start:.0f} s")
+        for ending, count in Counter(outcome.ending for outcome in outcomes).most_common():
+            print(f"{count:8d}  {ending}")
+        for worst in heapq.nlargest(3, outcomes, key=lambda outcome: outcome.seconds):
+            print(f"slowest: {worst.number}, {worst.seconds:.2f} s of processor time: {worst.ending}")
+        for worst in heapq.nlargest(3, outcomes, key=lambda outcome: outcome.memory):
+            print(f"largest: {worst.number}, {worst.memory / 2**20:.0f} MiB: {worst.ending}", flush=True)
+    return failures > 0
 
 
 if __name__ == "__main__":
