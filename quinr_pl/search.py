@@ -386,9 +386,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise QuinrError(
-            "quinr-pl search: Optuna is not installed; pip install 'quinr-pl[search]'"
-        ) from error
+        raise QuinrError("quinr-pl search: Optuna is not installed; pip install 'optuna>=4.9'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Heartbeats and the constant liar are called so.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

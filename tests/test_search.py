@@ -9,7 +9,7 @@ import yaml
 
 from quinr_pl.cli import main
 
-pytest.importorskip("optuna", reason="the extra quinr-pl[search] is not installed")
+pytest.importorskip("optuna", reason="Optuna is not installed")
 
 TINY = """
 folder: {folder}

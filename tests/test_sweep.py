@@ -147,7 +147,7 @@ def test_killed_twice_ends_with_the_same_table(tmp_path):
 
 
 def test_ray_survives_a_dead_worker(tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray", reason="the extra quinr-pl[ray] is not installed")
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where a worker finds `double`
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     jobs = [Job("a", "m", str(n), 0, {"value": n}) for n in range(4)]

@@ -172,7 +172,7 @@ class RayExecutor:
         try:
             import ray
         except ImportError as error:
-            raise QuinrError("--executor ray: Ray is not installed; pip install 'quinr-pl[ray]'") from error
+            raise QuinrError("--executor ray: Ray is not installed; pip install 'ray>=2.9'") from error
         self.ray: Any = ray
         self.retries = retries
         if not ray.is_initialized():
