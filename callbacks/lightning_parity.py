@@ -43,7 +43,8 @@ class LightningParity(Callback):
         generator = torch.Generator().manual_seed(0)
         counted = torch.from_numpy(data.spec.counted_pixels())
         sample = counted[torch.randint(len(counted), (self.coordinates,), generator=generator)]
-        self.differences = compare_engines(pl_module.network, data.coordinates[sample], data.targets[sample])
+        drawn = (tensor[sample].to(pl_module.dtype) for tensor in (data.coordinates, data.targets))
+        self.differences = compare_engines(pl_module.network, *drawn)
         for logger in trainer.loggers:
             logger.log_metrics(
                 {f"parity/{name}": value for name, value in self.differences.items()}, trainer.global_step

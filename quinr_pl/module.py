@@ -99,7 +99,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         if self.trainer.ckpt_path is None:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             sample = torch.randperm(len(data.coordinates))[:4096]
-            self.network.calibrate(data.coordinates[sample].to(self.device))
+            self.network.calibrate(data.coordinates[sample].to(self.device, self.dtype))
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of coordinates: (batch, in_features) -> (batch, out_features)."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from quinr_pl.network.context_bits import _Bits, bits_of_grids, laplace_bits
+from quinr_pl.network.context_bits import Bits, laplace_bits
 from quinr_pl.network.context_model import LEAST_PROBABILITY, SCALE_OCTAVES, ContextModel
 from quinr_pl.network.interpolation import interpolated
 from quinr_pl.network.latent_pyramid import Doubling, grid_shape
@@ -45,7 +45,7 @@ def assert_same(functions, leaves, dtype):
 
 
 def bits_in_torch(model, grids, first):
-    bits = _Bits(model.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
+    bits = Bits(model.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
     result = []
     for index in range(first, len(grids)):
         inputs = bits._inputs(grids, index)
@@ -88,9 +88,7 @@ def test_machine_code_is_kept_apart_by_its_constants():
     """The smallest probability is a constant of the kernel: kept code of another one must not run."""
     weights = [torch.zeros(1, 2), torch.zeros(1), torch.zeros(2, 1), torch.zeros(2), torch.zeros(1)]
     grid = torch.full((1, 1), 1000.0)
-    bits = [
-        float(bits_of_grids(((0, -1),), (-5, 6), least, 0, weights, [grid])) for least in (2**-20, 2**-12)
-    ]
+    bits = [float(Bits(((0, -1),), (-5, 6), least, 0)(*weights, grid)) for least in (2**-20, 2**-12)]
     assert bits == pytest.approx([20, 12])
 
 

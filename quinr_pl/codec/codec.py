@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,9 @@ def compress(
         QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
     """
     config = config or QuantizationConfig()
+    if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
+        # Decoders compute in single precision: rounding is judged by what they will see.
+        network = copy.deepcopy(network).float()
     if isinstance(network, LatentQuINR) and config.method not in ("nearest", "searched"):
         raise QuinrError(f"quantization method {config.method}: LatentQuINR needs nearest or searched")
     if config.method == "searched":

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
 from quinr_pl.network.embedding import sine_layers
+from quinr_pl.network.plain_modules import is_plain
 
 
 class COIN(CoordinateNetwork):
@@ -60,7 +61,7 @@ class COIN(CoordinateNetwork):
         return from_log_scale(self._output(features), self.log_range)
 
     def _output(self, features: Tensor) -> Tensor:
-        if self.out_features > 1:
+        if self.out_features > 1 or not is_plain(self.output, nn.Linear):
             return self.output(features)
         # A product with a single column may depend on the number of threads (MKL), and a file must not.
         weight = nn.functional.pad(self.output.weight, (0, 0, 0, 1))

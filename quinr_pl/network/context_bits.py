@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,40 +11,18 @@ from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import check_readable
-from quinr_pl.native.operation import Gradients, Operation
+from quinr_pl.native.operation import CpuOperation, Gradients
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import context_kernels
 
 Offsets = tuple[tuple[int, int], ...]
+Layer = Callable[[Tensor], Tensor]
 
 _CHUNKS = 16
 _CHUNK_ROWS = 16
 _THREAD_LATENTS = 10_000
 """Waking a thread for less takes longer than it saves."""
-
-
-def bits_of_grids(
-    offsets: Offsets,
-    octaves: tuple[float, float],
-    least: float,
-    first: int,
-    weights: Sequence[Tensor],
-    grids: Sequence[Tensor],
-) -> Tensor:
-    """Bits of each grid from ``first`` on, (grids - first,), differentiable in weights and grids.
-
-    Args:
-        offsets: Rows down and columns right of the neighbours.
-        octaves: Binary logarithms of the smallest and of the largest scale.
-        least: The smallest probability of an integer.
-        first: Grids before this one are left out.
-        weights: Matrix (width, neighbours + 1) and bias of the hidden layer, matrix (2, width) and bias of
-            the output, and the shift of each grid's scales.
-        grids: (rows, columns) of each, the finest first, of the weights' dtype and device.
-    """
-    operation = _Bits(tuple(offsets), octaves, least, first)
-    return (operation if grids[0].device.type == "cpu" else operation.in_torch)(*weights, *grids)
 
 
 def laplace_bits(deviation: Tensor, log_scale: Tensor, octaves: tuple[float, float], least: float) -> Tensor:
@@ -68,8 +46,18 @@ def laplace_bits(deviation: Tensor, log_scale: Tensor, octaves: tuple[float, flo
 
 
 @dataclass(frozen=True)
-class _Bits(Operation):
-    """Bits of each grid from weights and grids; the attributes are arguments of bits_of_grids."""
+class Bits(CpuOperation):
+    """Bits of each grid from ``first`` on, (grids - first,), differentiable in weights and grids.
+
+    Its tensors are the matrix (width, neighbours + 1) and bias of the hidden layer, the matrix (2, width) and
+    bias of the output, the shift of each grid's scales, and the grids, (rows, columns) each, finest first.
+
+    Attributes:
+        offsets: Rows down and columns right of the neighbours.
+        octaves: Binary logarithms of the smallest and of the largest scale.
+        least: The smallest probability of an integer.
+        first: Grids before this one are left out.
+    """
 
     offsets: Offsets
     octaves: tuple[float, float]
@@ -85,10 +73,21 @@ class _Bits(Operation):
         shifts: Tensor,
         *grids: Tensor,
     ) -> Tensor:
+        """See Operation."""
+
+        def hidden(inputs: Tensor) -> Tensor:
+            return torch.addmm(hidden_bias[:, None], hidden_weight, inputs)
+
+        def output(units: Tensor) -> Tensor:
+            return torch.addmm(output_bias[:, None], output_weight, units)
+
+        return self.by_layers(hidden, output, shifts, grids)
+
+    def by_layers(self, hidden: Layer, output: Layer, shifts: Tensor, grids: Sequence[Tensor]) -> Tensor:
+        """Bits from the two layers, (features, latents) -> (features, latents) each."""
         inputs = [self._inputs(grids, index) for index in range(self.first, len(grids))]
         sizes = [part.shape[1] for part in inputs]
-        units = torch.relu(torch.addmm(hidden_bias[:, None], hidden_weight, torch.cat(inputs, 1)))
-        mean, scale = torch.addmm(output_bias[:, None], output_weight, units)  # (latents,) each
+        mean, scale = output(torch.relu(hidden(torch.cat(inputs, 1))))  # (latents,) each
         parts = zip(shifts[self.first :], sizes, strict=True)
         shift = torch.cat([part.expand(size) for part, size in parts])
         values = torch.cat([grid.flatten() for grid in grids[self.first :]])
@@ -113,6 +112,7 @@ class _Bits(Operation):
         return torch.stack(seen)
 
     def run(self, keep: bool, *tensors: Tensor) -> tuple[Tensor, Gradients]:
+        """See Operation."""
         check_readable("context model", *tensors)
         hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
         weights = [tensor.contiguous() for tensor in (hidden_weight, hidden_bias, output_weight)]
@@ -159,7 +159,7 @@ class _Pass:
     """
 
     def __init__(
-        self, model: _Bits, weights: Sequence[Tensor], grid: Tensor, coarser: Tensor | None, keep: bool
+        self, model: Bits, weights: Sequence[Tensor], grid: Tensor, coarser: Tensor | None, keep: bool
     ) -> None:
         offsets, octaves, least = model.offsets, model.octaves, model.least
         precision = Precision.of(grid)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.context_bits import bits_of_grids
+from quinr_pl.network.context_bits import Bits
+from quinr_pl.network.plain_modules import is_plain, linear_of_columns
 
 NEIGHBOURS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
@@ -72,9 +74,12 @@ class ContextModel(nn.Module):
         Returns:
             Bits of each grid from ``first`` on, (grids - first,).
         """
+        bits = Bits(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
         hidden, output, shifts = self.hidden, self.output, self.grid.bias
-        weights = [hidden.weight, hidden.bias, output.weight, output.bias, shifts]
-        return bits_of_grids(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first, weights, grids)
+        if is_plain(hidden, nn.Linear) and is_plain(output, nn.Linear):
+            return bits(hidden.weight, hidden.bias, output.weight, output.bias, shifts, *grids)
+        layers = (partial(linear_of_columns, layer) for layer in (hidden, output))
+        return bits.by_layers(*layers, shifts, grids)
 
 
 class GridBias(nn.Module):

@@ -132,7 +132,8 @@ class CoordinateNetwork(nn.Module, ABC):
 
     def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
         """Values of the pixels ``start`` to ``stop`` of a signal, row after row: (pixels, out_features)."""
-        return self(grid_coordinates(height, width, start, stop))
+        coordinates = grid_coordinates(height, width, start, stop)
+        return self(coordinates.to(next(self.parameters())))
 
     @torch.no_grad()
     def evaluate(self, coordinates: Tensor, block: int = 65536) -> Tensor:

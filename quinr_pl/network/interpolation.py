@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import check_readable
-from quinr_pl.native.operation import Gradients, Operation
+from quinr_pl.native.operation import CpuOperation, Gradients, Operation
 from quinr_pl.native.rows import Words, over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import doubling_kernels
@@ -36,8 +36,17 @@ def interpolated(weight: Tensor, grids: Sequence[Tensor], shapes: Sequence[Shape
     Returns:
         (grids, rows, columns), the finest first.
     """
-    operation = _Interpolation(tuple((rows, columns) for rows, columns in shapes))
-    return (operation if weight.device.type == "cpu" else operation.in_torch)(weight, *grids)
+    return _Interpolation(tuple((rows, columns) for rows, columns in shapes))(weight, *grids)
+
+
+def joined(double: Callable[[Tensor], Tensor], grids: Sequence[Tensor], shapes: Sequence[Shape]) -> Tensor:
+    """What :func:`interpolated` gives, by a doubling (grids, rows, columns) -> (grids, 2 rows, 2 columns)."""
+    result = grids[0][None]  # (grids so far, rows, columns)
+    for level, (rows, columns) in enumerate(shapes[1:], 1):
+        result = double(result)[:, :rows, :columns]
+        if level < len(grids):
+            result = torch.cat([grids[level][None], result])
+    return result
 
 
 def doubled(values: Tensor, weight: Tensor) -> Tensor:
@@ -111,18 +120,13 @@ class _DoubledAlong(Operation):
 
 
 @dataclass(frozen=True)
-class _Interpolation(Operation):
+class _Interpolation(CpuOperation):
     """Grids from the coarsest on at the resolution of the finest of ``shapes``."""
 
     shapes: tuple[Shape, ...]
 
     def in_torch(self, weight: Tensor, *grids: Tensor) -> Tensor:
-        result = grids[0][None]  # (grids so far, rows, columns)
-        for level, (rows, columns) in enumerate(self.shapes[1:], 1):
-            result = doubled(result, weight)[:, :rows, :columns]
-            if level < len(grids):
-                result = torch.cat([grids[level][None], result])
-        return result
+        return joined(lambda values: doubled(values, weight), grids, self.shapes)
 
     def run(self, keep: bool, weight: Tensor, *grids: Tensor) -> tuple[Tensor, Gradients]:
         check_readable("interpolation of latents", weight, *grids)

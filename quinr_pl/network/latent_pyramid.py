@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.network.interpolation import doubled, doubled_rows, interpolated
+from quinr_pl.network.interpolation import doubled, doubled_rows, interpolated, joined
+from quinr_pl.network.plain_modules import is_plain
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
 _REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
@@ -110,7 +111,10 @@ class LatentPyramid(nn.Module):
         levels = range(self.coarsest, octave - 1, -1)
         shapes = [grid_shape(height, width, level) for level in levels]
         known = [grids[level - self.finest] for level in levels if level >= self.finest]
-        features = interpolated(self.interpolation.weight, known, shapes)
+        if is_plain(self.interpolation, Doubling):
+            features = interpolated(self.interpolation.weight, known, shapes)
+        else:
+            features = joined(self.interpolation, known, shapes)
         absent = len(grids) - len(features)
         if absent:
             features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
@@ -122,7 +126,6 @@ class LatentPyramid(nn.Module):
 
         At each resolution there are no more rows than the next finer one looks at.
         """
-        weight = self.interpolation.weight
         bands = [(first, last)]
         for level in range(1, self.coarsest + 1):
             rows, (low, high) = grid_shape(height, width, level)[0], bands[-1]
@@ -133,7 +136,10 @@ class LatentPyramid(nn.Module):
             rows, columns = grid_shape(height, width, level)
             start, (low, high) = 2 * low, bands[level]
             shape = min(2 * features.shape[1], rows - start), columns
-            finer = doubled_rows(features, weight, shape)
+            if is_plain(self.interpolation, Doubling):
+                finer = doubled_rows(features, self.interpolation.weight, shape)
+            else:
+                finer = self.interpolation(features)[:, : shape[0], : shape[1]]
             features = finer[:, low - start : high - start]
             if level >= self.finest:
                 joining = self.grids[level - self.finest][low:high].round()[None]

@@ -13,6 +13,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network.context_model import ContextModel
 from quinr_pl.network.coordinate_network import CoordinateNetwork
 from quinr_pl.network.latent_pyramid import LatentPyramid, Relaxation
+from quinr_pl.network.plain_modules import linear_of_columns
 from quinr_pl.network.residual_filters import filtered
 from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
 
@@ -227,7 +228,7 @@ class LatentQuINR(CoordinateNetwork):
     def _values(self, features: Tensor) -> Tensor:
         """(grids, rows, columns) -> (out_features, rows, columns)."""
         flat = features.flatten(1)  # (grids, pixels)
-        values = self.synthesis(flat) + self.skip.weight @ flat
+        values = self.synthesis(flat) + linear_of_columns(self.skip, flat)
         values = values.reshape(self.out_features, *features.shape[1:])
         return filtered(values, list(self.filters))
 

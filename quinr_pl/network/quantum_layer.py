@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engine import check_name, choose
 from quinr_pl.network.embedding import SinusoidalEmbedding
+from quinr_pl.network.plain_modules import is_plain
 
 
 class Observables(Protocol):
@@ -29,7 +30,10 @@ class Observables(Protocol):
 
 
 class QuantumLayer(nn.Module):
-    """Embedding, circuit and measurement of one stage.
+    """The circuit as a layer: angles in radians to probabilities, (batch, features) -> (batch, 2**qubits).
+
+    It goes into ``nn.Sequential`` as it is. Given an embedding and observables, it is one stage of quINR,
+    which the CPU engine computes in one pass.
 
     Gradients flow through the chosen engine. Without gradients (validation, decoding) the fastest engine
     of the device runs, since all of them compute the same function.
@@ -43,7 +47,7 @@ class QuantumLayer(nn.Module):
         QuinrError: If there is no such engine.
     """
 
-    def __init__(self, ansatz: Ansatz, engine: str, weight_init: float) -> None:
+    def __init__(self, ansatz: Ansatz, engine: str = "auto", weight_init: float = torch.pi) -> None:
         super().__init__()
         check_name(engine)  # an unknown name fails here, not at the first step
         self.ansatz = ansatz
@@ -51,21 +55,38 @@ class QuantumLayer(nn.Module):
         self.weight = nn.Parameter(torch.empty(ansatz.weights_shape).uniform_(-weight_init, weight_init))
 
     def forward(
-        self, inputs: Tensor, embedding: SinusoidalEmbedding, observables: Observables | None = None
+        self,
+        inputs: Tensor,
+        embedding: SinusoidalEmbedding | None = None,
+        observables: Observables | None = None,
     ) -> Tensor:
         """Probabilities, or linear combinations of them.
 
         Args:
-            inputs: (batch, in_features).
-            embedding: Makes the angles of them.
+            inputs: (batch, in_features), float32 or float64 as the weights; under autocast of any precision,
+                as it has no part in this layer.
+            embedding: Makes the angles of them; without one they are the angles, (batch, features_count of
+                the ansatz), in radians.
             observables: What is measured; the probabilities of all basis states when left out.
 
         Returns:
             (batch, out_features) of the observables, or (batch, 2**qubits).
+
+        Raises:
+            QuinrError: If a shape, dtype or device does not fit, or the engine cannot serve the device.
         """
+        device = inputs.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            # Half precision is too coarse for angles.
+            with torch.autocast(device, enabled=False):
+                return self.forward(inputs.to(self.weight.dtype), embedding, observables)
         engine = choose(self.engine if torch.is_grad_enabled() else "auto", inputs.device)
-        # An engine that computes the sines itself never calls the embedding, whose hooks are to run.
-        if hasattr(engine, "sine_layer") and not embedding._forward_hooks:
+        # An engine that computes the sines itself never calls the embedding.
+        if (
+            embedding is not None
+            and hasattr(engine, "sine_layer")
+            and is_plain(embedding, SinusoidalEmbedding)
+        ):
             return engine.sine_layer(
                 self.ansatz,
                 inputs,
@@ -76,7 +97,7 @@ class QuantumLayer(nn.Module):
                 omega0=embedding.omega0,
                 angle_scale=embedding.scale,
             )
-        angles = embedding(inputs)
+        angles = inputs if embedding is None else embedding(inputs)
         if observables is None:
             return engine.probabilities(self.ansatz, angles, self.weight)
         states = observables.measured or range(self.ansatz.states)

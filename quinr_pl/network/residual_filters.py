@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import check_readable
-from quinr_pl.native.operation import Gradients, Operation
+from quinr_pl.native.operation import CpuOperation, Gradients
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.network import filter_kernels
+from quinr_pl.network.plain_modules import is_plain
 
 _MARGIN = 2
 """Rows and columns around a signal in its frame."""
@@ -36,20 +37,36 @@ def filtered(values: Tensor, convolutions: Sequence[nn.Conv2d]) -> Tensor:
     """
     if not convolutions:
         return values
+    if not all(map(_is_plain, convolutions)):
+        for convolution in convolutions:
+            values = values + convolution(_with_edges(values[None]))[0]
+        return values
     parameters = [tensor for one in convolutions for tensor in (one.weight, one.bias)]
-    operation = _Filters()
-    return (operation if values.device.type == "cpu" else operation.in_torch)(values, *parameters)
+    return _Filters()(values, *parameters)
+
+
+def _is_plain(convolution: nn.Module) -> bool:
+    """Whether it is 3 x 3 with a bias and nothing beside it, as the kernels take it to be."""
+    if not (isinstance(convolution, nn.Conv2d) and is_plain(convolution, nn.Conv2d)):
+        return False
+    found = (convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation)
+    expected = ((3, 3), (1, 1), (0, 0), (1, 1))
+    return found == expected and convolution.groups == 1 and convolution.bias is not None
+
+
+def _with_edges(values: Tensor) -> Tensor:
+    """(1, channels, rows, columns) with one row and column more all around, which repeat the edges."""
+    return nn.functional.pad(values, (1, 1, 1, 1), mode="replicate")
 
 
 @dataclass(frozen=True)
-class _Filters(Operation):
+class _Filters(CpuOperation):
     """Residual convolutions of values with weights and biases in turn, one convolution after the other."""
 
     def in_torch(self, values: Tensor, *parameters: Tensor) -> Tensor:
         values = values[None]
         for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
-            framed = nn.functional.pad(values, (1, 1, 1, 1), mode="replicate")
-            framed = framed.contiguous(memory_format=torch.channels_last)
+            framed = _with_edges(values).contiguous(memory_format=torch.channels_last)
             values = values + nn.functional.conv2d(framed, weight, bias)
         return values[0]
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.embedding import SinusoidalEmbedding
+from quinr_pl.network.plain_modules import linear_of_columns
 from quinr_pl.network.quantum_layer import QuantumLayer
 from quinr_pl.network.readout import LinearReadout
 
@@ -62,8 +63,7 @@ class ReluSynthesis(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(in_features, pixels) -> (out_features, pixels)."""
-        hidden = torch.relu(torch.addmm(self.hidden.bias[:, None], self.hidden.weight, features))
-        return torch.addmm(self.readout.bias[:, None], self.readout.weight, hidden)
+        return linear_of_columns(self.readout, torch.relu(linear_of_columns(self.hidden, features)))
 
 
 def circuit_parameters(ansatz: Ansatz, in_features: int, out_features: int) -> int:
