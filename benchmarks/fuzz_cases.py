@@ -129,7 +129,7 @@ def _value(generator: Generator, field: object) -> Any:
     wild = generator.integers(16) == 0
     if isinstance(field, Integer):
         if wild:
-            return int(generator.choice([0, field.high + 1, 2**32 - 1]))
+            return int(generator.choice([0, min(field.high, 2**32 - 2) + 1, 2**32 - 1]))
         bound = field.high if generator.integers(4) == 0 else min(field.high, field.low + 12)
         return _log_uniform(generator, field.low, bound)
     if isinstance(field, Choice):

@@ -37,7 +37,7 @@ from quinr_pl.codec import BitstreamError, DecodeLimits, decode, inspect
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
-LIMITS = DecodeLimits(pixels=1 << 22)
+LIMITS = DecodeLimits(pixels=3e6)
 """Larger pictures may take more than SECONDS: their limit of operations grows with their pixels."""
 _SPARE_BYTES = 4 << 30
 _HANGING_SECONDS = 300

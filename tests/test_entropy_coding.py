@@ -82,3 +82,24 @@ def test_an_escape_has_no_place() -> None:
     encoder.write(np.array([512]))  # the symbol of the escape, unless its low bits stand apart
     with pytest.raises(BitstreamError, match="an escape where there is none"):
         LevelDecoder(encoder.getvalue(b"\x01")).read(1)
+
+
+def test_mixing_is_exact() -> None:
+    frequencies, costs = entropy_coding._candidates()
+    assert frequencies.sum(axis=0).max() * 2**24 < 2**53
+    mixture = entropy_coding.AdaptiveMixture()
+    cost = [0] * len(costs)
+    generator = np.random.default_rng(0)
+    for size in (1, 1, 7, 300, 5000):
+        excess = [one - min(cost) for one in cost]
+        weights = [((2 << 16) - one % 2**16 << 7) >> min(one >> 16, 40) for one in excess]
+        mixed = [
+            sum(weight * int(p) for weight, p in zip(weights, column, strict=True)) >> 24
+            for column in frequencies.T
+        ]
+        expected = [1 + one * (2**24 - 1024) // sum(mixed) for one in mixed]
+        expected[511] += 2**24 - sum(expected)
+        assert mixture.frequencies().tolist() == expected
+        symbols = generator.integers(0, 1024, size)
+        mixture.update(symbols)
+        cost = [one + sum(map(int, row[symbols])) for one, row in zip(cost, costs, strict=True)]
