@@ -24,6 +24,7 @@ from quinr_pl.codec import (
     decompress,
     inspect,
     latent_coding,
+    limits_needed,
     mask_section,
 )
 from quinr_pl.codec.architecture import FORMATS, build_network
@@ -210,6 +211,17 @@ def test_larger_pictures_may_take_more() -> None:
         DecodeLimits().check(spec, cost.reconstruction(spec))
     DecodeLimits().scaled(30).check(spec, cost.reconstruction(spec))
     UNLIMITED.check(spec, cost.reconstruction(spec))
+
+
+def test_the_factor_that_a_file_needs() -> None:
+    # The weights are not read for it.
+    heavy = with_nothing(TOO_MUCH["pixels"])
+    assert limits_needed(heavy) == pytest.approx(1 + 2**-13)
+    assert limits_needed(with_payloads(Header("COIN", {"layers": 1, "width": 2}))) == 1
+    with pytest.raises(BitstreamError, match="asks for"):
+        decode(heavy, limits=DecodeLimits().scaled(0.999 * limits_needed(heavy)))
+    with pytest.raises(BitstreamError, match="malformed"):
+        decode(heavy, limits=DecodeLimits().scaled(1.001 * limits_needed(heavy)))
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 40), (3, 500), (1, 1)])

@@ -1,7 +1,7 @@
 """Quantization, entropy coding and the .quinr file."""
 
 from quinr_pl.codec.bitstream import BitstreamError
-from quinr_pl.codec.codec import DecodedSignal, compress, decode, decompress, inspect
+from quinr_pl.codec.codec import DecodedSignal, compress, decode, decompress, inspect, limits_needed
 from quinr_pl.codec.compensated_rounding import CompensatedQuantizer, quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, encode
 from quinr_pl.codec.limits import UNLIMITED, DecodeLimits
@@ -25,6 +25,7 @@ __all__ = [
     "decompress",
     "encode",
     "inspect",
+    "limits_needed",
     "quantize",
     "quantize_compensated",
     "quantize_stepwise",

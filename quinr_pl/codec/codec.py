@@ -28,7 +28,7 @@ from quinr_pl.codec.bitstream import (
 )
 from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.limits import DecodeLimits, NetworkCost, mask_cost
+from quinr_pl.codec.limits import UNLIMITED, Cost, DecodeLimits, NetworkCost, mask_cost
 from quinr_pl.codec.quantization import (
     QuantizationConfig,
     QuantizedNetwork,
@@ -141,7 +141,8 @@ def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None)
         BitstreamError: In one line, if the file is not valid or asks for more than the limits.
     """
     with _named(name):
-        return replace(_decoded(_parsed(data, limits or DecodeLimits()), limits or DecodeLimits()), name=name)
+        limits = limits or DecodeLimits()
+        return replace(_decoded(_parsed(data, limits), limits), name=name)
 
 
 @contextmanager
@@ -174,6 +175,14 @@ class _Parsed:
     weights: Section
     further: dict[SectionType, bytes]
     sections: dict[str, int]
+
+    @property
+    def total(self) -> Cost:
+        """What decoding and reconstruction take."""
+        total = self.cost.weights + self.cost.setup + self.cost.reconstruction(self.spec)
+        if SectionType.MASK in self.further:
+            total += mask_cost(self.spec, mask_section.REACH - 1)
+        return total
 
     def read_weights(self) -> QuantizedNetwork:
         """The weights, without latents."""
@@ -208,19 +217,26 @@ def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
 
 
 def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
-    spec, network, cost = parsed.spec, parsed.network, parsed.cost
+    spec, network = parsed.spec, parsed.network
     latents, mask = (parsed.further.get(kind) for kind in (SectionType.LATENTS, SectionType.MASK))
-    total = cost.weights + cost.setup + cost.reconstruction(spec)
-    if mask is not None:
-        total += mask_cost(spec, mask_section.REACH - 1)
-    limits.check(spec, total)
+    limits.check(spec, parsed.total)
     quantized = parsed.read_weights()
     if latents is not None:
         quantized = latent_section.read(latents, quantized)
     if mask is not None:
         spec = replace(spec, returns=mask_section.read(mask, spec.height, spec.width))
     quantized.fill(network)
-    return DecodedSignal(spec, quantized, parsed.sections, network.eval(), cost.block(spec))
+    return DecodedSignal(spec, quantized, parsed.sections, network.eval(), parsed.cost.block(spec))
+
+
+def limits_needed(data: bytes) -> float:
+    """For ``DecodeLimits.scaled``: the smallest factor, 1 or more, with which a file decodes.
+
+    Raises:
+        BitstreamError: If its header or its sections are not valid.
+    """
+    parsed = _parsed(data, UNLIMITED)
+    return DecodeLimits().factor(parsed.spec, parsed.total)
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:

@@ -24,7 +24,7 @@ INTERPOLATION_MARGIN = 6
 
 SINE = 50
 """Of a sine layer's output: the sine, and what the number costs on its way through memory."""
-LAYER = 400
+LAYER = 600
 """Of a pixel's way through a sine layer, however narrow."""
 GRID = 100
 """Of a grid's value at a pixel, all doublings on the way there included."""
@@ -177,7 +177,7 @@ class DecodeLimits:
     pixels: float = 1 << 27
     memory: float = 3 << 29
     operations: float = 2.2e11
-    pixel_operations: float = 72_000
+    pixel_operations: float = 75_000
 
     def scaled(self, factor: float) -> DecodeLimits:
         """Limits so many times as high; ``math.inf`` allows everything."""
@@ -201,17 +201,25 @@ class DecodeLimits:
         Raises:
             BitstreamError: In one line.
         """
-        operations = max(self.operations, self.pixel_operations * spec.pixels)
-        for what, value, limit in (
-            ("pixels", spec.pixels, self.pixels),
-            ("bytes of memory", cost.memory, self.memory),
-            ("operations", cost.operations, operations),
-        ):
+        for what, value, limit in self._demands(spec, cost):
             if value > limit:
                 raise BitstreamError(
                     f"the file asks for {value:.3g} {what}; the decoder allows {limit:.3g}; "
                     f"{_REMEDY} {1.01 * value / limit:.3g}"
                 )
+
+    def factor(self, spec: SignalSpec, cost: Cost) -> float:
+        """For ``scaled``: the smallest factor, 1 or more, with which that passes."""
+        return max(1.0, *(value / limit for _, value, limit in self._demands(spec, cost)))
+
+    def _demands(self, spec: SignalSpec, cost: Cost) -> tuple[tuple[str, float, float], ...]:
+        """What is counted, how much of it is asked for, and how much is allowed."""
+        operations = max(self.operations, self.pixel_operations * spec.pixels)
+        return (
+            ("pixels", spec.pixels, self.pixels),
+            ("bytes of memory", cost.memory, self.memory),
+            ("operations", cost.operations, operations),
+        )
 
 
 UNLIMITED = DecodeLimits().scaled(math.inf)

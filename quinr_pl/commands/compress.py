@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ def compress(args: list[str]) -> int:
         raise QuinrError(f"--output {output}: there is no folder {output.parent}; make it first")
 
     from quinr_pl.atomic_file import write_bytes
+    from quinr_pl.codec import limits_needed
 
     with tempfile.TemporaryDirectory() as folder:
         if options.psnr is not None:
@@ -47,6 +49,10 @@ def compress(args: list[str]) -> int:
             data = _fit_to_rate(options, overrides, Path(folder))
         write_bytes(output, data)
     print(output)
+    if (factor := limits_needed(data)) > 1:
+        print(
+            f"decompress it with --limits {math.ceil(factor)}: it takes more work than a stranger's file may"
+        )
     return 0
 
 
