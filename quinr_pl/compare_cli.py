@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -14,14 +15,16 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from quinr_pl.atomic_file import write_bytes
+from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.comparison import Comparison, load_data, measure, reconstruct, run_job
 from quinr_pl.config_files import find_base, find_config, read_text
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation import plots, published, table
 from quinr_pl.evaluation.executors import LocalExecutor, RayExecutor
 from quinr_pl.evaluation.report import Crop, Report
-from quinr_pl.evaluation.sweep import Executor, Job, read_result, run_sweep
+from quinr_pl.evaluation.sweep import Executor, Job, folder_name, read_result, run_sweep
+from quinr_pl.evaluation.workers import temporary_files_in
+from quinr_pl.file_lock import locked_folder
 
 REPORT = "report"
 
@@ -47,13 +50,16 @@ def compare(options: Namespace) -> int:
     if options.verify:
         return verify(jobs, folder, console)
     failed = []
-    if not options.report_only:
-        folder.mkdir(parents=True, exist_ok=True)
-        failed = run_sweep(jobs, folder, run_job, _executor(options, comparison), console)
-    finished = [job for job in jobs if read_result(job, folder) is not None]
-    if not finished:
-        raise QuinrError(f"--folder {folder}: no finished job there; run the comparison first")
-    write_report(comparison, finished, folder)
+    with contextlib.ExitStack() as stack:
+        if not options.report_only:
+            make_folder(folder)
+            stack.enter_context(locked_folder(folder, "--folder"))
+            stack.enter_context(temporary_files_in(folder))
+            failed = run_sweep(jobs, folder, run_job, _executor(options, comparison), console)
+        finished = [job for job in jobs if read_result(job, folder) is not None]
+        if not finished:
+            raise QuinrError(f"--folder {folder}: no finished job there; run the comparison first")
+        write_report(comparison, finished, folder)
     console.print(f"{folder / REPORT / 'index.html'}: {len(finished)} of {len(jobs)} jobs", highlight=False)
     return 1 if failed else 0
 
@@ -87,7 +93,7 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
     """Writes results.csv, results.json, a plot of each image, index.html and TensorBoard's curves."""
     rows = [_row(job, folder) for job in jobs]
     target = folder / REPORT
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     write_bytes(target / "results.csv", table.write_csv(rows).encode())
     write_bytes(target / "results.json", table.write_json(rows, comparison.anchors).encode())
     drawn: dict[str, list[str]] = {}
@@ -96,12 +102,14 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
         others = _published(image) if comparison.published else {}
         sources |= {name: curve.source for name, curve in others.items()}
         points = {name: curve.points for name, curve in others.items()}
-        drawn[image] = [_draw(plots.rate_distortion_figure(curves, image, points), target / image)]
+        drawn[image] = [
+            _draw(plots.rate_distortion_figure(curves, image, points), target / folder_name(image))
+        ]
     for quality, label in _OF_RANGE_IMAGES.items():
         if all(quality in row for row in rows):
             for image, curves in table.curves(rows, quality).items():
                 figure = plots.rate_distortion_figure(curves, image, quality=label)
-                drawn[image].append(_draw(figure, target / f"{image}_{quality}"))
+                drawn[image].append(_draw(figure, target / f"{folder_name(image)}_{quality}"))
     page = Report(
         f"Rate and distortion: {folder.name}",
         rows,
@@ -211,7 +219,8 @@ def _write_tensorboard(rows: Sequence[Any], folder: Path) -> None:
             old.unlink()
     for image, methods in table.curves(rows).items():
         for method, points in methods.items():
-            writer = SummaryWriter(str(folder / method.replace("/", "_")), filename_suffix=f".{image}")
+            run = str(folder / folder_name(method))
+            writer = SummaryWriter(run, filename_suffix=f".{folder_name(image)}")
             for bpp, psnr in points:
                 writer.add_scalar(f"psnr at thousandths of a bpp/{image}", psnr, round(1000 * bpp))
             writer.close()

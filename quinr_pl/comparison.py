@@ -6,7 +6,7 @@ import json
 import platform
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.metadata import version
@@ -26,7 +26,8 @@ from quinr_pl.config_files import packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
-from quinr_pl.evaluation.sweep import Job
+from quinr_pl.evaluation.sweep import Job, check_folders
+from quinr_pl.evaluation.table import AVERAGE
 from quinr_pl.network import COIN, NETWORKS
 from quinr_pl.openjpeg import openjpeg_version
 
@@ -92,8 +93,9 @@ class Comparison:
             if not tree.get(key):
                 raise QuinrError(f"{name}: key {key} is missing")
         defaults = read_tree(read_text(str(packaged_config("defaults.yaml"))), "defaults.yaml")
+        tree["methods"] = named(f"{name}: methods", tree["methods"])
         for method, description in tree["methods"].items():
-            kind = description.get("kind")
+            kind = description.get("kind") if isinstance(description, dict) else None
             if kind not in METHODS:
                 raise QuinrError(
                     f"{name}: method {method} is of kind {kind}; choose from {', '.join(METHODS)}"
@@ -108,7 +110,7 @@ class Comparison:
         """All jobs: images x methods x rate points x seeds.
 
         Raises:
-            QuinrError: If a description is not complete.
+            QuinrError: If a description is not complete, or two jobs would share a folder.
         """
         found = []
         for image in self.images:
@@ -117,6 +119,9 @@ class Comparison:
                 for point, settings in self._points(method, description, data).items():
                     for seed in self.seeds if METHODS[description["kind"]].random else [0]:
                         found.append(_job(data, method, point, seed, settings))
+        check_folders(found)
+        if any(job.image == AVERAGE for job in found):
+            raise QuinrError(f"images: {AVERAGE}: the report calls the mean of all so; rename the image")
         return found
 
     def _points(self, method: str, description: Tree, data: Tree) -> dict[str, Tree]:
@@ -262,8 +267,8 @@ def _data_module(data: Tree) -> CoordinateDataModule:
 
 
 def _fit_points(description: Tree, comparison: Comparison, data: Tree) -> dict[str, Tree]:
-    points = description.get("points") or {"one": {}}
-    trees = {str(point): merge(description["fit"], change or {}) for point, change in points.items()}
+    points = named("points", description.get("points") or {"one": {}})
+    trees = {point: merge(description["fit"], change or {}) for point, change in points.items()}
     return {point: _fit_settings(tree, data) for point, tree in trees.items()}
 
 
@@ -322,10 +327,9 @@ def _decode_fit(job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDA
 def _jpeg2000_points(description: Tree, comparison: Comparison, data: Tree) -> dict[str, Tree]:
     settings = description.get("settings", {})
     _jpeg2000(settings)
-    return {
-        f"{float(bpp):g}": {"kind": "jpeg2000", "settings": settings, "bpp": float(bpp), "cost": 1e4}
-        for bpp in description["points"]
-    }
+    rates = [float(bpp) for bpp in description["points"]]
+    points = [{"kind": "jpeg2000", "settings": settings, "bpp": bpp, "cost": 1e4} for bpp in rates]
+    return named("points", zip([f"{bpp:g}" for bpp in rates], points, strict=True))
 
 
 def _encode_jpeg2000(job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -367,10 +371,10 @@ def _jpeg2000(settings: Tree) -> tuple[JPEG2000, bool]:
 def _coin_points(description: Tree, comparison: Comparison, data: Tree) -> dict[str, Tree]:
     shared = description.get("settings", {})
     points: dict[str, Tree] = {}
-    for point, settings in description["points"].items():
+    for point, settings in named("points", description["points"]).items():
         merged = {**shared, **settings}
         coin = PublishedCOIN(**merged)
-        points[str(point)] = {
+        points[point] = {
             "kind": "coin",
             "settings": merged,
             "cost": float(coin.steps * (coin.batch_size or _WHOLE_SIGNAL) * coin.layers * coin.width**2),
@@ -395,6 +399,20 @@ METHODS: dict[str, Method] = {
     "jpeg2000": Method(_jpeg2000_points, _encode_jpeg2000, _decode_jpeg2000, random=False),
     "coin": Method(_coin_points, _encode_coin, _decode_coin),
 }
+
+
+def named(what: str, values: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """Values by their names as text.
+
+    Raises:
+        QuinrError: If two names are one as text, such as 1 and "1".
+    """
+    pairs = list(values.items() if isinstance(values, Mapping) else values)
+    found = {str(name): value for name, value in pairs}
+    if len(found) < len(pairs):
+        told = ", ".join(str(name) for name, _ in pairs)
+        raise QuinrError(f"{what}: {told}: a name is there twice; rename one or leave it out")
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -47,19 +47,30 @@ def locked_folder(folder: Path, flag: str) -> Iterator[None]:
         QuinrError: If another process is at work there.
     """
     path = folder / _LOCK
+    descriptor = _opened(path, f"{flag} {folder}")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    except OSError as error:
-        raise QuinrError(f"{flag} {folder}: cannot write there ({error.strerror}); give another") from error
-    try:
-        if not lock(descriptor, wait=False) and sys.platform != "win32":
-            pid = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
-            raise QuinrError(
-                f"{flag} {folder}: process {pid} is at work there; wait for its end or give another folder"
-            )
         with suppress(OSError):  # a full disk: the lock holds without the number
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _opened(path: Path, name: str) -> int:
+    """A locked file of a path: the one that still lies there, should its owner just have ended."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except OSError as error:
+            raise QuinrError(f"{name}: cannot write there ({error.strerror}); give another folder") from error
+        if not lock(descriptor, wait=False) and sys.platform != "win32":
+            process = os.read(descriptor, 20).decode(errors="replace").strip() or "another"
+            os.close(descriptor)
+            raise QuinrError(
+                f"{name}: process {process} is at work there; wait for its end or give another folder"
+            )
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
         os.close(descriptor)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-import multiprocessing
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -20,14 +22,15 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from quinr_pl.atomic_file import write_bytes
+from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.callbacks.quantization import find_quantization
 from quinr_pl.comparison import Tree, file_making_callbacks, merge, network_of
 from quinr_pl.config_files import find_base, find_config, packaged_config, read_text, read_tree
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation import plots
-from quinr_pl.evaluation.executors import ONE_THREAD, environment
 from quinr_pl.evaluation.metrics import weighed_psnr
+from quinr_pl.evaluation.workers import SPAWN, end_worker, start_worker, temporary_files_in
+from quinr_pl.file_lock import locked_folder
 from quinr_pl.lightning_cli import QuinrCLI
 
 _HEARTBEAT_SECONDS = 30
@@ -196,7 +199,6 @@ def search(options: Namespace) -> int:
     Raises:
         QuinrError: If the config or a flag is wrong, or Optuna is not installed.
     """
-    optuna = _optuna()
     if options.root is not None:
         os.environ["QUINR_DATA"] = options.root
     path = find_config(options.config)
@@ -207,8 +209,16 @@ def search(options: Namespace) -> int:
     settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
     settings.check()
     folder = Path(settings.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = options.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
+    make_folder(folder)
+    with contextlib.ExitStack() as stack:
+        if options.storage is None:  # else other machines may work on the study
+            stack.enter_context(locked_folder(folder, "--folder"))
+            stack.enter_context(temporary_files_in(folder))
+        return _search(settings, named, folder, options.storage)
+
+
+def _search(settings: Search, named: str, folder: Path, shared: str | None) -> int:
+    storage = shared or f"sqlite:///{(folder / 'study.db').resolve()}"
     study = _study(storage, settings)
     kept = asdict(settings)
     searched = json.loads(json.dumps({key: kept[key] for key in ("fit", "space", "bytes")} | {"base": named}))
@@ -219,8 +229,27 @@ def search(options: Namespace) -> int:
             f"--folder {folder}: the study there searched with another {changed}; give another --folder"
         )
     study.set_user_attr("search", searched)
+    if shared is None:
+        _give_up_killed(study, folder)
     console = Console()
     _run_workers(study, storage, settings, console)
+    status = _report(study, settings, folder, console)
+    ended = _ended(study)
+    if shared is None and ended < settings.trials:  # a worker died
+        console.print(f"{ended} of {settings.trials} trials ended; the same command goes on", highlight=False)
+        return 1
+    return status
+
+
+def _give_up_killed(study: Any, folder: Path) -> None:
+    """Trials of a run that was killed, which nobody is at: they are tried again under new numbers."""
+    optuna = _optuna()
+    for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        shutil.rmtree(folder / f"trial_{trial.number}", ignore_errors=True)
+
+
+def _report(study: Any, settings: Search, folder: Path, console: Console) -> int:
     done = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
     if not done:
         console.print("no trial ended well: see the log.txt of the trials", highlight=False)
@@ -233,14 +262,14 @@ def search(options: Namespace) -> int:
     for name, value in best.params.items():
         console.print(f"  {name}: {value}", highlight=False)
     if len(done) > 1 and len(settings.space) > 1:
-        shares = optuna.importance.get_param_importances(study)
+        shares = _optuna().importance.get_param_importances(study)
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         console.print(f"share of the spread that each explains: {told}", highlight=False)
     console.print(f"quinr-pl fit --config {folder / 'best.yaml'}", highlight=False)
     return 0
 
 
-def _study(storage: str, settings: Search, worker: int = 0) -> Any:
+def _study(storage: str, settings: Search) -> Any:
     optuna = _optuna()
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=_RETRIES)
     try:
@@ -255,48 +284,47 @@ def _study(storage: str, settings: Search, worker: int = 0) -> Any:
         storage=kept,
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(
-            seed=settings.seed + worker,
-            n_startup_trials=settings.startup,
-            constant_liar=True,  # so that workers do not all try the same
-        ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.startup, n_warmup_steps=0),
     )
 
 
+def _sampler(settings: Search, worker: int, ended: int) -> Any:
+    """Proposes the values of a trial from those that have ended: a continued search proposes the same."""
+    digest = hashlib.sha256(f"{settings.seed} {worker} {ended}".encode()).digest()
+    return _optuna().samplers.TPESampler(
+        seed=int.from_bytes(digest[:4], "little"),
+        n_startup_trials=settings.startup,
+        constant_liar=True,  # so that workers do not all try the same
+    )
+
+
 def _run_workers(study: Any, storage: str, settings: Search, console: Console) -> None:
-    context = multiprocessing.get_context("spawn")
     already = _ended(study)
     if already:
         console.print(f"{already} of {settings.trials} trials have ended already", highlight=False)
     missing = max(settings.trials - already, 0)
-    left = context.Semaphore(missing)
-    workers = [
-        context.Process(target=_work, args=(storage, settings, number, left), daemon=True)
-        for number in range(min(settings.workers, missing))
-    ]
+    left = SPAWN.Semaphore(missing)
+    workers = []
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
     with Progress(*columns, TimeRemainingColumn(), console=console, speed_estimate_period=1e9) as progress:
         shown = progress.add_task("", total=missing)
-        with environment(ONE_THREAD):
-            for worker in workers:
-                worker.start()
         told: set[int] = {trial.number for trial in study.get_trials(deepcopy=False) if _has_ended(trial)}
         try:
+            for number in range(min(settings.workers, missing)):
+                workers.append(start_worker(_work, storage, settings, number, left))
             while any(worker.is_alive() for worker in workers):
                 time.sleep(_POLL_SECONDS)
                 _tell(study, told, progress, shown, already, settings)
             _tell(study, told, progress, shown, already, settings)
         except KeyboardInterrupt:
-            for worker in workers:
-                worker.terminate()
             console.print(
                 f"Interrupted after {_ended(study)} of {settings.trials} trials; the same command goes on",
                 highlight=False,
             )
             raise
-    for worker in workers:
-        worker.join()
+        finally:
+            for worker in workers:
+                end_worker(worker)
 
 
 def _tell(study: Any, told: set[int], progress: Progress, shown: Any, already: int, settings: Search) -> None:
@@ -335,8 +363,9 @@ def _ended(study: Any) -> int:
 
 def _work(storage: str, settings: Search, number: int, left: Any) -> None:
     """The life of a worker: trials as long as some are left, and not ended on another machine."""
-    study = _study(storage, settings, number)
-    while left.acquire(block=False) and _ended(study) < settings.trials:
+    study = _study(storage, settings)
+    while left.acquire(block=False) and (ended := _ended(study)) < settings.trials:
+        study.sampler = _sampler(settings, number, ended)
         study.optimize(_objective(settings), n_trials=1, catch=(Exception,))
 
 
@@ -345,7 +374,7 @@ def _objective(settings: Search) -> Callable[[Any], float]:
 
     def objective(trial: Any) -> float:
         folder = Path(settings.folder) / f"trial_{trial.number}"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         values = {name: candidates.suggest(trial, name) for name, candidates in settings.space.items()}
         with open(folder / "log.txt", "wb") as log:
             for stream in (1, 2):  # loggers hold on to the streams that they found

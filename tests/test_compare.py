@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from quinr_pl.cli import main
 from quinr_pl.comparison import Comparison, merge, nearest_siren
 from quinr_pl.config_files import PACKAGED_CONFIGS, packaged_config
 from quinr_pl.errors import QuinrError
+from quinr_pl.file_lock import locked_folder
 
 TINY = """
 folder: {folder}
@@ -171,6 +176,16 @@ def test_bad_flags(compared, arguments, message, capsys):
         ({"methods": {"x": {"kind": "jpeg2000"}}}, "method x: its description is not complete"),
         ({"methods": {"x": {"kind": "twin", "of": "y", "layers": 2}}}, "method x: its description"),
         ({"methods": {"x": {"kind": "fit", "fit": {}}}}, "method x: its description"),
+        ({"methods": {"x": None}}, "method x is of kind None"),
+        ({"methods": {"..": {"kind": "jpeg2000", "points": [1]}}}, "it names a folder"),
+        (
+            {"methods": {1: {"kind": "jpeg2000", "points": [1]}, "1": {}}},
+            "twice",
+        ),
+        ({"methods": {"x": {"kind": "jpeg2000", "points": [1, 1.0]}}}, "points: 1, 1: a name is there twice"),
+        ({"methods": {"x": {"kind": "coin", "points": {1: {}, "1": {}}}}}, "twice"),
+        ({"images": [{"image": "coffee"}, {"image": "coffee"}]}, "coffee .*: is there twice"),
+        ({"seeds": [1, 1]}, "seed 1: is there twice"),
         ({"data": {"class_path": "Nothing"}}, "Nothing: no such data module"),
         ({"images": [{"picture": "coffee"}]}, "unexpected keyword argument 'picture'"),
     ],
@@ -187,6 +202,17 @@ def test_not_yaml():
         read("a: [")
     with pytest.raises(QuinrError, match=r"c\.yaml: not a mapping"):
         read("- a")
+
+
+def test_two_parents_do_not_share_a_folder(compared, capsys):
+    config, folder = compared
+    with locked_folder(folder, "--folder"):
+        command = [sys.executable, "-m", "quinr_pl.cli", "compare", "--config", str(config)]
+        other = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert other.returncode == 2
+    assert re.fullmatch(
+        rf"quinr-pl: error: --folder .*: process {os.getpid()} is at work there; .*\n", other.stderr
+    )
 
 
 def test_twin_has_as_many_parameters():

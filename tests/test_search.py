@@ -79,6 +79,28 @@ def test_goes_on_and_counts_what_is_done(searched, capsys):
     assert "best of " in printed
 
 
+def test_a_killed_search_ends_with_the_same_best(tmp_path):
+    import optuna
+
+    config = tmp_path / "tiny.yaml"
+    config.write_text(TINY.format(folder=tmp_path / "whole"))
+    arguments = ["search", "--config", str(config), "--workers", "1"]
+    assert main([*arguments, "--trials", "2"]) == 0
+    killed = [*arguments, "--folder", str(tmp_path / "killed")]
+    assert main([*killed, "--trials", "1"]) == 0
+    storage = f"sqlite:///{tmp_path / 'killed' / 'study.db'}"
+    optuna.load_study(study_name="killed", storage=storage).ask()  # what a killed trial leaves
+    (tmp_path / "killed" / "trial_1").mkdir()
+    (tmp_path / "killed" / "trial_1" / "result.json").write_text('{"psnr": 99')
+    assert main([*killed, "--trials", "2"]) == 0
+    assert (tmp_path / "killed/best.yaml").read_bytes() == (tmp_path / "whole/best.yaml").read_bytes()
+    files = [
+        sorted(path.read_bytes() for path in (tmp_path / f).rglob("*.quinr")) for f in ("killed", "whole")
+    ]
+    assert files[0] == files[1]
+    assert not (tmp_path / "killed" / "trial_1").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -163,3 +163,40 @@ def test_ray_survives_a_dead_worker(tmp_path, monkeypatch):
     assert [outcome.job.point for outcome in failures] == ["bad"]
     assert [result["psnr"] for result in table(jobs[:5], tmp_path / "sweep")] == [0, 2, 4, 6, 8]
     assert (tmp_path / "sweep/a/m/dies/seed_0/x.quinr").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Job("a", "jpeg 2000", "p", 0), Job("a", "jpeg_2000", "p", 0)),
+        (Job("a", "jpeg 2000", "p", 0), Job("a", "jpeg_2000", "q", 0)),
+        (Job("a", "COIN", "p", 0), Job("a", "coin", "p", 0)),
+        (Job("photo", "m", "p", 0), Job("photo", "m", "p", 0)),
+        (Job("a/b", "m", "p", 0), Job("a b", "m", "p", 0)),
+        (Job("a", "m", "\uac00", 0), Job("a", "m", "\u1100\u1161", 0)),
+        (Job("a", "m", "p", 3), Job("a", "m", "p", 3)),
+    ],
+)
+def test_jobs_that_would_share_a_folder_are_refused(tmp_path, first, second):
+    with pytest.raises(QuinrError, match="rename one") as caught:
+        sweep([first, second], tmp_path, InProcess())
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "....", "x" * 201, "ü" * 101])
+def test_names_of_no_folder_are_refused(tmp_path, name):
+    (tmp_path / "precious").write_bytes(b"")
+    for job in (Job(name, "m", "p", 0), Job("a", name, "p", 0), Job("a", "m", name, 0)):
+        with pytest.raises(QuinrError, match="it names a folder"):
+            sweep([job], tmp_path / "sweep", InProcess())
+    assert (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize("name", ["/abs", "../..", "a/b", "-rf", "a\0b", "a\nb", ".hidden", "~", "\udcff"])
+def test_other_names_stay_inside(tmp_path, name):
+    (job,) = [Job(name, name, name, 0, {"value": 1})]
+    sweep([job], tmp_path, InProcess())
+    (result,) = tmp_path.rglob("result.json")
+    assert len(result.relative_to(tmp_path).parts) == 5
+    assert read_result(job, tmp_path)["psnr"] == 2

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from quinr_pl.atomic_file import write_bytes
+from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.sweep import LOG, RESULT, Job, Outcome, RunJob, perform
+from quinr_pl.evaluation.workers import ONE_THREAD, SPAWN, end_worker, start_worker
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-)
 _LARGEST_RETURNED_FILE = 1 << 24
 
 
@@ -70,11 +64,8 @@ class _Worker:
     """A process and the job that it is at."""
 
     def __init__(self, run_job: RunJob, folder: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, run_job, folder), daemon=True)
-        with environment(ONE_THREAD):
-            self.process.start()
+        self.connection, other = SPAWN.Pipe()
+        self.process = start_worker(_work, other, run_job, folder)
         other.close()  # so that the end of the process closes the connection
         self.job: Job | None = None
 
@@ -87,34 +78,23 @@ class _Worker:
         assert self.job is not None
         try:
             return Outcome(self.job, self.connection.recv())
-        except EOFError:
+        except (EOFError, OSError):
             self.process.join()
             return Outcome(self.job, f"its process ended with status {self.process.exitcode}")
 
     def end(self) -> None:
-        self.process.terminate()
-        self.process.join()
+        end_worker(self.process)
         self.connection.close()
 
 
 def _work(connection: Connection, run_job: RunJob, folder: Path) -> None:
     """The life of a process: jobs come in, errors or None go out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it tells when to end
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             job = connection.recv()
         except EOFError:
             return
         connection.send(_perform_logged(run_job, job, folder))
-
-
-def _end_with_parent() -> None:
-    # Were it to go on, the next attempt at the sweep would meet it in the job's folder.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _perform_logged(run_job: RunJob, job: Job, folder: Path) -> str | None:
@@ -134,24 +114,9 @@ def _perform_logged(run_job: RunJob, job: Job, folder: Path) -> str | None:
         sys.stderr.flush()
         log.seek(0)
         own = folder / job.folder
-        own.mkdir(parents=True, exist_ok=True)
+        make_folder(own)
         write_bytes(own / LOG, log.read().encode())
     return error
-
-
-@contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Environment variables for a while: processes started then inherit them."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class RayExecutor:
@@ -222,5 +187,5 @@ def _perform_elsewhere(run_job: RunJob, job: Job) -> tuple[dict[str, bytes], str
 def _store(files: dict[str, bytes], folder: Path) -> None:
     # The result comes last: a job whose result exists has all its files.
     for name in sorted(files, key=lambda name: Path(name).name == RESULT):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        make_folder((folder / name).parent)
         write_bytes(folder / name, files[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from quinr_pl.atomic_file import write_bytes
+from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.errors import QuinrError
 
 RESULT, JOB, LOG = "result.json", "job.json", "log.txt"
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,57 @@ class Job:
     cost: float = 1.0
 
     @property
+    def names(self) -> tuple[str, str, str, str]:
+        """What tells it from other jobs."""
+        return self.image, self.method, self.point, f"seed_{self.seed}"
+
+    @property
     def folder(self) -> Path:
-        """Where it lives below the sweep's folder."""
-        parts = (self.image, self.method, self.point, f"seed_{self.seed}")
-        return Path(*("".join(c if c.isalnum() or c in "._-+" else "_" for c in part) for part in parts))
+        """Where it lives below the sweep's folder.
+
+        Raises:
+            QuinrError: If a name is none that a folder can have.
+        """
+        return Path(*map(folder_name, self.names))
 
     def __str__(self) -> str:
         return f"{self.image} {self.method} {self.point}" + (f" seed {self.seed}" if self.seed else "")
+
+
+def folder_name(name: str) -> str:
+    """A name as that of a folder or file in the place where it is made.
+
+    Raises:
+        QuinrError: If it cannot be one.
+    """
+    safe = "".join(c if c.isalnum() or c in "._-+" else "_" for c in name)
+    if not safe.strip(".") or len(safe.encode()) > _LONGEST_NAME:
+        raise QuinrError(
+            f"name {name[:40]!r}: it names a folder; give 1 to {_LONGEST_NAME} bytes, not dots alone"
+        )
+    return safe
+
+
+def check_folders(jobs: Sequence[Job]) -> None:
+    """Refuses jobs whose folders are one, also where case and composed letters make no difference.
+
+    Raises:
+        QuinrError: If two jobs, or names of two, would share a folder.
+    """
+    owners: dict[Path, tuple[str, ...]] = {}
+    found: set[Path] = set()
+    for job in jobs:
+        for depth in range(1, len(job.names) + 1):
+            own, folder = job.names[:depth], Path(*job.folder.parts[:depth])
+            key = Path(unicodedata.normalize("NFC", str(folder)).casefold())
+            other = owners.setdefault(key, own)
+            if other != own:
+                raise QuinrError(
+                    f"{own[-1]!r} and {other[-1]!r}: both would lie in the folder {folder}; rename one"
+                )
+        if key in found:
+            raise QuinrError(f"{job}: is there twice; rename one image, method or point, or leave it out")
+        found.add(key)
 
 
 RunJob = Callable[[Job, Path], dict[str, Any]]
@@ -71,9 +118,9 @@ def read_result(job: Job, folder: Path) -> dict[str, Any] | None:
     try:
         written = json.loads((folder / job.folder / JOB).read_text())
         result = json.loads((folder / job.folder / RESULT).read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):  # not there, cut, or no text at all
         return None
-    same = written == _description(job) and result.get("point") == job.point
+    same = written == _description(job) and isinstance(result, dict) and result.get("point") == job.point
     return result if same else None
 
 
@@ -88,7 +135,7 @@ def perform(run_job: RunJob, job: Job, folder: Path) -> None:
     own = folder / job.folder
     if own.exists():
         shutil.rmtree(own)  # what a broken attempt, or one with other settings, left
-    own.mkdir(parents=True)
+    make_folder(own)
     write_bytes(own / JOB, _json(_description(job)))
     result = run_job(job, own)
     result |= {"image": job.image, "method": job.method, "point": job.point, "seed": job.seed}
@@ -111,7 +158,11 @@ def run_sweep(
 
     Returns:
         The outcomes that are errors.
+
+    Raises:
+        QuinrError: If two jobs would share a folder.
     """
+    check_folders(jobs)
     pending = [job for job in jobs if read_result(job, folder) is None]
     pending.sort(key=lambda job: -job.cost)  # so that no long job is left alone at the end
     failed = []
