@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from quinr_pl.atomic_file import write_bytes
 from quinr_pl.errors import QuinrError
+from quinr_pl.file_lock import lock
 
 _CHUNK = 1 << 16
 _TIMEOUT_SECONDS = 30
@@ -17,9 +23,10 @@ _RANGE_NOT_SATISFIABLE = 416
 
 
 def download(url: str, path: Path, sha256: str, remedy: str) -> None:
-    """Fetch a file to its place, unless it is already there.
+    """Fetch a file to its place, unless it is already there, with the right digest.
 
-    What arrived of a broken transfer stays in ``<path>.part``, and the next call goes on from its end.
+    What arrived of a broken transfer stays in ``<path>.part``, and the next call goes on from its end. Of
+    several processes one fetches, and the others wait for it.
 
     Args:
         url: Where from.
@@ -30,24 +37,47 @@ def download(url: str, path: Path, sha256: str, remedy: str) -> None:
     Raises:
         QuinrError: If the file cannot be had, or has another digest: it is then removed.
     """
-    if path.is_file():
-        return
     part = path.with_name(path.name + ".part")
     try:
+        if _has_digest(path, sha256):
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_with_retries(url, part, remedy)
-        digest = hashlib.sha256(part.read_bytes()).hexdigest()
-        if digest != sha256:
+        with _locked(part) as file:
+            if _has_digest(path, sha256):  # another process has fetched it meanwhile
+                part.unlink(missing_ok=True)
+                return
+            _fetch_with_retries(url, file, remedy)
+            file.seek(0)
+            data = file.read()
             part.unlink()
-            raise QuinrError(f"{url}: SHA-256 {digest} where {sha256} was expected; {remedy}")
-        part.replace(path)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != sha256:
+                raise QuinrError(f"{url}: SHA-256 {digest} where {sha256} was expected; {remedy}")
+            write_bytes(path, data)
     except OSError as error:
         raise QuinrError(
             f"{path}: cannot store the download ({error.strerror or error}); {remedy}"
         ) from error
 
 
-def _fetch_with_retries(url: str, part: Path, remedy: str) -> None:
+def _has_digest(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+@contextmanager
+def _locked(part: Path) -> Iterator[BinaryIO]:
+    """A part that no other process writes to, and no link to elsewhere."""
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(part, flags, 0o666), "r+b") as file:
+            lock(file.fileno(), wait=True)
+            if os.fstat(file.fileno()).st_nlink:
+                yield file
+                return
+            # The process that held the lock has brought the file to its place.
+
+
+def _fetch_with_retries(url: str, part: BinaryIO, remedy: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             _fetch(url, part)
@@ -64,21 +94,24 @@ def _fetch_with_retries(url: str, part: Path, remedy: str) -> None:
                 raise QuinrError(f"{url}: no connection ({reason}); {remedy}") from error
 
 
-def _fetch(url: str, part: Path) -> None:
+def _fetch(url: str, part: BinaryIO) -> None:
     """Append to the part what it lacks.
 
     Raises:
         http.client.IncompleteRead: If the connection broke.
     """
-    present = part.stat().st_size if part.exists() else 0
+    present = part.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"Range": f"bytes={present}-"} if present else {})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         expected = response.length
         received = 0
-        with part.open("ab" if resumed else "wb") as file:
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                received += len(chunk)
+        if not resumed:
+            part.truncate(0)
+            part.seek(0)
+        while chunk := response.read(_CHUNK):
+            part.write(chunk)
+            received += len(chunk)
+        part.flush()
         if expected is not None and received < expected:
             raise http.client.IncompleteRead(b"", expected - received)

@@ -100,7 +100,8 @@ class KodakDataModule(CoordinateDataModule):
         Raises:
             QuinrError: If it is absent and cannot or may not be fetched.
         """
-        if self._present() is not None:
+        # What the user keeps is the user's; what was fetched into the cache may have been damaged since.
+        if self._present() is not None and (data_root(self.root) is not None or not self.download):
             return
         target = self._folder() / f"{self.image}.png"
         if not self.download:

@@ -57,8 +57,9 @@ def mirror(monkeypatch):
     server.server_close()
 
 
-def fetch(root, mirror) -> bytes:
-    KodakDataModule("kodim01", str(root), mirror=mirror).prepare_data()
+def fetch(root, mirror, cache=None) -> bytes:
+    KodakDataModule("kodim01", root and str(root), mirror=mirror).prepare_data()
+    root = root or cache
     assert [p.name for p in (root / "kodak").iterdir()] == ["kodim01.png"]
     return (root / "kodak" / "kodim01.png").read_bytes()
 
@@ -94,6 +95,36 @@ def test_complete_part_is_taken(tmp_path, mirror):
     (tmp_path / "kodak").mkdir()
     (tmp_path / "kodak" / "kodim01.png.part").write_bytes(CONTENT)
     assert fetch(tmp_path, mirror) == CONTENT
+
+
+def test_processes_that_fetch_one_image_take_turns(tmp_path, mirror):
+    modules = [KodakDataModule("kodim01", str(tmp_path), mirror=mirror) for _ in range(4)]
+    threads = [threading.Thread(target=module.prepare_data) for module in modules]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert fetch(tmp_path, mirror) == CONTENT
+    assert Mirror.ranges == [None]
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path, mirror, monkeypatch):
+    monkeypatch.delenv("QUINR_DATA", raising=False)
+    monkeypatch.setattr(kodak, "cache_root", lambda: tmp_path)
+    (tmp_path / "kodak").mkdir()
+    (tmp_path / "kodak" / "kodim01.png").write_bytes(CONTENT[:1000])
+    assert fetch(None, mirror, tmp_path) == CONTENT
+    assert Mirror.ranges == [None]
+
+
+def test_a_planted_part_is_not_followed(tmp_path, mirror):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "kodak").mkdir()
+    (tmp_path / "kodak" / "kodim01.png.part").symlink_to(victim)
+    with pytest.raises(QuinrError, match="cannot store the download"):
+        fetch(tmp_path, mirror)
+    assert victim.read_bytes() == b"precious"
 
 
 def test_corrupted_download_leaves_nothing(tmp_path, mirror, monkeypatch):
