@@ -82,6 +82,7 @@ def test_a_mask_cannot_ask_for_much() -> None:
         (Header("QuINR", {**BIG, "pairs": 3}), "choice 3"),
         (Header("QuINR", {**BIG, "readout": "last_states"}, channels=17), "out_features 17"),
         (Header("COIN", {"layers": 1, "width": 4}, channels=(1 << 16) + 1), "65537 channels"),
+        (Header("COIN", {"layers": 1, "width": 4}, 1 << 31, 1 << 31), r"more than 2\*\*40"),
         *(
             (Header("COIN", {"layers": 1, "width": 4}, 4, 4, 1, kind, interval), "signal range")
             for kind, interval in (
@@ -211,6 +212,24 @@ def test_larger_pictures_may_take_more() -> None:
         DecodeLimits().check(spec, cost.reconstruction(spec))
     DecodeLimits().scaled(30).check(spec, cost.reconstruction(spec))
     UNLIMITED.check(spec, cost.reconstruction(spec))
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("quinr_pl.codec.codec.np.empty", MemoryError()),
+        ("quinr_pl.network.COIN.signal", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+        ("quinr_pl.codec.codec.read_weights", MemoryError()),
+    ],
+)
+def test_too_little_memory_is_one_line(where: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(*_: Any, **__: Any) -> None:
+        raise error
+
+    data = with_payloads(Header("COIN", {"layers": 1, "width": 2}))
+    monkeypatch.setattr(where, failed)
+    with pytest.raises(BitstreamError, match=r"^few\.quinr: there is not enough memory"):
+        decompress(data, "few.quinr")
 
 
 def test_the_factor_that_a_file_needs() -> None:

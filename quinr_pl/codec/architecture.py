@@ -37,7 +37,7 @@ _REALS = (*(code / 20 for code in range(101)), *(5 + code / 4 for code in range(
 _LEAST_REAL, _LARGEST_REAL = 2.0**-20, 2.0**20  # frequencies and angles beyond are of no use in float32
 _RANGE_FLAG = 0x08
 _CHANNELS_ESCAPE = 15
-_MOST_CHANNELS = 1 << 16
+_MOST_CHANNELS, _MOST_VALUES = 1 << 16, 1 << 40
 _KIND_RANGE = {
     SignalKind.IMAGE_8: (0.0, 255.0),
     SignalKind.IMAGE_16: (0.0, 65535.0),
@@ -332,6 +332,8 @@ def read_signal(reader: Reader) -> SignalSpec:
         if channels > _MOST_CHANNELS:
             raise BitstreamError(f"{channels} channels are more than {_MOST_CHANNELS}")
     height, width = reader.varint(), reader.varint()
+    if height * width * channels > _MOST_VALUES:
+        raise BitstreamError(f"{height} x {width} x {channels} values are more than 2**40")
     low, high = _KIND_RANGE[kind]
     if first & _RANGE_FLAG:
         low, high = reader.float32(), reader.float32()

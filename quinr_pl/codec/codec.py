@@ -77,20 +77,21 @@ class DecodedSignal:
             (height, width, channels) of the signal's dtype: uint8, uint16 or float32.
 
         Raises:
-            BitstreamError: If the decoded weights overflow.
+            BitstreamError: If the decoded weights overflow, or memory does not suffice.
         """
         spec = self.spec
-        values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
         block = block or self.block
-        for start in range(0, spec.pixels, block):
-            stop = min(start + block, spec.pixels)
-            targets = self.network.signal(start, stop, spec.height, spec.width)
-            if not torch.isfinite(targets).all():
-                raise BitstreamError(f"{self.name}: the decoded weights overflow: the file is not valid")
-            values[start:stop] = spec.denormalize(targets.numpy())
-            if progress is not None:
-                progress(stop, spec.pixels)
-        return spec.without_returns(values.reshape(spec.height, spec.width, spec.channels))
+        with _named(self.name):
+            values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
+            for start in range(0, spec.pixels, block):
+                stop = min(start + block, spec.pixels)
+                targets = self.network.signal(start, stop, spec.height, spec.width)
+                if not torch.isfinite(targets).all():
+                    raise BitstreamError("the decoded weights overflow: the file is not valid")
+                values[start:stop] = spec.denormalize(targets.numpy())
+                if progress is not None:
+                    progress(stop, spec.pixels)
+            return spec.without_returns(values.reshape(spec.height, spec.width, spec.channels))
 
 
 def compress(
@@ -147,12 +148,14 @@ def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None)
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Errors name the file."""
+    """Errors name the file; too little memory is one, which torch says in a RuntimeError."""
     try:
         yield
     except BitstreamError as error:
         raise BitstreamError(f"{name}: {error}") from None
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
         raise BitstreamError(f"{name}: there is not enough memory to decode it") from None
 
 
