@@ -271,6 +271,16 @@ def test_kernels_refuse_what_they_would_misread(name, dtype):
             function(*(tensor.to(dtype) for tensor in tensors))
 
 
+@pytest.mark.parametrize("name", ["bits", "filters", "interpolation"])
+def test_kernels_refuse_shapes_that_they_would_misread(name):
+    function, tensors = KERNELS[name]
+    for index in range(min(5, len(tensors))):
+        longer = list(tensors)
+        longer[index] = torch.cat([tensors[index], tensors[index]])
+        with pytest.raises((QuinrError, RuntimeError), match=r"shapes|size"):
+            function(*longer)
+
+
 @engines
 def test_engines_read_negated_tensors(name):
     function = by(name)

@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import threading
 import weakref
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -31,6 +32,17 @@ def check_readable(reader: str, *tensors: Tensor | None) -> None:
         raise QuinrError(
             f"{reader} got tensors of {kinds}: needs one precision, on the cpu, and dense: float32 or float64"
         )
+
+
+def check_shapes(reader: str, tensors: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse tensors of other shapes than kernels take for granted.
+
+    Raises:
+        QuinrError: If one differs.
+    """
+    found = [tuple(tensor.shape) for tensor in tensors]
+    if found != list(shapes):
+        raise QuinrError(f"{reader} got tensors of shapes {found}: needs {list(shapes)}")
 
 
 def scratch(size: int) -> Tensor:

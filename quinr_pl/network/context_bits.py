@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
-from quinr_pl.native.memory import check_readable
+from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import CpuOperation, Gradients
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
@@ -115,6 +115,9 @@ class Bits(CpuOperation):
         """See Operation."""
         check_readable("context model", *tensors)
         hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
+        width = len(hidden_bias)
+        shapes = [(width, len(self.offsets) + 1), (width,), (2, width), (2,), (len(grids),)]
+        check_shapes("context model", tensors[: len(shapes)], shapes)
         weights = [tensor.contiguous() for tensor in (hidden_weight, hidden_bias, output_weight)]
         passes = []
         for index in range(self.first, len(grids)):

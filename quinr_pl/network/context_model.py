@@ -78,8 +78,8 @@ class ContextModel(nn.Module):
         hidden, output, shifts = self.hidden, self.output, self.grid.bias
         if is_plain(hidden, nn.Linear) and is_plain(output, nn.Linear):
             return bits(hidden.weight, hidden.bias, output.weight, output.bias, shifts, *grids)
-        layers = (partial(linear_of_columns, layer) for layer in (hidden, output))
-        return bits.by_layers(*layers, shifts, grids)
+        by_calls = [partial(linear_of_columns, layer) for layer in (hidden, output)]
+        return bits.by_layers(by_calls[0], by_calls[1], shifts, grids)
 
 
 class GridBias(nn.Module):

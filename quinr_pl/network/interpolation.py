@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
-from quinr_pl.native.memory import check_readable
+from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import CpuOperation, Gradients, Operation
 from quinr_pl.native.rows import Words, over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
@@ -130,6 +130,8 @@ class _Interpolation(CpuOperation):
 
     def run(self, keep: bool, weight: Tensor, *grids: Tensor) -> tuple[Tensor, Gradients]:
         check_readable("interpolation of latents", weight, *grids)
+        shapes = self.shapes[: len(grids)]
+        check_shapes("interpolation of latents", (weight, *grids), [(TAPS,), *shapes])
         weight = weight.contiguous()
         frame = _Frame(1, self.shapes[0], weight)
         frame.signal[0] = grids[0]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.native.machine_code import load
-from quinr_pl.native.memory import check_readable
+from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import CpuOperation, Gradients
 from quinr_pl.native.rows import over_rows
 from quinr_pl.native.vectors import VECTOR_BYTES, Precision
@@ -25,7 +26,7 @@ _THREAD_VALUES = 50_000
 """Waking a thread for less takes longer than it saves."""
 
 
-def filtered(values: Tensor, convolutions: Sequence[nn.Conv2d]) -> Tensor:
+def filtered(values: Tensor, convolutions: Sequence[nn.Module]) -> Tensor:
     """Values plus a 3 x 3 convolution of them, one convolution after the other; edges are repeated.
 
     Args:
@@ -37,15 +38,16 @@ def filtered(values: Tensor, convolutions: Sequence[nn.Conv2d]) -> Tensor:
     """
     if not convolutions:
         return values
-    if not all(map(_is_plain, convolutions)):
+    plain = [one for one in convolutions if _is_plain(one)]
+    if len(plain) < len(convolutions):
         for convolution in convolutions:
             values = values + convolution(_with_edges(values[None]))[0]
         return values
-    parameters = [tensor for one in convolutions for tensor in (one.weight, one.bias)]
+    parameters = [tensor for one in plain for tensor in (one.weight, one.bias)]
     return _Filters()(values, *parameters)
 
 
-def _is_plain(convolution: nn.Module) -> bool:
+def _is_plain(convolution: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether it is 3 x 3 with a bias and nothing beside it, as the kernels take it to be."""
     if not (isinstance(convolution, nn.Conv2d) and is_plain(convolution, nn.Conv2d)):
         return False
@@ -72,6 +74,9 @@ class _Filters(CpuOperation):
 
     def run(self, keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Gradients]:
         check_readable("residual filters", values, *parameters)
+        channels = len(values)
+        shapes = [(channels, channels, 3, 3), (channels,)] * (len(parameters) // 2)
+        check_shapes("residual filters", parameters, shapes)
         frames = _Frames(values)
         framed = [frames.empty()]
         frames.signal(framed[0]).copy_(values)
