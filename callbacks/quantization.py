@@ -10,7 +10,14 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from quinr_pl.codec import UNLIMITED, EncodedSignal, QuantizationConfig, compress, decode
+from quinr_pl.codec import (
+    UNLIMITED,
+    EncodedSignal,
+    QuantizationConfig,
+    check_encodable,
+    compress,
+    decode,
+)
 from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, weighed_psnr
@@ -72,6 +79,21 @@ class WeightQuantization(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from an earlier fit."""
         self._resumed = state_dict or None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuses a network that no file can hold, before time is spent on it."""
+        spec = trainer.datamodule.spec  # type: ignore[attr-defined]
+        check_encodable(fitted_network(pl_module), spec, self.quantization, self.final or self.quantization)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuses to make a file of a network that was never trained."""
+        if trainer.global_step == 0:
+            raise QuinrError(
+                "the fit ended before its first step; give more of --trainer.max_steps, max_epochs, max_time "
+                "or limit_train_batches"
+            )
+
+    on_fit_end = on_train_end
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares quantization-aware training, where it is asked for."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import shutil
 import sys
@@ -21,6 +22,8 @@ from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.search import search
 from quinr_pl.errors import QuinrError
 from quinr_pl.interruption import Terminated, exit_status, interrupted_by_signals
+from quinr_pl.refusals import refusal
+from quinr_pl.spelling import did_you_mean
 
 
 def lightning(args: list[str]) -> int:
@@ -65,15 +68,48 @@ def _help() -> str:
     )
 
 
+def _open_standard_streams() -> None:
+    """Opens what the shell closed: otherwise the next file to be opened would get all that is printed.
+
+    Output that nobody can get is an error, as it is with a full disk; names that the terminal cannot show are
+    escaped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)  # takes the lowest free number
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _unwritten_output() -> str | None:
+    """Why standard output cannot be written, if so; then the rest is dropped."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        return f"standard output: cannot write ({error.strerror})"
+    return None
+
+
 def _nobody_reads() -> bool:
     """Whether the reader of the output has gone, tried with an empty line; then the rest is dropped."""
     try:
         print(flush=True)
     except BrokenPipeError:
-        # Python would try to write the rest once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return True
     return False
+
+
+def _drop_output() -> None:
+    # Python would try to write the rest once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -87,18 +123,13 @@ def main(args: Sequence[str] | None = None) -> int:
         output any more.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
-        return 0
-    if arguments[0] == "--version":
-        print(f"quinr-pl {__version__}")
-        return 0
+    _open_standard_streams()
     try:
         with interrupted_by_signals():
-            return _run(arguments)
-    except QuinrError as error:
-        print(f"quinr-pl: error: {error}", file=sys.stderr)
-        return 2
+            status = _run(arguments)
+            if (unwritten := _unwritten_output()) is not None:
+                raise QuinrError(unwritten)
+            return status
     except BrokenPipeError:
         if not _nobody_reads():  # a worker's pipe, say
             raise
@@ -110,17 +141,31 @@ def main(args: Sequence[str] | None = None) -> int:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         return _interrupted(stop.__context__)
+    except Exception as error:
+        message = (_unwritten_output() if isinstance(error, OSError) else None) or refusal(error)
+        if message is None or os.environ.get("QUINR_DEBUG"):
+            raise
+        print(f"quinr-pl: error: {message}", file=sys.stderr)
+        return 2
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments[0] not in COMMANDS:
-        raise QuinrError(f"{arguments[0]}: no such command; there are {', '.join(COMMANDS)}")
-    command, _ = COMMANDS[arguments[0]]
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    name = arguments[0]
+    if name == "--version":
+        print(f"quinr-pl {__version__}")
+        return 0
+    if name not in COMMANDS:
+        near = did_you_mean(name, [*COMMANDS, "--help", "--version"])
+        raise QuinrError(f"{name}: no such command{near or '; there are ' + ', '.join(COMMANDS)}")
+    command, _ = COMMANDS[name]
     if not {"-h", "--help"} & set(arguments):
-        _import_away_from_the_current_folder(arguments[0])
-    status = command(arguments if command is lightning else arguments[1:])
-    sys.stdout.flush()
-    return status
+        _import_away_from_the_current_folder(name)
+    return command(arguments if command is lightning else arguments[1:])
 
 
 def _import_away_from_the_current_folder(command: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import logging
 import re
 import warnings
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -16,12 +16,19 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, instant
 # Imported so that their classes resolve by short names.
 import quinr_pl.callbacks
 import quinr_pl.datamodules
-import quinr_pl.network  # noqa: F401
+import quinr_pl.network
 from quinr_pl.config_files import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
+from quinr_pl.fit_settings import check_fit
 from quinr_pl.module import CoordinateNetworkModule
+from quinr_pl.refusals import in_one_line, interpreting
+from quinr_pl.runs import find_checkpoint
+from quinr_pl.spelling import did_you_mean
 
+_UNKNOWN = re.compile(
+    r"(?:unrecognized arguments: -*|Option '|Key '|import path string: )([^'\s]+)", re.IGNORECASE
+)
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -51,14 +58,22 @@ class OneLineParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises QuinrError, which ends the program with exit status 2."""
-        raise QuinrError(_one_line(message)) from ex
+        line = in_one_line(message)
+        if "are required" in line:
+            line += "; give --config, such as --config sample.yaml"
+        unknown = _UNKNOWN.search(line)
+        near = did_you_mean(unknown[1].split("=")[0], self._known_words()) if unknown else ""
+        raise QuinrError(line + near) from ex
 
-
-def _one_line(message: str) -> str:
-    """A nested report of jsonargparse as one line, without the dump of what was parsed."""
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -^~")]
-    kept = [line for line in lines if not line.startswith(("Given value type", "Given value: Namespace"))]
-    return re.sub(r"\s+", " ", "; ".join(kept))
+    def _known_words(self) -> set[str]:
+        """Keys of the parser and its commands, and arguments and names of this package's classes."""
+        commands = getattr(self._subcommands_action, "_name_parser_map", {}).values()
+        words = {action.dest for parser in (self, *commands) for action in parser._actions}
+        modules = (quinr_pl.network, quinr_pl.datamodules, quinr_pl.callbacks)
+        for part in (getattr(module, name) for module in modules for name in module.__all__):
+            if isinstance(part, type):
+                words |= {part.__name__, *inspect.signature(part).parameters}
+        return words
 
 
 def _quieten() -> None:
@@ -108,15 +123,38 @@ class QuinrCLI(LightningCLI):
         )
         return parser
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Reads the flags and the configs."""
+        with interpreting():
+            super().parse_arguments(parser, args)
+
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            seed = self.config[self.subcommand].seed_everything
+            raise QuinrError(f"--seed_everything {seed}: {error}") from error
+
     def before_instantiate_classes(self) -> None:
-        """Finds the run that ``--ckpt_path last`` or ``best`` means."""
+        """Refuses what cannot end well, and finds the run that ``--ckpt_path last`` or ``best`` means."""
         config = self.config[self.subcommand]
+        if self.subcommand == "fit":
+            check_fit(config.trainer)
+        elif not config.ckpt_path:
+            raise QuinrError(
+                f"quinr-pl {self.subcommand}: without a checkpoint it would judge a network that was never "
+                "fitted; give --ckpt_path best, or the path of a checkpoint"
+            )
         if config.ckpt_path in ("last", "best"):
-            config.ckpt_path, version = _find_checkpoint(config.trainer, config.ckpt_path)
-            if version is not None:
-                config.trainer.logger.init_args.version = version
+            config.ckpt_path = find_checkpoint(config.trainer, config.ckpt_path)
 
     def instantiate_classes(self) -> None:
+        """Builds data, network and trainer."""
+        with interpreting():
+            self._take_shape_from_data()
+            super().instantiate_classes()
+
+    def _take_shape_from_data(self) -> None:
         """Sets the network's channels, and its size where it has one, from the data before it is built."""
         config = self.config[self.subcommand]
         arguments = config.model.network.get("init_args") if "network" in config.model else None
@@ -127,7 +165,10 @@ class QuinrCLI(LightningCLI):
                 data.prepare_data()
                 data.setup()
                 arguments.height, arguments.width = data.spec.height, data.spec.width
-        super().instantiate_classes()
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with interpreting(beneath=__file__):
+            super()._run_subcommand(subcommand)
 
     def _parse_ckpt_path(self) -> None:
         """Keeps Lightning from laying a checkpoint's hyperparameters over the user's: they are compared."""
@@ -157,26 +198,11 @@ class QuinrCLI(LightningCLI):
 
 def _load_checkpoint(path: str) -> dict[str, Any]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(checkpoint["state_dict"], dict):
+            raise TypeError("no weights")
+        return dict(checkpoint)
     except Exception as error:  # torch.load raises whatever the broken file leads to
         raise QuinrError(
             f"--ckpt_path {path}: not a readable checkpoint; give one that a fit wrote"
         ) from error
-
-
-def _find_checkpoint(trainer: Any, which: str) -> tuple[str, int | None]:
-    """Path and version of the newest run's checkpoint."""
-    logger = trainer.get("logger")
-    if not logger or isinstance(logger, bool):
-        path = Path(trainer.get("default_root_dir") or ".") / "checkpoints" / f"{which}.ckpt"
-        if path.is_file():
-            return str(path), None
-        raise QuinrError(f"--ckpt_path {which}: there is no {path}; run fit first or give a path")
-    folder = Path(logger.init_args.save_dir) / (logger.init_args.get("name") or "")
-    runs = sorted(
-        folder.glob(f"version_*/checkpoints/{which}.ckpt"),
-        key=lambda path: int(path.parts[-3].removeprefix("version_")),
-    )
-    if not runs:
-        raise QuinrError(f"--ckpt_path {which}: no run in {folder} has one; run fit first or give a path")
-    return str(runs[-1]), int(runs[-1].parts[-3].removeprefix("version_"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -57,10 +58,16 @@ class CoordinateNetworkModule(pl.LightningModule):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
-        if not learning_rate > 0:
-            raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive")
-        if not 0 <= weight_decay < math.inf:
-            raise QuinrError(f"--model.weight_decay {weight_decay}: must not be negative")
+        if not 0 < learning_rate < math.inf:
+            raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive and finite")
+        for flag, share in (("weight_decay", weight_decay), ("final_learning_rate", final_learning_rate)):
+            if not 0 <= share < math.inf:
+                raise QuinrError(f"--model.{flag} {share}: must not be negative, and finite")
+        for flag, rates in (("betas", betas), ("latent_betas", latent_betas)):
+            if len(rates) != 2 or not all(0 <= rate < 1 for rate in rates):
+                raise QuinrError(f"--model.{flag} {list(rates)}: two numbers from 0 to below 1")
+        if warmup_steps < 0:
+            raise QuinrError(f"--model.warmup_steps {warmup_steps}: must not be negative")
         if precondition_frequency < 1:
             raise QuinrError(f"--model.precondition_frequency {precondition_frequency}: must be at least 1")
         self.network = network if isinstance(network, CoordinateNetwork) else _build(network)
@@ -80,6 +87,7 @@ class CoordinateNetworkModule(pl.LightningModule):
             },
             logger=False,  # logged once, with the final figures, by the callback that knows them
         )
+        self._digest: str | None = None
         # Targets lie in [0, 1], and so does every decoded value: a tuple clamps the prediction.
         self.validation_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
         self.test_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
@@ -101,6 +109,27 @@ class CoordinateNetworkModule(pl.LightningModule):
             sample = torch.randperm(len(data.coordinates))[:4096]
             self.network.calibrate(data.coordinates[sample].to(self.device, self.dtype))
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes which signal was fitted."""
+        checkpoint["signal"] = self._signal_digest()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint of another signal; older checkpoints do not tell."""
+        fitted, given = checkpoint.get("signal"), self._signal_digest()
+        if fitted is not None and given is not None and fitted != given:
+            raise QuinrError(
+                f"--ckpt_path {self.trainer.ckpt_path}: it was fitted to another signal; give the data of "
+                "its run, or start a new fit"
+            )
+
+    def _signal_digest(self) -> str | None:
+        """Of the shape and the targets; None without data."""
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if self._digest is None and data is not None:
+            shape = f"{data.spec.height} {data.spec.width} {data.spec.channels} "
+            self._digest = hashlib.sha256(shape.encode() + data.targets.numpy().tobytes()).hexdigest()
+        return self._digest
+
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of coordinates: (batch, in_features) -> (batch, out_features)."""
         return self.network(coordinates)
@@ -114,6 +143,11 @@ class CoordinateNetworkModule(pl.LightningModule):
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.global_step % interval == 0:
+            if not torch.isfinite(loss):
+                raise QuinrError(
+                    f"--model.learning_rate {self.hparams['learning_rate']}: the loss is {loss.item()} at "
+                    f"step {self.global_step}; lower it. The best file before stays"
+                )
             mse = figures.pop("mse")
             self.log("train/loss", loss.detach())
             self.log("train/psnr", -10 * torch.log10(mse))

@@ -19,6 +19,10 @@ COMMANDS = {
     "search",
     "interruption",
     "config_files",
+    "fit_settings",
+    "refusals",
+    "runs",
+    "spelling",
 }
 """The composition root: may know everything."""
 

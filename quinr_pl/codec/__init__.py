@@ -1,7 +1,15 @@
 """Quantization, entropy coding and the .quinr file."""
 
 from quinr_pl.codec.bitstream import BitstreamError
-from quinr_pl.codec.codec import DecodedSignal, compress, decode, decompress, inspect, limits_needed
+from quinr_pl.codec.codec import (
+    DecodedSignal,
+    check_encodable,
+    compress,
+    decode,
+    decompress,
+    inspect,
+    limits_needed,
+)
 from quinr_pl.codec.compensated_rounding import CompensatedQuantizer, quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, encode
 from quinr_pl.codec.limits import UNLIMITED, DecodeLimits
@@ -20,6 +28,7 @@ __all__ = [
     "QuantizationConfig",
     "QuantizationTraining",
     "QuantizedNetwork",
+    "check_encodable",
     "compress",
     "decode",
     "decompress",

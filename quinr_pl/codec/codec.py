@@ -115,11 +115,10 @@ def compress(
     if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
         # Decoders compute in single precision: rounding is judged by what they will see.
         network = copy.deepcopy(network).float()
-    if isinstance(network, LatentQuINR) and config.method not in ("nearest", "searched"):
-        raise QuinrError(f"quantization method {config.method}: LatentQuINR needs nearest or searched")
+    _check_method(network, config)
     if config.method == "searched":
         if targets is None or not isinstance(network, LatentQuINR):
-            raise QuinrError("quantization method searched: needs LatentQuINR and the signal's targets")
+            raise QuinrError("quantization method searched: needs the signal's targets")
         return encode(quantize_searched(network, spec, targets), spec)
     if config.method == "compensated":
         return encode(quantize_compensated(network, spec, config), spec)
@@ -128,6 +127,33 @@ def compress(
             raise QuinrError("quantization method stepwise: needs the signal's targets; choose compensated")
         return encode(quantize_stepwise(network, spec, targets, config), spec)
     return encode(quantize(network, config), spec)
+
+
+def _check_method(network: CoordinateNetwork, config: QuantizationConfig) -> None:
+    on_grids = isinstance(network, LatentQuINR)
+    if on_grids and config.method not in ("nearest", "searched"):
+        raise QuinrError(f"quantization method {config.method}: LatentQuINR needs nearest or searched")
+    if config.method == "searched" and not on_grids:
+        raise QuinrError("quantization method searched: needs LatentQuINR; choose stepwise or compensated")
+
+
+def check_encodable(network: CoordinateNetwork, spec: SignalSpec, *configs: QuantizationConfig) -> None:
+    """Makes sure that a network has a file and that it can be decoded, whatever its weights are fitted to.
+
+    Args:
+        network: Before it is trained.
+        spec: The signal.
+        configs: How it will be quantized.
+
+    Raises:
+        QuinrError: If the format or the quantization leave the network out, or the decoder refuses its file.
+    """
+    for config in configs:
+        _check_method(network, config)
+    try:
+        decode(encode(quantize(network), spec).data, limits=UNLIMITED)
+    except BitstreamError as error:
+        raise QuinrError(f"--model.network: its file could not be decoded, {error}") from error
 
 
 def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> DecodedSignal:

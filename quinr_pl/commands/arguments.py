@@ -7,6 +7,7 @@ import math
 from typing import NoReturn
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.spelling import did_you_mean
 
 
 class OneLineArgumentParser(argparse.ArgumentParser):
@@ -14,7 +15,9 @@ class OneLineArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises QuinrError, which ends the program with exit status 2."""
-        raise QuinrError(f"{message}; see {self.prog} --help")
+        unknown = message.removeprefix("unrecognized arguments: ")
+        near = did_you_mean(unknown.split()[0], self._option_string_actions) if unknown != message else ""
+        raise QuinrError(f"{message}{near}; see {self.prog} --help")
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,47 @@
+"""Settings of a trainer with which a fit cannot end well, refused before it starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quinr_pl.errors import QuinrError
+
+_NEEDED = ("WeightQuantization", "PSNRCheckpoint")
+_LEAVE_SOMETHING = {
+    "LightningParity",
+    "NetworkLogger",
+    "PSNRCheckpoint",
+    "ReconstructionLogger",
+    "ReconstructionWriter",
+}
+
+
+def check_fit(trainer: Any) -> None:
+    """Looks at the parsed arguments of a fit's trainer.
+
+    A ``fast_dev_run`` tries the code and leaves nothing: it loses the callbacks that make the file.
+
+    Raises:
+        QuinrError: If the fit would take no step or make no file.
+    """
+    for flag in ("max_steps", "max_epochs", "limit_train_batches"):
+        if trainer.get(flag) == 0:
+            raise QuinrError(f"--trainer.{flag} 0: a fit takes at least one step; give more")
+    callbacks = trainer.get("callbacks") or []
+    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+    names = [callback.class_path.split(".")[-1] for callback in callbacks]
+    if trainer.get("fast_dev_run"):
+        trainer.callbacks = [
+            callback for name, callback in zip(names, callbacks, strict=True) if name not in _LEAVE_SOMETHING
+        ]
+        return
+    for name in _NEEDED:
+        if name not in names:
+            raise QuinrError(
+                f"--trainer.callbacks: without {name} no file is made; keep the callbacks of defaults.yaml "
+                "and add to them with --trainer.callbacks+=NAME"
+            )
+    if trainer.get("enable_checkpointing") is False:
+        raise QuinrError(
+            "--trainer.enable_checkpointing false: the file comes from the best checkpoint; leave it out"
+        )
