@@ -94,7 +94,8 @@ def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None
     if values.min() == values.max():  # a constant needs an interval around it too
         high = float(np.float32(low + max(1.0, abs(low) * 1e-3)))
     _check_loss(values, high - low, path)
-    return Signal(values, SignalSpec(SignalKind.ARRAY, *values.shape, low, high))
+    height, width, channels = values.shape
+    return Signal(values, SignalSpec(SignalKind.ARRAY, height, width, channels, low, high))
 
 
 def _channels_last(array: npt.NDArray, path: Path, channel_axis: int | None) -> npt.NDArray:

@@ -6,6 +6,7 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from PIL import Image, ImageFile
 from quinr_pl.errors import QuinrError
 from quinr_pl.openjpeg import glymur
 
-Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Samples = npt.NDArray
+"""(height, width, channels), uint8 or uint16."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR = 258, 262, 284  # TIFF 6.0, section 8
 _SRGB, _GRAY = 16, 17  # enumerated colour spaces of ISO 15444-1, annex I.5.3.3
@@ -91,7 +93,7 @@ def _two_halves(path: Path, mode: str, big_endian: bool = True) -> npt.NDArray[n
     return (high << np.uint16(8)) | low
 
 
-def _with_raw_mode(arguments: object, mode: str) -> object:
+def _with_raw_mode(arguments: tuple[Any, ...] | str | None, mode: str) -> tuple[Any, ...] | str:
     return (mode, *arguments[1:]) if isinstance(arguments, tuple) else mode
 
 
