@@ -222,8 +222,8 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise QuinrError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise QuinrError(
-            f"{path}: no picture of a kind that is read, whatever its name says; convert it to one of "
-            f"{', '.join(FORMATS)} with 8 or 16 bits a sample"
+            f"{path}: damaged, or no picture of a kind that is read, whatever its name says; pictures are "
+            f"{', '.join(FORMATS)} with 8 or 16 bits a sample, arrays .npy, scans .bin"
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise QuinrError(f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels; cut it into parts") from error
