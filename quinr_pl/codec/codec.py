@@ -258,14 +258,18 @@ def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
     return DecodedSignal(spec, quantized, parsed.sections, network.eval(), parsed.cost.block(spec))
 
 
-def limits_needed(data: bytes) -> float:
-    """For ``DecodeLimits.scaled``: the smallest factor, 1 or more, with which a file decodes.
+def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:
+    """For ``scaled``: the smallest factor of limits, 1 or more, with which a file decodes.
+
+    Args:
+        data: The whole file.
+        limits: Those to scale; the default ones when left out.
 
     Raises:
         BitstreamError: If its header or its sections are not valid.
     """
     parsed = _parsed(data, UNLIMITED)
-    return DecodeLimits().factor(parsed.spec, parsed.total)
+    return (limits or DecodeLimits()).factor(parsed.spec, parsed.total)
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:

@@ -1,6 +1,7 @@
 """What a file may ask of the decoder, counted before anything of that size is allocated or run.
 
-Work is counted in multiply-adds of a large matrix product in float32; what costs more weighs more.
+Work is counted in multiply-adds of a large matrix product in float32; what costs more weighs more, as
+benchmarks/decode_cost.py measures.
 docs/format.md lists the weights.
 """
 
