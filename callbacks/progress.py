@@ -1,8 +1,10 @@
-"""One bar over all steps of a fit."""
+"""One bar over all of the work of a fit: steps, final rounding and decoding."""
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,22 +12,38 @@ from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from quinr_pl.callbacks.quantization import WeightQuantization
+
+_FINISHING = {"stepwise": 0.3}
+"""About what share of the steps' time final rounding takes, by method."""
+_QUICK = 0.02
+_STAGES = {"rounding": (0.0, 0.8), "searching among levels": (0.8, 0.95)}
+"""Where in the final rounding a part of it lies; decoding is the rest."""
+_SECONDS_BETWEEN_LINES = 10.0
+
 
 class FitProgress(ProgressBar):
-    """Steps done, time left, PSNR and bits per pixel; a line a validation where there is no terminal."""
+    """What is done at the time, how much of all, time left, step, PSNR and size of the file.
+
+    Where there is no terminal: a line a validation, and now and then one of the final rounding.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
         self._progress: Progress | None = None
         self._task: Any = None
+        self._steps = math.inf
+        self._finishing = 0.0
+        self._last_line = -math.inf
+        self._last_stage = ""
 
     def disable(self) -> None:
         """Lightning silences all processes but the first."""
@@ -46,27 +64,36 @@ class FitProgress(ProgressBar):
         """Opens the bar."""
         if not self._enabled:
             return
+        terminal = sys.stderr.isatty()
         self._progress = Progress(
-            TextColumn("fit"),
+            TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
             console=Console(file=sys.stderr),
-            disable=not sys.stderr.isatty(),
+            disable=not terminal,
+            redirect_stdout=terminal and sys.stdout.isatty(),  # what goes to a file is not for the bar
         )
-        steps = trainer.estimated_stepping_batches
-        self._task = self._progress.add_task(
-            "fit", total=steps, completed=trainer.global_step, figures="", start=True
-        )
+        self._steps = trainer.estimated_stepping_batches
+        share = _QUICK
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightQuantization):
+                callback.progress = self._tell
+                share = _FINISHING.get(callback.settings(final=True).method, _QUICK)
+        known = math.isfinite(self._steps)
+        self._finishing = share * self._steps if known else 1.0
+        total = self._steps + self._finishing if known else None
+        self._task = self._progress.add_task("fitting", total=total, figures="")
         self._progress.start()
+        self._show_step(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         """Moves the bar."""
-        if self._progress is not None and trainer.global_step % 10 == 0:
-            self._progress.update(self._task, completed=trainer.global_step)
+        if trainer.global_step % 10 == 0:
+            self._show_step(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the figures."""
@@ -77,18 +104,46 @@ class FitProgress(ProgressBar):
         if "val/psnr" in metrics:
             figures += f" (float {metrics['val/psnr']:.2f})"
         if "rate/bpp" in metrics:
-            figures += f", {metrics['rate/bpp']:.4f} bpp"
-        self._progress.update(self._task, completed=trainer.global_step, figures=figures)
+            figures += f", {metrics['rate/bpp']:.4f} bpp, {int(metrics['rate/bytes'])} bytes"
+        self._show_step(trainer, figures)
         if self._progress.disable:
-            print(f"step {trainer.global_step}/{self._progress.tasks[0].total}: {figures}", file=sys.stderr)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Closes the bar."""
-        self._close()
+            print(f"step {trainer.global_step}/{self._steps}: {figures}", file=sys.stderr)
 
     def on_exception(self, trainer: pl.Trainer, *args: Any) -> None:
         """Closes the bar."""
         self._close()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Closes the bar, after the callbacks that make the file."""
+        self._close()
+
+    def _show_step(self, trainer: pl.Trainer, figures: str | None = None) -> None:
+        if self._progress is not None:
+            what = f"fitting {trainer.global_step}/{self._steps}"
+            shown = {} if figures is None else {"figures": figures}
+            self._progress.update(self._task, description=what, completed=trainer.global_step, **shown)
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        """Shows a stage of making the file, and how far it is."""
+        if self._progress is None:
+            return
+        if what == "measuring":
+            self._progress.update(self._task, description=what)
+            return
+        start, end = _STAGES.get(what, (0.95, 1.0))
+        described = f"{what} {done}/{total}" if total > 1 else what
+        if math.isfinite(self._steps):
+            share = start + (end - start) * done / total
+            completed = self._steps + share * self._finishing
+        else:
+            completed = 0.0
+        self._progress.update(self._task, description=described, completed=completed)
+        now = time.monotonic()
+        if self._progress.disable and (
+            what != self._last_stage or now - self._last_line > _SECONDS_BETWEEN_LINES
+        ):
+            print(described, file=sys.stderr)
+            self._last_stage, self._last_line = what, now
 
     def _close(self) -> None:
         if self._progress is not None:

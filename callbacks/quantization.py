@@ -13,10 +13,12 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.codec import (
     UNLIMITED,
     EncodedSignal,
+    Progress,
     QuantizationConfig,
     check_encodable,
     compress,
     decode,
+    untold,
 )
 from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
@@ -69,6 +71,7 @@ class WeightQuantization(Callback):
         self.final = final
         self.training = training
         self.measurement: Measurement | None = None
+        self.progress: Progress = untold
         self._aware: QuantizationAwareTraining | None = None
         self._resumed: dict[str, Any] | None = None
 
@@ -132,9 +135,15 @@ class WeightQuantization(Callback):
     def _measure(self, trainer: pl.Trainer, network: CoordinateNetwork, final: bool) -> Measurement:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = time.perf_counter()
-        encoded = compress(network, data.spec, self.settings(final), targets=data.targets)
+        tell = self.progress if final else untold
+        self.progress("rounding" if final else "measuring", 0, 1)
+        encoded = compress(network, data.spec, self.settings(final), data.targets, tell)
         encoded_at = time.perf_counter()
-        reconstruction = decode(encoded.data, limits=UNLIMITED).reconstruct()
+        tell(f"decoding {len(encoded.data)} bytes", 0, 1)
+        decoded = decode(encoded.data, limits=UNLIMITED)
+        reconstruction = decoded.reconstruct(
+            progress=lambda done, total: tell(f"decoding {len(encoded.data)} bytes", done, total)
+        )
         decoded_at = time.perf_counter()
         decoded_psnr = psnr(data.values, reconstruction, data.spec.peak)
         bpp = bits_per_pixel(len(encoded.data), data.spec.pixels)

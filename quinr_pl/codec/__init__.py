@@ -13,7 +13,7 @@ from quinr_pl.codec.codec import (
 from quinr_pl.codec.compensated_rounding import CompensatedQuantizer, quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, encode
 from quinr_pl.codec.limits import UNLIMITED, DecodeLimits
-from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, quantize
+from quinr_pl.codec.quantization import Progress, QuantizationConfig, QuantizedNetwork, quantize, untold
 from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
 
@@ -24,6 +24,7 @@ __all__ = [
     "DecodeLimits",
     "DecodedSignal",
     "EncodedSignal",
+    "Progress",
     "QuantizationAwareTraining",
     "QuantizationConfig",
     "QuantizationTraining",
@@ -38,4 +39,5 @@ __all__ = [
     "quantize",
     "quantize_compensated",
     "quantize_stepwise",
+    "untold",
 ]

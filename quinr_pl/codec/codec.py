@@ -30,10 +30,12 @@ from quinr_pl.codec.compensated_rounding import quantize_compensated
 from quinr_pl.codec.encoder import EncodedSignal, bytes_by_part, encode
 from quinr_pl.codec.limits import UNLIMITED, Cost, DecodeLimits, NetworkCost, mask_cost
 from quinr_pl.codec.quantization import (
+    Progress,
     QuantizationConfig,
     QuantizedNetwork,
     layers,
     quantize,
+    untold,
 )
 from quinr_pl.codec.searched_steps import quantize_searched
 from quinr_pl.codec.stepwise_rounding import quantize_stepwise
@@ -99,6 +101,7 @@ def compress(
     spec: SignalSpec,
     config: QuantizationConfig | None = None,
     targets: Tensor | None = None,
+    progress: Progress = untold,
 ) -> EncodedSignal:
     """Quantize a trained network and encode it.
 
@@ -107,6 +110,7 @@ def compress(
         spec: The signal.
         config: How to quantize.
         targets: Values in [0, 1], (pixels, channels), for the methods "stepwise" and "searched".
+        progress: Told how far these two are.
 
     Raises:
         QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
@@ -119,13 +123,13 @@ def compress(
     if config.method == "searched":
         if targets is None or not isinstance(network, LatentQuINR):
             raise QuinrError("quantization method searched: needs the signal's targets")
-        return encode(quantize_searched(network, spec, targets), spec)
+        return encode(quantize_searched(network, spec, targets, progress), spec)
     if config.method == "compensated":
         return encode(quantize_compensated(network, spec, config), spec)
     if config.method == "stepwise":
         if targets is None:
             raise QuinrError("quantization method stepwise: needs the signal's targets; choose compensated")
-        return encode(quantize_stepwise(network, spec, targets, config), spec)
+        return encode(quantize_stepwise(network, spec, targets, config, progress), spec)
     return encode(quantize(network, config), spec)
 
 

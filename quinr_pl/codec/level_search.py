@@ -10,7 +10,13 @@ from quinr_pl.codec.compensated_rounding import LARGEST_GROUP, Floats, curvature
 from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
 from quinr_pl.codec.encoder import encode
 from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
-from quinr_pl.codec.quantization import QuantizationConfig, QuantizedNetwork, QuantizedTensor
+from quinr_pl.codec.quantization import (
+    Progress,
+    QuantizationConfig,
+    QuantizedNetwork,
+    QuantizedTensor,
+    untold,
+)
 from quinr_pl.network.quantum_layer import fast_copy
 from quinr_pl.signal import SignalSpec, coordinates
 
@@ -27,6 +33,7 @@ def search_levels(
     targets: Tensor,
     most_bytes: float,
     config: QuantizationConfig,
+    progress: Progress = untold,
 ) -> QuantizedNetwork:
     """Lower a rounded network's squared error by moving levels to their neighbours.
 
@@ -42,12 +49,15 @@ def search_levels(
         targets: Its values in [0, 1], (pixels, channels), in row-major order.
         most_bytes: What the file may take.
         config: ``seed`` is used here.
+        progress: Called before each group of parameters.
 
     Returns:
         A network whose error is no larger.
     """
     search = _Search(quantized, spec, targets, config)
-    for names in curvature_groups(search.values()):
+    groups = curvature_groups(search.values())
+    for number, names in enumerate(groups):
+        progress("searching among levels", number, len(groups))
         trained = [name for name in names if search.trains(name)]
         if trained and search.count(trained) <= LARGEST_GROUP:
             search.descend(trained, most_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -17,6 +17,14 @@ from quinr_pl.codec.latent_coding import FRACTION_BITS, LARGEST_LATENT
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, LatentQuINR
 from quinr_pl.network.coordinate_network import layers
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done at the time, and how many parts of it are done out of how many."""
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """Progress that nobody wants to know."""
+
 
 STEPS_PER_OCTAVE = 8
 Method = Literal["nearest", "compensated", "stepwise", "searched"]

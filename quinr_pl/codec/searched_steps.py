@@ -11,6 +11,7 @@ from quinr_pl.codec.entropy_coding import coded_bits
 from quinr_pl.codec.quantization import (
     FIXED_POINT_CODES,
     STEPS_PER_OCTAVE,
+    Progress,
     QuantizedNetwork,
     QuantizedTensor,
     layers,
@@ -19,6 +20,7 @@ from quinr_pl.codec.quantization import (
     reduced_parameters,
     round_to_levels,
     rounded_latents,
+    untold,
 )
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.coordinate_network import known_mse
@@ -93,7 +95,9 @@ def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:
 
 
 @torch.no_grad()
-def quantize_searched(network: LatentQuINR, spec: SignalSpec, targets: Tensor) -> QuantizedNetwork:
+def quantize_searched(
+    network: LatentQuINR, spec: SignalSpec, targets: Tensor, progress: Progress = untold
+) -> QuantizedNetwork:
     """Round a network on latent grids, layer after layer, at the step size that costs least.
 
     The cost is that of training: mean squared error plus ``network.rate_weight`` times bits for each pixel.
@@ -102,6 +106,7 @@ def quantize_searched(network: LatentQuINR, spec: SignalSpec, targets: Tensor) -
         network: A trained network; it is not changed.
         spec: The signal.
         targets: Values in [0, 1], (pixels, channels).
+        progress: Called before each layer.
 
     Raises:
         QuinrError: If a weight or a latent is not finite.
@@ -113,6 +118,7 @@ def quantize_searched(network: LatentQuINR, spec: SignalSpec, targets: Tensor) -
     trial.to("cpu").eval()
     search = _Search(trial, targets.cpu(), values)
     tensors: dict[str, QuantizedTensor] = {}
-    for layer, names in layers(values).items():
+    for number, (layer, names) in enumerate(layers(values).items()):
+        progress("rounding", number, len(layers(values)))
         tensors |= search.best(layer, names)
     return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_latents(network))

@@ -21,10 +21,12 @@ from quinr_pl.codec.encoder import bytes_for_rate, encode
 from quinr_pl.codec.entropy_coding import LARGEST_LEVEL
 from quinr_pl.codec.level_search import search_levels
 from quinr_pl.codec.quantization import (
+    Progress,
     QuantizationConfig,
     QuantizedNetwork,
     QuantizedTensor,
     reduced_parameters,
+    untold,
 )
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork
@@ -37,7 +39,11 @@ _TRIES = 3
 
 
 def quantize_stepwise(
-    network: CoordinateNetwork, spec: SignalSpec, targets: Tensor, config: QuantizationConfig
+    network: CoordinateNetwork,
+    spec: SignalSpec,
+    targets: Tensor,
+    config: QuantizationConfig,
+    progress: Progress = untold,
 ) -> QuantizedNetwork:
     """Quantize a trained network so that its file has ``config.rate`` bits for each weight at most.
 
@@ -51,6 +57,7 @@ def quantize_stepwise(
         targets: Its values in [0, 1], (pixels, channels), in row-major order.
         config: ``rate``, ``retraining_steps``, ``retraining_learning_rate``, ``points``, ``damping`` and
             ``seed`` are used here.
+        progress: Called after each turn of rounding, and after each group of the search.
 
     Raises:
         QuinrError: If the targets do not fit the signal, or a weight is not finite.
@@ -63,7 +70,7 @@ def quantize_stepwise(
     for _ in range(_TRIES):
         start = quantizer.at_size(aim)
         codes = {name: tensor.codes for name, tensor in start.tensors.items()}
-        result = _round_in_turn(network, spec, targets, codes, config)
+        result = _round_in_turn(network, spec, targets, codes, config, progress)
         size = len(encode(result, spec).data)
         if size <= most_bytes:
             break
@@ -71,7 +78,7 @@ def quantize_stepwise(
         aim *= 0.998 * most_bytes / size
     else:
         result = quantizer.at_size(most_bytes)
-    return search_levels(result, spec, targets, most_bytes, config)
+    return search_levels(result, spec, targets, most_bytes, config, progress)
 
 
 def _round_in_turn(
@@ -80,13 +87,16 @@ def _round_in_turn(
     targets: Tensor,
     codes: dict[str, Integers],
     config: QuantizationConfig,
+    progress: Progress,
 ) -> QuantizedNetwork:
     free = fast_copy(network)
     generator = torch.Generator().manual_seed(config.seed)
     counted = torch.from_numpy(spec.counted_pixels())
     grid, targets = coordinates(spec.height, spec.width)[counted], targets[counted]
     done: dict[str, QuantizedTensor] = {}
-    for names in _turns(free):
+    turns = _turns(free)
+    for turn, names in enumerate(turns):
+        progress("rounding", turn, len(turns))
         done |= _round_and_move(
             free, spec, names, [name for name in codes if name not in done], codes, config
         )
