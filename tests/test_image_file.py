@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from quinr_pl.cli import main
+from quinr_pl.codec import decompress
 from quinr_pl.datamodules import ImageDataModule, read_signal, write_signal
 from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
@@ -242,3 +247,16 @@ def test_scan_by_suffix(tmp_path):
     assert data.valid is not None
     assert data.valid.sum() == 1
     assert data.values.max() == 10
+
+
+def test_reported_quality_is_against_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    array = 1e5 + 10 * GENERATOR.random((12, 12))  # float32 steps by 1/128 there
+    np.save("a.npy", array)
+    config = str(Path(__file__).parent / "conf/tiny.yaml")
+    assert main(["fit", "--config", config, "--data", "ImageDataModule", "--data.path", "a.npy"]) == 0
+    (run,) = Path("runs/tiny").glob("version_*")
+    decoded = decompress((run / "a.quinr").read_bytes())[..., 0].astype(np.float64)
+    peak = float(np.float32(array.max())) - float(np.float32(array.min()))
+    expected = 10 * np.log10(peak**2 / np.mean((array - decoded) ** 2))
+    assert json.loads((run / "result.json").read_text())["psnr"] == pytest.approx(expected, rel=1e-9)
