@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from quinr_pl.atomic_file import write_bytes
 from quinr_pl.codec import decode
 from quinr_pl.codec.encoder import encode
 
@@ -40,7 +41,7 @@ def main() -> None:
     }
     print(json.dumps(result, indent=1))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_bytes(options.json, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def _decode(data: bytes, threads: int) -> dict[str, Any]:

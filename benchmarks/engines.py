@@ -30,6 +30,7 @@ from benchmarks.cases import CIRCUITS, Case, flops
 from benchmarks.engines_table import table
 from benchmarks.matrix_product import matrix_product_gflops
 from benchmarks.peers import MODULES, ON_CUDA
+from quinr_pl.atomic_file import write_bytes
 
 _ROOT = Path(__file__).parent.parent
 _QUICK_ENGINES = ("cpu", "lightning.qubit", "default.qubit")
@@ -191,7 +192,7 @@ def _show(engine: str, case: Case, rows: list[Row], reason: str) -> None:
 
 def _keep(result: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    write_bytes(path, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def _write(result: dict[str, Any], path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from quinr_pl.atomic_file import write_bytes
 from quinr_pl.cli import main as quinr_pl
 
 _WARM_UP = 50
@@ -106,7 +107,7 @@ def main() -> None:
     result = {"config": options.config, "steps": len(rows), **summary(rows)}
     print(json.dumps(result, indent=1))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_bytes(options.json, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.cases import MAIN, Case
 from benchmarks.worker import peak_mib
+from quinr_pl.atomic_file import write_bytes
 
 _COORDINATES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _UPLOADS = (1, 4, 16, 64)
@@ -45,7 +46,7 @@ def main() -> None:
     }
     print(report(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_bytes(options.json, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def report(result: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from quinr_pl.atomic_file import write_bytes
 from quinr_pl.circuit import triton_kernels
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.batched_triton import MAX_QUBITS, OPTIONS, block_size
@@ -43,7 +44,7 @@ def main() -> None:
             print(f"| {' | '.join(str(value) for value in row.values())} |", flush=True)
     if options.json:
         result = {"triton": triton.__version__, "capability": options.capability, "rows": rows}
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_bytes(options.json, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def compiled(kernel: str, qubits: int, capability: int) -> dict[str, Any]:

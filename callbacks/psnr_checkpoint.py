@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 
 from quinr_pl._version import __version__
-from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.atomic_file import ensure_writable, make_folder, write_bytes
 from quinr_pl.callbacks.deferred_interruption import DeferredInterruption
 from quinr_pl.callbacks.quantization import Measurement, find_quantization, fitted_network
 from quinr_pl.errors import QuinrError
@@ -79,10 +79,17 @@ class PSNRCheckpoint(Checkpoint):
         self._random_state = state_dict.get("random_state", {})
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock; finds out whether the file can be written before it is worked for.
+
+        Raises:
+            QuinrError: If it cannot.
+        """
         self._started = time.perf_counter()
         self._folder = run_folder(trainer)
         self._file = self._folder / f"{trainer.datamodule.name}.quinr"  # type: ignore[attr-defined]
+        if trainer.is_global_zero:
+            make_folder(self._folder)
+            ensure_writable(self._file)
         best = self._checkpoint("best")
         kept = self._kept_quality() if self._file.is_file() else None
         if kept is None:
@@ -182,7 +189,6 @@ class PSNRCheckpoint(Checkpoint):
             self.best_file, self.best_model_path = self._file, str(self._checkpoint("best"))
             trainer.save_checkpoint(self.best_model_path)
             if trainer.is_global_zero:
-                make_folder(self._file.parent)
                 write_bytes(self._file, measurement.encoded.data)
         trainer.save_checkpoint(self._checkpoint("last"))
 

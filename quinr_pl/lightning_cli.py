@@ -7,16 +7,19 @@ import inspect
 import logging
 import re
 import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
+import pytorch_lightning as pl
 import torch
 from jsonargparse import ActionConfigFile
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, instantiate_class
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback, instantiate_class
 
 # Imported so that their classes resolve by short names.
 import quinr_pl.callbacks
 import quinr_pl.datamodules
 import quinr_pl.network
+from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.config_files import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
@@ -89,6 +92,19 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "litlogger" not in message and "`weights_only` was not set" not in message
 
 
+class ConfigFile(SaveConfigCallback):
+    """Keeps the config of a run in its folder, whole; a continued fit writes into the folder it had."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Writes it once."""
+        folder = trainer.log_dir  # every process must ask
+        if folder is not None and trainer.is_global_zero and not self.already_saved:
+            make_folder(Path(folder))
+            text = self.parser.dump(self.config, skip_none=False)
+            write_bytes(Path(folder) / self.config_filename, text.encode())
+        self.already_saved = True
+
+
 class QuinrCLI(LightningCLI):
     """LightningCLI with packaged configs, run folders that can be continued, and channels from the data."""
 
@@ -99,7 +115,7 @@ class QuinrCLI(LightningCLI):
             CoordinateNetworkModule,
             CoordinateDataModule,
             subclass_mode_data=True,
-            save_config_kwargs={"overwrite": True},  # a continued fit writes into the folder it had
+            save_config_callback=ConfigFile,
             parser_kwargs={name: dict(defaults) for name in SUBCOMMANDS},
             args=args,
         )
@@ -201,6 +217,7 @@ def _load_checkpoint(path: str) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(checkpoint["state_dict"], dict):
             raise TypeError("no weights")
+        checkpoint["pytorch-lightning_version"]  # else it is of another program
         return dict(checkpoint)
     except Exception as error:  # torch.load raises whatever the broken file leads to
         raise QuinrError(

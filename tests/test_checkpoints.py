@@ -12,6 +12,7 @@ from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 
 from quinr_pl.callbacks import FitProgress, PSNRCheckpoint, WeightQuantization
 from quinr_pl.checkpoint_io import AtomicCheckpointIO, write_checkpoints_atomically
+from quinr_pl.cli import main
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
@@ -48,7 +49,14 @@ def interrupts():
     signal.signal(signal.SIGINT, before)
 
 
-def fit(folder: Path, kind: str, *callbacks: pl.Callback, go_on: bool = False, steps: int = 12) -> bytes:
+def fit(
+    folder: Path,
+    kind: str,
+    *callbacks: pl.Callback,
+    go_on: bool = False,
+    steps: int = 12,
+    first: bool = False,
+) -> bytes:
     torch.manual_seed(0)
     size = None if kind == "latents" else 64
     data = SampleDataModule(image="chelsea", longer_side=16, batch_size=size, steps_per_epoch=4)
@@ -59,7 +67,13 @@ def fit(folder: Path, kind: str, *callbacks: pl.Callback, go_on: bool = False, s
         enable_model_summary=False,
         num_sanity_val_steps=0,
         max_steps=steps,
-        callbacks=[WeightQuantization(), PSNRCheckpoint(), FitProgress(), *callbacks],
+        callbacks=[
+            *callbacks[:first],
+            WeightQuantization(),
+            PSNRCheckpoint(),
+            FitProgress(),
+            *callbacks[first:],
+        ],
     )
     last = folder / "checkpoints" / "last.ckpt"
     module = CoordinateNetworkModule(NETWORKS[kind](), learning_rate=3e-2)
@@ -163,3 +177,34 @@ def test_what_a_state_believes_of_the_best_is_compared_with_the_best(tmp_path):
     torch.save(state, path)
     fit(tmp_path, "weights", go_on=True)
     assert torch.load(path.with_name("best.ckpt"), weights_only=True)["global_step"] > 4
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "missing/name"])
+def test_a_file_that_cannot_be_written_is_found_before_the_fit(tmp_path, name):
+    steps: list[int] = []
+
+    class Steps(pl.Callback):
+        def on_fit_start(self, trainer, pl_module):
+            trainer.datamodule.name = name
+
+        def on_train_batch_end(self, *arguments):
+            steps.append(1)
+
+    with pytest.raises(QuinrError, match=r"\.quinr: cannot write"):
+        fit(tmp_path, "weights", Steps(), first=True)
+    assert steps == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other"])
+def test_a_damaged_checkpoint_ends_in_one_line(tmp_path, monkeypatch, capsys, damage):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "runs/tiny/version_0/checkpoints/last.ckpt"
+    path.parent.mkdir(parents=True)
+    torch.save({"weights": torch.zeros(1000)}, path)
+    if damage != "other":
+        path.write_bytes(path.read_bytes()[: 1000 if damage == "cut" else 0])
+    tiny = str(Path(__file__).parent / "conf" / "tiny.yaml")
+    assert main(["fit", "--config", tiny, "--ckpt_path", "last"]) == 2
+    error = capsys.readouterr().err
+    assert "last.ckpt: not a readable checkpoint" in error
+    assert error.count("\n") == 1
