@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -21,6 +22,7 @@ from rich.progress import (
 
 from quinr_pl.callbacks.quantization import WeightQuantization
 
+_LOG = logging.getLogger("pytorch_lightning")
 _FINISHING = {"stepwise": 0.3}
 """About what share of the steps' time final rounding takes, by method."""
 _QUICK = 0.02
@@ -44,6 +46,7 @@ class FitProgress(ProgressBar):
         self._finishing = 0.0
         self._last_line = -math.inf
         self._last_stage = ""
+        self._streams: list[tuple[logging.StreamHandler, Any]] = []
 
     def disable(self) -> None:
         """Lightning silences all processes but the first."""
@@ -88,6 +91,9 @@ class FitProgress(ProgressBar):
         total = self._steps + self._finishing if known else None
         self._task = self._progress.add_task("fitting", total=total, figures="")
         self._progress.start()
+        if terminal:  # rich puts what is printed above the bar, which handlers made before do not know
+            handlers = [h for h in _LOG.handlers if isinstance(h, logging.StreamHandler)]
+            self._streams = [(handler, handler.setStream(sys.stderr)) for handler in handlers]
         self._show_step(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
@@ -134,7 +140,8 @@ class FitProgress(ProgressBar):
         described = f"{what} {done}/{total}" if total > 1 else what
         if math.isfinite(self._steps):
             share = start + (end - start) * done / total
-            completed = self._steps + share * self._finishing
+            # A rounding that came out too large is done again; the bar waits for it.
+            completed = max(self._steps + share * self._finishing, self._progress.tasks[0].completed)
         else:
             completed = 0.0
         self._progress.update(self._task, description=described, completed=completed)
@@ -147,5 +154,9 @@ class FitProgress(ProgressBar):
 
     def _close(self) -> None:
         if self._progress is not None:
+            for handler, stream in self._streams:
+                if stream is not None:
+                    handler.setStream(stream)
+            self._streams = []
             self._progress.stop()
             self._progress = None
