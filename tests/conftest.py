@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
+if find_spec("quinr_pl.callbacks") is None:
+    # Folders at the top of the repository install inside the package, which lies in the way here.
+    raise pytest.UsageError("tests need the repository itself: pip install -c constraints.txt -e '.[dev]'")
 if not torch.cuda.is_available():
     # Read when the kernels are defined: Triton's interpreter runs them without a GPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
