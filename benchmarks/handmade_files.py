@@ -9,16 +9,9 @@ from typing import Any
 import numpy as np
 
 from quinr_pl.codec import latent_coding, latent_section, mask_section
-from quinr_pl.codec.architecture import (
-    FORMATS,
-    Choice,
-    Integer,
-    Real,
-    build_network,
-    read_architecture,
-    read_signal,
-)
+from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
 from quinr_pl.codec.bitstream import Reader, Section, SectionType, Writer, pack
+from quinr_pl.codec.fields import Choice, Integer, Real
 from quinr_pl.codec.quantization import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.weight_section import write_weights
 from quinr_pl.signal import SignalKind
