@@ -159,10 +159,11 @@ def main() -> int:
             start = time.monotonic()
             whole = _finish(COMMANDS[name], _new(COMMANDS[name], Path(folder)))
             duration = time.monotonic() - start
+            usual = set(_leftovers(Path(folder)))  # torch keeps a cache in the folder for temporary files
         for number in options.signals:
             row = Row(name, number)
             for _ in range(options.kills):
-                _kill_once(row, COMMANDS[name], whole, moments.uniform(0, duration))
+                _kill_once(row, COMMANDS[name], whole, usual, moments.uniform(0, duration))
             rows.append(row)
             print(_told(row), flush=True)
     if options.json:
@@ -181,7 +182,7 @@ def _told(row: Row) -> str:
     )
 
 
-def _kill_once(row: Row, command: Command, whole: list[bytes], moment: float) -> None:
+def _kill_once(row: Row, command: Command, whole: list[bytes], usual: set[Path], moment: float) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = _new(command, Path(name))
         process = _start(command, folder)
@@ -198,13 +199,13 @@ def _kill_once(row: Row, command: Command, whole: list[bytes], moment: float) ->
         row.kills += 1
         row.running += _end_session(process.pid)
         row.broken += [f"{path.name} at {moment:.2f} s" for path in _broken(folder)]
-        row.left_by_kill += len(_leftovers(folder))
+        row.left_by_kill += len(set(_leftovers(folder)) - usual)
         try:
             if _finish(command, folder) != whole:
                 row.differs.append(round(moment, 2))
         except RuntimeError as error:
             row.failed.append(f"at {moment:.2f} s: {error}")
-        row.left_at_end += [f"{path} at {moment:.2f} s" for path in _leftovers(folder)]
+        row.left_at_end += [f"{path} at {moment:.2f} s" for path in set(_leftovers(folder)) - usual]
 
 
 def _new(command: Command, folder: Path) -> Path:
