@@ -126,7 +126,7 @@ class FitProgress(ProgressBar):
     def _show_step(self, trainer: pl.Trainer, figures: str | None = None) -> None:
         if self._progress is not None:
             what = f"fitting {trainer.global_step}/{self._steps}"
-            shown = {} if figures is None else {"figures": figures}
+            shown: dict[str, Any] = {} if figures is None else {"figures": figures}
             self._progress.update(self._task, description=what, completed=trainer.global_step, **shown)
 
     def _tell(self, what: str, done: int, total: int) -> None:
