@@ -273,7 +273,7 @@ def _broken(folder: Path) -> list[Path]:
         ".quinr": lambda path: decode(path.read_bytes()).reconstruct(),
         ".ckpt": lambda path: torch.load(path, weights_only=True),
         ".json": lambda path: json.loads(path.read_text()),
-        ".yaml": lambda path: yaml.safe_load(path.read_text()) or 1 / 0,
+        ".yaml": lambda path: dict(yaml.safe_load(path.read_text())),  # an empty file is no mapping
         ".png": lambda path: np.asarray(Image.open(path)),
     }
     broken = []
