@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import io
 import os
 import threading
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import yaml
 
 from benchmarks.handmade_files import Header, with_nothing, with_payloads
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.cpu_call import Shape, layout
 from quinr_pl.circuit.cpu_plan import plan
 from quinr_pl.cli import main
 from quinr_pl.codec import (
@@ -30,6 +33,7 @@ from quinr_pl.codec import (
 from quinr_pl.codec.architecture import FORMATS, build_network
 from quinr_pl.codec.bitstream import Section, SectionType
 from quinr_pl.codec.rate_control import point_for_bytes
+from quinr_pl.native.vectors import Precision
 from quinr_pl.network import NETWORKS, LatentQuINR
 from quinr_pl.signal import SignalKind, SignalSpec
 
@@ -271,6 +275,16 @@ def test_blocks_shrink_with_what_a_pixel_holds() -> None:
 def test_the_plan_of_a_circuit_grows_with_its_gates() -> None:
     many = plan(Ansatz(1, 4096, 8, 1, "shared"))  # quadratic in the angles, this takes minutes
     assert many.layers == 8
+
+
+def test_a_circuit_outlives_the_plans_of_many_others() -> None:
+    # Kernels read the plan by its address: here it has long left the cache of plans.
+    used = layout(Shape(Ansatz(2, 3), Precision.of(torch.empty(0)), 2, True, 1, 1.0, 1.0))
+    arrays = weakref.ref(plan(Ansatz(2, 3)))
+    plan.cache_clear()
+    gc.collect()
+    assert arrays() is not None
+    assert used.words.any()
 
 
 class TestCommands:

@@ -66,6 +66,7 @@ class Layout:
 
     def __init__(self, shape: Shape) -> None:
         circuit, precision = plan(shape.ansatz), shape.precision
+        self._plan = circuit  # the words below are addresses of its arrays
         self.kernels: Kernels = kernels(shape.ansatz.qubits, precision)
         self._generators = _lanes(circuit, precision)
         self._scales = np.array([shape.scale / 2, shape.scale * shape.frequency, shape.frequency])
