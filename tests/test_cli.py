@@ -3,24 +3,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from processes import COMMAND, completed, read_until, started
+from processes import COMMAND, completed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from quinr_pl import cli
 from quinr_pl.cli import main
-from quinr_pl.codec import decode, encode
-from quinr_pl.commands import compress as compress_command
-from quinr_pl.datamodules.range_image import Projection, project
-from quinr_pl.datamodules.synthetic_scan import street_scan
 
 DATA = Path(__file__).parent / "data"
 TINY = str(Path(__file__).parent / "conf" / "tiny.yaml")
@@ -141,12 +134,6 @@ def test_a_users_own_config_wins_over_the_packaged_one(folder):
     assert Path("runs/mine/version_0").is_dir()
 
 
-def write_gray16(path: str) -> np.ndarray:
-    values = (np.arange(20 * 12).reshape(20, 12) * 250).astype(np.uint16)
-    Image.fromarray(values).save(path)
-    return values
-
-
 def test_a_reader_that_has_seen_enough_is_no_error():
     command = [*COMMAND, "inspect", str(DATA / "coin_array.quinr")]
     reading, writing = os.pipe()
@@ -164,132 +151,6 @@ def test_another_broken_pipe_is_not_hidden(monkeypatch):
     monkeypatch.setitem(cli.COMMANDS, "inspect", (broken, ""))
     with pytest.raises(BrokenPipeError, match="a worker's"):
         main(["inspect"])
-
-
-def test_compress_decompress_and_inspect(capsys):
-    values = write_gray16("photo.png")
-    fit = ["--config", TINY, "--trainer.max_steps", "4", "--data.steps_per_epoch", "2"]
-    assert main(["compress", "photo.png", "-o", "photo.quinr", *fit]) == 0
-    assert main(["decompress", "photo.quinr", "-o", "back.png"]) == 0
-    back = np.asarray(Image.open("back.png"))
-    assert back.shape == values.shape
-    assert back.dtype == np.uint16
-    capsys.readouterr()
-    assert main(["inspect", "photo.quinr", "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["shape"] == [20, 12, 1]
-    assert sum(shown["sections"].values()) == shown["bytes"] == Path("photo.quinr").stat().st_size
-    assert main(["inspect", "photo.quinr"]) == 0
-
-
-def read_values(path: str) -> np.ndarray:
-    values = np.load(path) if path.endswith(".npy") else np.asarray(Image.open(path))
-    return values.astype(float)
-
-
-@pytest.mark.parametrize("name", ["quinr_three_stages", "coin_rows_range"])
-def test_the_number_of_threads_is_not_seen_in_the_picture(name):
-    """Nearly: matrix products of some processors' libraries round by the number of threads."""
-    golden = decode((DATA / f"{name}.quinr").read_bytes())
-    # Large enough for several blocks and for more than one thread in each.
-    spec = replace(golden.spec, height=300, width=401)
-    Path("large.quinr").write_bytes(encode(golden.quantized, spec).data)
-    pictures = []
-    suffix = ".png" if spec.kind.is_image else ".npy"
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3, 7):
-            torch.set_num_threads(threads)
-            assert main(["decompress", "large.quinr", "-o", f"{threads}{suffix}"]) == 0
-            pictures.append(read_values(f"{threads}{suffix}"))
-    finally:
-        torch.set_num_threads(before)
-    for other in pictures[1:]:
-        np.testing.assert_allclose(other, pictures[0], atol=1 if spec.kind.is_image else 1e-5 * spec.peak)
-
-
-def test_compress_to_a_rate():
-    pixels = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
-    Image.fromarray(pixels).save("noise.png")
-    steps = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
-    assert main(["compress", "noise.png", "--bpp", "0.3", *steps]) == 0
-    assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
-
-
-def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
-    points = street_scan(0, dropout=0.9)
-    points.astype("<f4").tofile("scan.bin")
-    shape = ["--data.height", "64", "--data.width=128"]
-    steps = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
-    assert main(["compress", "scan.bin", "--bpp", "1.0", *shape, *steps]) == 0
-    assert 0.95 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 1.0
-    _, valid = project(points, Projection(width=128))
-    assert main(["decompress", "scan.quinr", "-o", "scan.npy"]) == 0
-    assert (np.load("scan.npy")[~valid] == 0).all()
-    capsys.readouterr()
-    assert main(["inspect", "scan.quinr", "--json"]) == 0
-    mask = json.loads(capsys.readouterr().out)["sections"]["mask"]
-    assert mask > 100
-    assert main(["compress", "scan.bin", "--bpp", "0.2", *shape, *steps]) == 2
-    assert f"too few for the mask's {mask + 3} and a network's 120" in capsys.readouterr().err
-    assert main(["compress", "scan.bin", "--bpp", "0.2", *shape, *steps, "--data.mask", "false"]) == 0
-    assert 0.19 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 0.2
-
-
-def test_compress_to_a_quality(capsys, monkeypatch):
-    monkeypatch.setattr(compress_command, "_PSNR_TRIES", 2)
-    rows, columns = np.mgrid[:48, :64] / 64
-    pixels = np.rint(255 * (0.5 + 0.4 * np.sin(5 * rows) * np.cos(4 * columns))).astype(np.uint8)
-    Image.fromarray(pixels).save("waves.png")
-    steps = ["--trainer.max_steps", "60", "--data.batch_size", "512", "--data.steps_per_epoch", "60"]
-    steps += ["--model.warmup_steps", "5", "--model.learning_rate", "1e-2"]
-    assert main(["compress", "waves.png", "--psnr", "15", *steps]) == 0
-    assert "try 1" in capsys.readouterr().out
-    assert main(["decompress", "waves.quinr", "-o", "back.png"]) == 0
-    error = np.asarray(Image.open("back.png")).astype(float) - pixels
-    assert 10 * np.log10(255**2 / np.mean(error**2)) >= 15
-
-
-def test_a_quality_out_of_reach(capsys, monkeypatch):
-    pixels = np.load(DATA / "quinr_three_stages.npy")
-    Image.fromarray(255 - pixels).save("negative.png")
-    tries = []
-    data = (DATA / "quinr_three_stages.quinr").read_bytes()
-    sized = compress_command._rate_overrides
-    monkeypatch.setattr(
-        compress_command, "_rate_overrides", lambda *args: tries.append(args[-1]) or sized(*args)
-    )
-    monkeypatch.setattr(compress_command, "_fit_file", lambda *_: data)
-    assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
-    assert "--psnr 30.0: " in capsys.readouterr().err
-    assert tries == sorted(set(tries))
-    assert max(tries) <= max(120, 2 * pixels.shape[0] * pixels.shape[1] / 8)
-    assert not Path("x.quinr").exists()
-
-
-def test_interrupted_compress_leaves_nothing(folder):
-    rows, columns = np.mgrid[:64, :64]
-    Image.fromarray((rows * columns % 256).astype(np.uint8)).save("pattern.png")
-    Path("pattern.quinr").write_bytes(b"an earlier file")
-    before = {path.name: path.read_bytes() for path in Path().iterdir()}
-    command = [*COMMAND, "compress", "pattern.png", "--config", TINY, "--trainer.max_steps", "1000000"]
-    with started(command) as process:
-        read_until(process, "step ")
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
-
-
-def test_an_array_keeps_its_floats():
-    values = np.linspace(-3, 7, 48, dtype=np.float32).reshape(6, 8)
-    np.save("field.npy", values)
-    assert main(["compress", "field.npy", *SMALL_FIT]) == 0
-    assert main(["decompress", "field.quinr"]) == 0
-    back = np.load("field.npy")
-    assert back.dtype == np.float32
-    assert back.min() >= -3
-    assert back.max() <= 7
 
 
 @pytest.mark.parametrize(

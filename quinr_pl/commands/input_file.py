@@ -1,22 +1,81 @@
-"""Reads what a command is given."""
+"""Reads what a command is given: a file, a pipe or standard input."""
 
 from __future__ import annotations
 
+import math
+import os
+import stat
+import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from quinr_pl.errors import QuinrError
 
+STANDARD = "-"
+"""Names standard input, and standard output."""
 
-def read_file(path: Path, most_bytes: float) -> bytes:
-    """The bytes of a `.quinr` file, and of a longer file one byte more than ``most_bytes``.
+
+def shown(name: str) -> str:
+    """What messages call an input."""
+    return "standard input" if name == STANDARD else name or repr(name)
+
+
+def read_file(name: str, most_bytes: float = math.inf, remedy: str = "give a .quinr file") -> bytes:
+    """The bytes of an input, and of a longer one one byte more than ``most_bytes``.
+
+    Args:
+        name: As the user gave it; ``-`` for standard input.
+        most_bytes: Where to stop: never the whole of a file that is refused anyway, nor of a pipe without an
+            end.
+        remedy: What to give instead of an input that cannot be read.
 
     Raises:
         QuinrError: If it cannot be read.
     """
+    count = -1 if math.isinf(most_bytes) else int(most_bytes) + 1
     try:
-        with path.open("rb") as file:
-            # Never the whole of a file that is refused anyway, nor of a pipe without an end.
-            return file.read(int(most_bytes) + 1 if most_bytes < float("inf") else -1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        if name == STANDARD:
+            return _standard_input(remedy).read(count)
+        with Path(name).open("rb") as file:
+            return file.read(count)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
-        raise QuinrError(f"{path}: cannot read ({reason}); give a .quinr file") from error
+        raise QuinrError(f"{shown(name)}: cannot read ({reason}); {remedy}") from error
+
+
+def require_file(name: str, remedy: str) -> None:
+    """Refuses an input that is missing or a folder.
+
+    Args:
+        name: As the user gave it; ``-`` for standard input.
+        remedy: What to give instead.
+
+    Raises:
+        QuinrError: If it is.
+    """
+    if name == STANDARD:
+        return
+    try:
+        folder = stat.S_ISDIR(os.stat(name).st_mode)
+    except FileNotFoundError as error:
+        raise QuinrError(f"{shown(name)}: no such file; {remedy}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise QuinrError(f"{shown(name)}: cannot read ({reason}); {remedy}") from error
+    if folder:
+        raise QuinrError(f"{name}: is a folder; {remedy}")
+
+
+def _standard_input(remedy: str) -> BinaryIO:
+    if sys.stdin is None or sys.stdin.isatty():
+        what = "closed" if sys.stdin is None else "a terminal"
+        raise QuinrError(f"{shown(STANDARD)}: is {what}; {remedy}")
+    return sys.stdin.buffer
+
+
+def is_ordinary_file(name: str) -> bool:
+    """Whether a name leads to a file that can be read twice, unlike a pipe or standard input."""
+    try:
+        return name != STANDARD and stat.S_ISREG(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
