@@ -49,7 +49,14 @@ class PSNRCheckpoint(Checkpoint):
     after a kill at any moment it never knows of a best state that is not kept. At the end of the fit the
     best weights are quantized with the final settings of WeightQuantization, which takes longer than a
     validation may, and ``result.json`` holds the figures of that file.
+
+    Attributes:
+        title: What messages call the file; its path where left out.
+        continued_by: How an interrupted fit is continued, for the message.
     """
+
+    title: str | None = None
+    continued_by = "--ckpt_path last"
 
     def __init__(self) -> None:
         self.best_psnr = -float("inf")
@@ -148,11 +155,11 @@ class PSNRCheckpoint(Checkpoint):
         if self._interruption.delivered:
             trainer.save_checkpoint(last)
         best = (
-            f"best file so far: {self.best_file} ({self.best_psnr:.2f} dB)"
+            f"best file so far: {self.title or self.best_file} ({self.best_psnr:.2f} dB)"
             if self.best_file
             else "no file yet"
         )
-        remedy = "Go on with --ckpt_path last" if last.is_file() else "The fit starts anew"
+        remedy = f"Go on with {self.continued_by}" if last.is_file() else "The fit starts anew"
         rank_zero_info(f"Interrupted at step {trainer.global_step}; {best}. {remedy}")
 
     def _checkpoint(self, which: str) -> Path:
@@ -212,7 +219,8 @@ class PSNRCheckpoint(Checkpoint):
             if isinstance(logger, TensorBoardLogger):
                 final = {"hp/psnr": result["psnr"], "hp/bpp": result["bpp"]}
                 logger.log_hyperparams(dict(module.hparams), final, step=trainer.global_step)
-        print(f"{self._file}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes")
+        figures = f"{result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes"
+        print(f"{self.title or self._file}: {figures}")
 
 
 def _random_state() -> dict[str, torch.Tensor]:

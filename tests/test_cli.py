@@ -168,7 +168,7 @@ def test_another_broken_pipe_is_not_hidden(monkeypatch):
         (["fit", "--config", "kodak.yaml", "--data.image", "kodim25"], "kodim25"),
         (["compress", "text.png", "-o", "x.quinr", *SMALL_FIT], "text.png"),
         (["compress", "nothing.png", "-o", "x.quinr", *SMALL_FIT], "nothing.png"),
-        (["compress", "text.png", "--bpp", "-1"], "text.png"),
+        (["compress", "text.png", "--bpp", "-1"], "--bpp -1"),
         (["compress", "odd.bin", "-o", "x.quinr", *SMALL_FIT], "odd.bin"),
         (["compress", "text.png", "-o", "no/x.quinr", *SMALL_FIT], "no/x.quinr"),
         (["decompress", "text.png", "-o", "x.png"], "text.png"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 from quinr_pl.errors import QuinrError
@@ -39,3 +41,31 @@ def _factor(text: str) -> float:
     if not factor > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a positive number nor none")
     return factor
+
+
+_WITHOUT_VALUE = {"--help", "--print_config", "--print_shtab"}
+_NEGATIVE_NUMBER = re.compile(r"-\.?\d")
+
+
+def joined_values(args: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
+    """A command line in which flags that a parser does not know hold their values: ``--flag=value``.
+
+    The parser would otherwise take the value of an unknown flag for an argument of its own.
+
+    Args:
+        args: Command line; each unknown flag takes one value.
+        parser: Knows some of the flags.
+    """
+    joined: list[str] = []
+    waiting = False
+    for index, arg in enumerate(args):
+        if arg == "--":
+            return [*joined, *args[index:]]
+        if waiting and (not arg.startswith("-") or _NEGATIVE_NUMBER.match(arg)):
+            joined[-1] += f"={arg}"
+            waiting = False
+            continue
+        joined.append(arg)
+        known = arg in parser._option_string_actions or arg in _WITHOUT_VALUE
+        waiting = arg.startswith("--") and "=" not in arg and not known
+    return joined

@@ -1,0 +1,103 @@
+"""A folder for the work of a command that an interruption leaves, and the next command finds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from quinr_pl.atomic_file import make_folder
+from quinr_pl.datamodules.data_root import cache_root
+from quinr_pl.errors import QuinrError
+from quinr_pl.file_lock import lock
+
+_LOCK = ".lock"
+_MOST_AT_ONCE = 64
+_KEPT_SECONDS = 30 * 24 * 3600
+
+
+class KeptRun:
+    """A folder of one process.
+
+    Attributes:
+        folder: Where.
+        lasts: Whether a later command finds it.
+        finished: Set when nothing in it is needed any more.
+    """
+
+    def __init__(self, folder: Path, lasts: bool) -> None:
+        self.folder, self.lasts, self.finished = folder, lasts, False
+
+
+@contextmanager
+def kept_run(key: str) -> Iterator[KeptRun]:
+    """The folder of a piece of work, in the user's cache, for this process alone.
+
+    It is removed at the end if the work is finished or has left no checkpoint. Processes with the same work
+    at the same time have folders of their own. Where there is no cache the folder does not last.
+
+    Args:
+        key: Names the work: its input and all of its settings.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = _claim(key, stack)
+        lasts = folder is not None
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quinr-pl-")))
+        run = KeptRun(folder, lasts)
+        try:
+            yield run
+        finally:
+            if run.finished or not any(folder.rglob("*.ckpt")):
+                if lasts:
+                    shutil.rmtree(folder, ignore_errors=True)
+            elif sys.exc_info()[0] is not None:
+                how = "run the same command again to go on" if lasts else "the same command will start anew"
+                print(f"quinr-pl: {how}", file=sys.stderr)
+
+
+def _claim(key: str, stack: contextlib.ExitStack) -> Path | None:
+    """The first folder of a key that no other process has; None where none can be had."""
+    try:
+        root = cache_root() / "compress"
+        make_folder(root)
+        _remove_old(root)
+        for number in range(_MOST_AT_ONCE):
+            folder = root / f"{key}-{number}"
+            descriptor = _lock_folder(folder)
+            if descriptor is not None:
+                stack.callback(os.close, descriptor)
+                return folder
+    except (OSError, RuntimeError, QuinrError):  # RuntimeError: there is no home
+        pass
+    return None
+
+
+def _lock_folder(folder: Path) -> int | None:
+    """An open file that locks a folder until it is closed; None where another process holds the lock."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / _LOCK
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    with contextlib.suppress(OSError):  # removed meanwhile by the process that had it
+        if lock(descriptor, wait=False) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            os.utime(path)
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _remove_old(root: Path) -> None:
+    """Removes folders that nobody went on with for a month."""
+    for path in root.glob(f"*/{_LOCK}"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+                descriptor = _lock_folder(path.parent)
+                if descriptor is not None:
+                    shutil.rmtree(path.parent, ignore_errors=True)
+                    os.close(descriptor)
