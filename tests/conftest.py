@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 if find_spec("quinr_pl.callbacks") is None:
     # Folders at the top of the repository install inside the package, which lies in the way here.
     raise pytest.UsageError("tests need the repository itself: pip install -c constraints.txt -e '.[dev]'")
+
 if not torch.cuda.is_available():
     # Read when the kernels are defined: Triton's interpreter runs them without a GPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -38,3 +40,15 @@ def data_root() -> Path:
     if not root:
         pytest.skip("QUINR_DATA is not set: no real images or scans to test with")
     return Path(root)
+
+
+@pytest.fixture
+def wake_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Native code deals out work that is not worth a thread, too."""
+    from quinr_pl.native import threads
+
+    def in_parallel(work: Any, items: int, most_threads: int) -> None:
+        threads.in_parallel(work, items, most_threads=items)
+
+    for module in ("quinr_pl.native.rows", "quinr_pl.circuit.cpu_call"):
+        monkeypatch.setattr(f"{module}.in_parallel", in_parallel)

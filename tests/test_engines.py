@@ -134,9 +134,9 @@ def test_result_of_a_coordinate_does_not_depend_on_its_batch(name, batch):
     torch.testing.assert_close(part.grad, whole.grad[:batch], rtol=0, atol=tolerance)
 
 
-def test_results_do_not_depend_on_threads():
+def test_results_do_not_depend_on_threads(wake_all_threads):
     ansatz = Ansatz(qubits=3, angles=7, uploads=2)
-    batch = 20_000  # enough that a second thread is woken
+    batch = 20_000
     threads = torch.get_num_threads()
     results = []
     try:

@@ -20,7 +20,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
 @pytest.fixture(params=[1, 2], autouse=True)
-def threads(request):
+def threads(request, wake_all_threads):
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield

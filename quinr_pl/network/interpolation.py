@@ -20,8 +20,8 @@ from quinr_pl.network.doubling_kernels import LINES_MARGIN, MARGIN, TAPS
 Shape = tuple[int, int]
 
 _CHUNK_ROWS = 32
-_THREAD_VALUES = 20_000
-"""Waking a thread for less takes longer than it saves."""
+_THREAD_VALUES = 500_000
+"""About 1 ms of work. Waking a thread takes 0.1 to 0.4 ms."""
 
 
 def interpolated(weight: Tensor, grids: Sequence[Tensor], shapes: Sequence[Shape]) -> Tensor:
