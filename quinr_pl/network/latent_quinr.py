@@ -17,6 +17,9 @@ from quinr_pl.network.plain_modules import linear_of_columns
 from quinr_pl.network.residual_filters import filtered
 from quinr_pl.network.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
 
+_INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch.int64)}
+"""By their size in bytes."""
+
 
 class LatentQuINR(CoordinateNetwork):
     """Latent grids, interpolated at each pixel, go through the circuit and past it to the values.
@@ -148,9 +151,11 @@ class LatentQuINR(CoordinateNetwork):
 
         They are the same at every step: the last ones are kept.
         """
-        kept = self._pictured.device == targets.device and torch.equal(
-            self._pictured.view(torch.uint8),
-            targets.view(torch.uint8),  # as integers, NaN equals itself
+        integers = _INTEGERS[targets.element_size()]  # as integers, NaN equals itself
+        kept = (
+            self._pictured.device == targets.device
+            and self._pictured.dtype == targets.dtype
+            and torch.equal(self._pictured.view(integers), targets.view(integers))
         )
         if not kept:
             self._pictured, self._pictures = targets.clone(), {}
