@@ -25,6 +25,7 @@ from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.fit_settings import check_fit
 from quinr_pl.module import CoordinateNetworkModule
+from quinr_pl.native.threads import native_threads
 from quinr_pl.refusals import in_one_line, interpreting
 from quinr_pl.runs import find_checkpoint
 from quinr_pl.spelling import did_you_mean
@@ -111,14 +112,15 @@ class QuinrCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         _quieten()
         defaults = {"default_config_files": [glob.escape(str(packaged_config("defaults.yaml")))]}
-        super().__init__(
-            CoordinateNetworkModule,
-            CoordinateDataModule,
-            subclass_mode_data=True,
-            save_config_callback=ConfigFile,
-            parser_kwargs={name: dict(defaults) for name in SUBCOMMANDS},
-            args=args,
-        )
+        with native_threads():
+            super().__init__(
+                CoordinateNetworkModule,
+                CoordinateDataModule,
+                subclass_mode_data=True,
+                save_config_callback=ConfigFile,
+                parser_kwargs={name: dict(defaults) for name in SUBCOMMANDS},
+                args=args,
+            )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:

@@ -20,8 +20,8 @@ from quinr_pl.native.operation import Gradients, Operation
 class CpuEngine:
     """Batched adjoint simulator for the CPU.
 
-    Threads follow ``torch.get_num_threads()``. A coordinate's result depends neither on its batch nor on the
-    threads; gradients in weights depend on the batch, not on the threads.
+    Threads are those of ``quinr_pl.native.threads``. A coordinate's result depends neither on its batch nor
+    on the threads; gradients in weights depend on the batch, not on the threads.
     """
 
     name = "cpu"

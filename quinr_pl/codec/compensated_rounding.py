@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from quinr_pl.codec.curvature import gauss_newton, sample_coordinates
@@ -66,7 +67,9 @@ class Compensation:
         count = len(steps) if rounded is None else rounded
         order = np.argsort(-curvature[:count], kind="stable")
         order = np.concatenate([order, np.arange(count, len(steps))])
-        return cls(order, np.linalg.cholesky(np.linalg.inv(damped[order][:, order])).T)
+        # By torch: threads of NumPy's library, which nobody here can set, would change the last digits.
+        inverse = torch.linalg.inv(torch.from_numpy(damped[order][:, order]))
+        return cls(order, torch.linalg.cholesky(inverse).T.numpy())
 
     def conditional_curvature(self) -> Floats:
         """Curvature of the error in each weight while those after it move along, (n,)."""

@@ -69,9 +69,12 @@ def _format_of(output: Output) -> str | None:
 
 def _write(decoded: DecodedSignal, chosen: str, output: Output) -> None:
     from quinr_pl.datamodules.image_file import write_signal
+    from quinr_pl.native.threads import native_threads
 
+    with native_threads():
+        values = decoded.reconstruct()
     with tempfile.TemporaryDirectory() as folder:
         aside = Path(folder, f"signal.{chosen}")
         with calling(aside, output.name):
-            write_signal(decoded.reconstruct(), decoded.spec, aside)
+            write_signal(values, decoded.spec, aside)
         output.write(aside.read_bytes())

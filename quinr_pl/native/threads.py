@@ -1,4 +1,9 @@
-"""Threads of native code."""
+"""Threads of native code.
+
+They sleep until there is work for them. Those of torch wait for the next operation on a core, which takes the
+core from whoever has work: on a busy machine a fit is many times slower with two of them than with one
+(docs/engines.md).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,50 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import torch
 
+from quinr_pl.native.cpu_quota import cpu_quota
+
 _pool: ThreadPoolExecutor | None = None
 _pool_threads = 0
+_threads: int | None = None
+
+
+def thread_count() -> int:
+    """Threads of native code: as many as torch has, unless `native_threads` says otherwise."""
+    return torch.get_num_threads() if _threads is None else _threads
+
+
+@contextmanager
+def native_threads(torch_threads: int = 1, count: int | None = None) -> Iterator[None]:
+    """Has native code take the threads, and torch's own operations but one.
+
+    Args:
+        torch_threads: Threads of torch in this block.
+        count: Threads of native code. When left out, as many as torch has: ``OMP_NUM_THREADS``, or else one
+            for each core that this process may use, but no more than its control groups have time for.
+    """
+    global _threads
+    before = torch.get_num_threads(), _threads
+    if count is None:
+        count = thread_count()
+        if _threads is None and "OMP_NUM_THREADS" not in os.environ:
+            count = min(count, cpu_quota())
+    _threads = count
+    torch.set_num_threads(torch_threads)
+    try:
+        yield
+    finally:
+        torch_before, _threads = before
+        torch.set_num_threads(torch_before)
 
 
 def in_parallel(work: Callable[[Iterable[int]], None], items: int, most_threads: int) -> None:
-    """Have the work take items 0 to ``items - 1``, on as many threads as torch uses, or fewer."""
+    """Have the work take items 0 to ``items - 1``, on as many threads as native code has, or fewer."""
     global _pool, _pool_threads
-    threads = min(torch.get_num_threads(), items, most_threads)
+    threads = min(thread_count(), items, most_threads)
     if threads <= 1:
         return work(range(items))
     if _pool is None or _pool_threads < threads - 1:
