@@ -11,7 +11,7 @@ Rows = npt.NDArray[np.int64]
 
 _MOST_BEAMS = 256
 _MOST_SPREAD = 0.05
-_NO_WORSE = 1.05
+_ALIKE = 2.0
 _ALIGNMENTS = 3
 _NEVER = 1e9  # a sum of angles that no alignment reaches
 _JITTER = 0.97  # of the sector: less is a gap in it
@@ -46,10 +46,18 @@ def find_beams(points: npt.NDArray) -> Rows | None:
             if rows.max() < _MOST_BEAMS and (spread := _spread(rows, elevation)) <= _MOST_SPREAD
         ]
         if believed:
-            least = min(spread for spread, _ in believed)
-            rows = next(rows for spread, rows in believed if spread <= _NO_WORSE * least)
-            return _from_the_top(rows, elevation)
+            return _from_the_top(_best(believed), elevation)
     return None
+
+
+def _best(believed: list[tuple[float, Rows]]) -> Rows:
+    """The rows of least spread, or the first with one row fewer that spread alike.
+
+    Cut elsewhere than at its first turn, a scan has a row more, and may yet spread less.
+    """
+    least, best = min(believed, key=lambda way: way[0])
+    fewer = (rows for spread, rows in believed if spread <= _ALIKE * least and rows.max() == best.max() - 1)
+    return next(fewer, best)
 
 
 def _spread(rows: Rows, elevation: npt.NDArray[np.float64]) -> float:
