@@ -1,4 +1,4 @@
-"""Where data lies: an argument, an environment variable, or a folder of the user's cache."""
+"""Where data lies, as an argument or an environment variable says."""
 
 from __future__ import annotations
 
@@ -19,9 +19,3 @@ def data_root(root: str | None) -> Path | None:
     """
     named = root or os.environ.get(ENVIRONMENT_VARIABLE)
     return Path(named).expanduser() if named else None
-
-
-def cache_root() -> Path:
-    """The folder for downloads where no root is named."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "quinr-pl"

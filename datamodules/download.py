@@ -49,11 +49,12 @@ def download(url: str, path: Path, sha256: str, remedy: str) -> None:
             _fetch_with_retries(url, file, remedy)
             file.seek(0)
             data = file.read()
-            part.unlink()
             digest = hashlib.sha256(data).hexdigest()
+            if digest == sha256:
+                write_bytes(path, data)
+            part.unlink()  # not before: a process that finds neither would fetch the file once more
             if digest != sha256:
                 raise QuinrError(f"{url}: SHA-256 {digest} where {sha256} was expected; {remedy}")
-            write_bytes(path, data)
     except OSError as error:
         raise QuinrError(
             f"{path}: cannot store the download ({error.strerror or error}); {remedy}"

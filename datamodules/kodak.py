@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
-from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, cache_root, data_root
+from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
 from quinr_pl.datamodules.download import download
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
 from quinr_pl.signal import SignalSpec
+from quinr_pl.user_cache import cache_root
 
 MIRROR = "https://r0k.us/graphics/kodak/kodak"
 """The public mirror that image compression papers point to."""

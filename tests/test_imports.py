@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"datamodules", "callbacks", "configs"}
-BASE = {"signal", "errors", "atomic_file", "file_lock", "openjpeg", "_version"}
+BASE = {"signal", "errors", "atomic_file", "file_lock", "openjpeg", "user_cache", "_version"}
 COMMANDS = {
     "cli",
     "commands",
@@ -30,10 +30,11 @@ ALLOWED = {
     "signal": {"errors"},
     "atomic_file": {"errors", "file_lock"},
     "file_lock": {"errors"},
+    "user_cache": {"errors"},
     "openjpeg": {"errors"},
     "errors": set(),
     "_version": set(),
-    "native": {"errors", "atomic_file"},
+    "native": {"errors", "atomic_file", "user_cache"},
     "circuit": BASE | {"native"},
     "network": BASE | {"circuit", "native"},
     "checkpoint_io": {"atomic_file"},

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quinr_pl.atomic_file import make_folder
-from quinr_pl.datamodules.data_root import cache_root
 from quinr_pl.errors import QuinrError
 from quinr_pl.file_lock import lock
+from quinr_pl.user_cache import cache_root
 
 _LOCK = ".lock"
 _MOST_AT_ONCE = 64
@@ -74,7 +74,7 @@ def _claim(key: str, stack: contextlib.ExitStack) -> Path | None:
             if descriptor is not None:
                 stack.callback(os.close, descriptor)
                 return folder
-    except (OSError, RuntimeError, QuinrError):  # RuntimeError: there is no home
+    except (OSError, QuinrError):
         pass
     return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from quinr_pl.atomic_file import atomic_path
 from quinr_pl.errors import QuinrError
+from quinr_pl.user_cache import cache_root
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _UNUSED_SECONDS = 60 * 24 * 3600
@@ -80,13 +81,11 @@ def write(name: str, key: str, code: bytes) -> str:
 
 
 def _folder() -> Path | None:
-    """Where code is kept; None without a home. A relative XDG_CACHE_HOME is ignored, as its standard says."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    """Where code is kept; None without a home."""
     try:
-        base = named if named.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
+        return cache_root() / "machine-code"
+    except QuinrError:
         return None
-    return base / "quinr-pl" / "machine-code" if base.is_absolute() else None
 
 
 def _file_name(name: str, key: str) -> str:
