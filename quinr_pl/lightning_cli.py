@@ -84,13 +84,17 @@ def _quieten() -> None:
     """Keeps advertisements and other packages' deprecations off the terminal; warnings to users stay."""
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
-        logging.getLogger(f"pytorch_lightning.{name}").addFilter(_is_news)
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+        "lightning_fabric.utilities.seed",  # config.yaml has the seed, and a refusal is one line
+    ):
+        logging.getLogger(name).addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     message = record.getMessage()
-    return "litlogger" not in message and "`weights_only` was not set" not in message
+    return not any(known in message for known in ("litlogger", "`weights_only` was not set", "Seed set to"))
 
 
 class ConfigFile(SaveConfigCallback):
