@@ -197,24 +197,26 @@ def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
     assert {name for name, _ in networks} == set(NETWORKS)
     for name, arguments in networks:
         passes(name, arguments)
-    for layers, width in ((5, 20), (5, 30), (10, 28), (10, 40), (13, 49)):
+    for layers, width in ((5, 20), (5, 30), (10, 28)):
         passes("COIN", {"layers": layers, "width": width})
     for sine_layers, sine_width in ((3, 14), (4, 19), (5, 36), (5, 45)):
         passes("QuINR", {**BIG, "angles": 12, "sine_layers": sine_layers, "sine_width": sine_width})
-    passes("QuINR", {**BIG, "qubits": 5, "angles": 10, "uploads": 4, "features": "own", "stages": 3})
+    passes("QuINR", {**BIG, "qubits": 5, "angles": 10, "uploads": 4, "features": "own", "stages": 2})
     passes("QuINR", {"qubits": 6, "angles": 24, "uploads": 6})
     kodak = SignalSpec(SignalKind.IMAGE_8, 512, 768, 3, 0.0, 255.0)
+    for layers, width in ((10, 40), (13, 49)):
+        passes("COIN", {"layers": layers, "width": width}, kodak)
     for size in (1000, 10_000, 100_000):  # up to 2 bits a pixel
         passes("QuINR", point_for_bytes(size, 3).network, kodak)
 
 
 def test_larger_pictures_may_take_more() -> None:
     spec = SignalSpec(SignalKind.IMAGE_8, 10_000, 10_000, 3, 0.0, 255.0)
-    passes("COIN", {"layers": 10, "width": 40}, spec)
+    passes("COIN", {"layers": 10, "width": 28}, spec)
     cost = FORMATS["COIN"].cost({"layers": 64, "width": 128, "in_features": 2}, spec)
     with pytest.raises(BitstreamError, match="operations"):
         DecodeLimits().check(spec, cost.reconstruction(spec))
-    DecodeLimits().scaled(30).check(spec, cost.reconstruction(spec))
+    DecodeLimits().scaled(50).check(spec, cost.reconstruction(spec))
     UNLIMITED.check(spec, cost.reconstruction(spec))
 
 

@@ -163,8 +163,8 @@ def mask_cost(spec: SignalSpec, reach: int) -> Cost:
 class DecodeLimits:
     """What a file may ask of the decoder.
 
-    The defaults are what one core of a desktop does in about ten seconds and in 2 GiB, for a picture of 12
-    megapixels; larger ones may take more by their pixels.
+    The defaults are what one core of a desktop does in about ten seconds and in 2 GiB, for a picture of at
+    most 12 megapixels; larger ones may take more by their pixels.
 
     Args:
         file_bytes: Size of the file.
@@ -178,7 +178,7 @@ class DecodeLimits:
     pixels: float = 1 << 27
     memory: float = 3 << 29
     operations: float = 2.2e11
-    pixel_operations: float = 75_000
+    pixel_operations: float = 37_000
 
     def scaled(self, factor: float) -> DecodeLimits:
         """Limits so many times as high; ``math.inf`` allows everything."""
