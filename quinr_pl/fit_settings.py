@@ -27,6 +27,11 @@ def check_fit(trainer: Any) -> None:
     for flag in ("max_steps", "max_epochs", "limit_train_batches"):
         if trainer.get(flag) == 0:
             raise QuinrError(f"--trainer.{flag} 0: a fit takes at least one step; give more")
+    if trainer.get("overfit_batches"):
+        raise QuinrError(
+            f"--trainer.overfit_batches {trainer.overfit_batches}: a fit is of one signal as a whole; leave "
+            "it out, or give a smaller signal"
+        )
     callbacks = trainer.get("callbacks") or []
     callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
     names = [callback.class_path.split(".")[-1] for callback in callbacks]

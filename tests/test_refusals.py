@@ -55,6 +55,7 @@ def the_line(capsys) -> str:
         (["--trainer.max_steps", "0"], "--trainer.max_steps 0"),
         (["--trainer.max_epochs", "0"], "--trainer.max_epochs 0"),
         (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches 0"),
+        (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches 1"),
         (["--trainer.enable_checkpointing", "false"], "--trainer.enable_checkpointing"),
         (["--trainer.callbacks", "null"], "without WeightQuantization"),
         (["--model.network.qubits", "13"], "--model.network.qubits 13"),
