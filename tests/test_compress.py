@@ -45,12 +45,12 @@ FEW_STEPS = [
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Every run happens in a folder of its own, and keeps what it keeps in another."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     monkeypatch.setattr(kept_run, "cache_root", lambda: tmp_path / "cache")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under nohup
-    yield work
+    yield here
     signal.signal(signal.SIGINT, before)  # Lightning ignores it once it was interrupted
 
 
@@ -82,7 +82,7 @@ def test_an_existing_output_is_replaced_only_when_asked_to(folder, capsys, monke
     Path("photo.quinr").write_bytes(b"an earlier file")
     with monkeypatch.context() as patch:
         no_fit(patch)
-        for output in ([], ["-o", "photo.quinr"], ["-o", "../work/photo.quinr"]):
+        for output in ([], ["-o", "photo.quinr"], ["-o", "../here/photo.quinr"]):
             assert main(["compress", "photo.png", *output, *SMALL_FIT]) == 2
             assert "photo.quinr: exists" in error_lines(capsys)[0]
     assert Path("photo.quinr").read_bytes() == b"an earlier file"
@@ -95,7 +95,7 @@ def test_an_existing_output_is_replaced_only_when_asked_to(folder, capsys, monke
 def test_the_input_is_never_the_output(kind, capsys, monkeypatch):
     no_fit(monkeypatch)
     write_gray("photo.png")
-    output = {"itself": "photo.png", "other path": "../work/./photo.png"}.get(kind, "link.quinr")
+    output = {"itself": "photo.png", "other path": "../here/./photo.png"}.get(kind, "link.quinr")
     if kind == "symbolic link":
         os.symlink("photo.png", output)
     if kind == "hard link":
