@@ -25,7 +25,7 @@ from quinr_pl.codec import (
     decompress,
     encode,
 )
-from quinr_pl.codec.encoder import bytes_for_rate, mask_bytes
+from quinr_pl.codec.file.encoder import bytes_for_rate, mask_bytes
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.evaluation.metrics import psnr

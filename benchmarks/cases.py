@@ -61,9 +61,10 @@ CIRCUITS = {"main": MAIN, "shallow": SHALLOW, "deep": DEEP}
 def flops(case: Case, mode: str) -> float:
     """Floating-point operations for one coordinate, a multiply-add counting as two.
 
-    What the algorithm of quinr_pl.circuit.cpu_state needs, for D = 2**n amplitudes: an RX is 6 operations
-    for each amplitude (three shears of pairs), a phase factor 6. Backward, state and cotangent undergo both,
-    each qubit's overlaps with X and Y take 8, the overlaps with basis states and their sums over qubits 7.
+    What the algorithm of quinr_pl.circuit.engines.cpu.state needs, for D = 2**n amplitudes: an RX is 6
+    operations for each amplitude (three shears of pairs), a phase factor 6. Backward, state and cotangent
+    undergo both, each qubit's overlaps with X and Y take 8, the overlaps with basis states and their sums
+    over qubits 7.
     Angles: cosine and sine count 30; a pair of rotations 24, and as much to unwind it; a polar form 50.
     Loads, stores, index arithmetic and padding count nothing.
     """

@@ -22,7 +22,7 @@ import torch
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.codec import decode
-from quinr_pl.codec.encoder import encode
+from quinr_pl.codec.file.encoder import encode
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def _large(data: bytes, pixels: int) -> dict[str, Any]:
         source, picture = Path(folder) / "large.quinr", Path(folder) / "large.png"
         source.write_bytes(large.data)
         start = time.perf_counter()
-        command = ["-m", "quinr_pl.cli", "decompress", str(source), "-o", str(picture)]
+        command = ["-m", "quinr_pl", "decompress", str(source), "-o", str(picture)]
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
         size = picture.stat().st_size

@@ -4,7 +4,8 @@
 
 Each line is a valid file made by hand: its counted operations, the processor time of decoding it on one
 thread, and the nanoseconds of an operation. These should lie at or below those of the large matrix product,
-0.035 where the weights of quinr_pl/codec/limits.py were measured: what lies above costs more than it counts.
+0.035 where the weights of quinr_pl/codec/file/limits.py were measured: what lies above costs more than it
+counts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 
 from benchmarks.handmade_files import Header, with_payloads
 from quinr_pl.codec import UNLIMITED, DecodeLimits, decompress, limits_needed
-from quinr_pl.signal import SignalKind
+from quinr_pl.signals import SignalKind
 
 _CIRCUIT = {"qubits": 4, "angles": 8, "uploads": 2, "layers": 1, "pairs": "ring"}
 CASES = {

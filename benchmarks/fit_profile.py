@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from quinr_pl.atomic_file import write_bytes
-from quinr_pl.cli import main as quinr_pl
+from quinr_pl.commands.main import main as quinr_pl
 
 _WARM_UP = 50
 _PARTS = ("forward", "backward", "optimizer")

@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.handmade_files import Header, with_nothing, with_payloads
 from quinr_pl.codec import BitstreamError, decode, encode
-from quinr_pl.codec.architecture import FORMATS, read_architecture, read_signal
-from quinr_pl.codec.bitstream import OPTIONAL, Section, Writer, pack, read_sections, unpack
-from quinr_pl.codec.fields import Choice, Integer, Real
-from quinr_pl.codec.quantization import QuantizedNetwork, QuantizedTensor
-from quinr_pl.signal import SignalKind
+from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, read_sections, unpack
+from quinr_pl.codec.file.fields import Choice, Integer, Real
+from quinr_pl.codec.file.header import FORMATS, read_architecture, read_signal
+from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
+from quinr_pl.signals import SignalKind
 
 Generator = np.random.Generator
 Case = Callable[[list[bytes], int, int], bytes]

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from quinr_pl.codec import latent_coding, latent_section, mask_section
-from quinr_pl.codec.architecture import FORMATS, build_network, read_architecture, read_signal
-from quinr_pl.codec.bitstream import Reader, Section, SectionType, Writer, pack
-from quinr_pl.codec.fields import Choice, Integer, Real
-from quinr_pl.codec.quantization import QuantizedNetwork, QuantizedTensor
-from quinr_pl.codec.weight_section import write_weights
-from quinr_pl.signal import SignalKind
+from quinr_pl.codec.coding import latents as latent_coding
+from quinr_pl.codec.file.container import Reader, Section, SectionType, Writer, pack
+from quinr_pl.codec.file.fields import Choice, Integer, Real
+from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture, read_signal
+from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
+from quinr_pl.codec.sections import latents as latent_section
+from quinr_pl.codec.sections import mask as mask_section
+from quinr_pl.codec.sections.weights import write_weights
+from quinr_pl.signals import SignalKind
 
 _RANGE_FLAG, _CHANNELS_ESCAPE, _REAL_ESCAPE = 0x08, 15, 255
 _CONTEXT_CODE = 152  # 2**-5, of the layers that the decoder runs in integers

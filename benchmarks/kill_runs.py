@@ -222,7 +222,7 @@ def _start(command: Command, folder: Path) -> subprocess.Popen | None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "temporary")}
     with open(folder / "output", "wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "quinr_pl.cli", *arguments],
+            [sys.executable, "-m", "quinr_pl", *arguments],
             cwd=folder / "work",
             env=environment,
             stdout=output,

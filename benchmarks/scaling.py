@@ -84,7 +84,7 @@ def work() -> None:
     """One measurement, which the last argument of the process describes as JSON."""
     import torch
 
-    from quinr_pl.circuit.engine import choose
+    from quinr_pl.circuit.engines.registry import choose
 
     job = json.loads(sys.argv[-1])
     torch.set_num_threads(job["threads"])

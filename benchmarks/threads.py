@@ -29,7 +29,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from quinr_pl.callbacks.quantization import WeightQuantization, find_quantization, fitted_network
-from quinr_pl.cli import main as quinr_pl
+from quinr_pl.commands.main import main as quinr_pl
 from quinr_pl.native.threads import native_threads
 
 CONFIGS = ("sample.yaml", "kodak.yaml", "kodak_latent.yaml", "kitti_latent.yaml")

@@ -19,9 +19,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from quinr_pl.atomic_file import write_bytes
-from quinr_pl.circuit import triton_kernels
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.batched_triton import MAX_QUBITS, OPTIONS, block_size
+from quinr_pl.circuit.engines.triton import kernels as triton_kernels
+from quinr_pl.circuit.engines.triton.engine import MAX_QUBITS, OPTIONS, block_size
 
 _INTEGERS = ("batch", "angle_count", "weight_count", "width", "layers")
 _LISTS = ("columns", "pairs")

@@ -111,7 +111,7 @@ def _error(
     """Largest difference to this package's torch engine in float64, in values and gradients."""
     import torch
 
-    from quinr_pl.circuit.batched_torch import TorchEngine
+    from quinr_pl.circuit.engines.torch_adjoint import TorchEngine
 
     rows = slice(None) if len(angles) <= 64 else slice(_CHECKED)
     leaves = [torch.from_numpy(part).double().requires_grad_() for part in (angles[rows], weights)]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import CoordinateNetwork, QuINR
-from quinr_pl.network.quantum_layer import QuantumLayer
+from quinr_pl.network.layers.quantum_layer import QuantumLayer
 
 
 class LightningParity(Callback):

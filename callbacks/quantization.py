@@ -20,7 +20,7 @@ from quinr_pl.codec import (
     decode,
     untold,
 )
-from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
+from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, weighed_psnr
 from quinr_pl.network import CoordinateNetwork

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from quinr_pl.signal import SignalSpec
+from quinr_pl.signals import SignalSpec
 
 
 def writers(trainer: pl.Trainer) -> list[Any]:

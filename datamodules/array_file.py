@@ -11,7 +11,7 @@ from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_file import finite_points
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalKind, SignalSpec
+from quinr_pl.signals import SignalKind, SignalSpec
 
 _MOST_LOST = 1e-3
 _WORTH_SAYING = 1e-5

@@ -21,7 +21,7 @@ from quinr_pl.datamodules.coordinates import (
     WholeSignalSampler,
 )
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalSpec, coordinates
+from quinr_pl.signals import SignalSpec, coordinates
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from quinr_pl.datamodules.picture import read_picture, write_png
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
 from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalKind, SignalSpec
+from quinr_pl.signals import SignalKind, SignalSpec
 
 KITTI_DEPTH_SCALE = 256
 """Units of KITTI's 16-bit depth pictures in a metre."""

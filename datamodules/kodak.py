@@ -9,7 +9,7 @@ from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
 from quinr_pl.datamodules.download import download
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalSpec
+from quinr_pl.signals import SignalSpec
 from quinr_pl.user_cache import cache_root
 
 MIRROR = "https://r0k.us/graphics/kodak/kodak"

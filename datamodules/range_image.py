@@ -11,7 +11,7 @@ from quinr_pl.datamodules.beams import find_beams
 from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalKind, SignalSpec
+from quinr_pl.signals import SignalKind, SignalSpec
 
 PROJECTIONS = ("field_of_view", "beam_order")
 

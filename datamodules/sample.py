@@ -11,7 +11,7 @@ from PIL import Image
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalSpec
+from quinr_pl.signals import SignalSpec
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
 """RGB photographs: 512 x 512, 300 x 451 and 400 x 600 (rows x columns)."""

@@ -50,5 +50,5 @@ def wake_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_parallel(work: Any, items: int, most_threads: int) -> None:
         threads.in_parallel(work, items, most_threads=items)
 
-    for module in ("quinr_pl.native.rows", "quinr_pl.circuit.cpu_call"):
+    for module in ("quinr_pl.native.rows", "quinr_pl.circuit.engines.cpu.call"):
         monkeypatch.setattr(f"{module}.in_parallel", in_parallel)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-COMMAND = [sys.executable, "-m", "quinr_pl.cli"]
+COMMAND = [sys.executable, "-m", "quinr_pl"]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quinr_pl.cli import main
+from quinr_pl.commands.main import main
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][

@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.peers import Functions
 from benchmarks.peers.torch_functions import functions
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.lightning import apply_gates, qml
+from quinr_pl.circuit.engines.lightning import apply_gates, qml
 
 
 def prepare(

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.peers import Functions
 from benchmarks.peers.torch_functions import functions
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.lightning import LightningEngine
+from quinr_pl.circuit.engines.lightning import LightningEngine
 
 
 def prepare(

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.peers import Functions
 from benchmarks.peers.torch_functions import functions
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engine import choose
+from quinr_pl.circuit.engines.registry import choose
 
 
 def prepare(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN
-from quinr_pl.signal import SignalSpec
+from quinr_pl.signals import SignalSpec
 
 
 @dataclass(frozen=True)

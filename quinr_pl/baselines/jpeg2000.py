@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.openjpeg import glymur
-from quinr_pl.signal import SignalKind, SignalSpec
+from quinr_pl.signals import SignalKind, SignalSpec
 
 WAVELETS = ("9/7", "5/3")
 _MOST_RESOLUTIONS = 6  # OpenJPEG's own default, which small images cannot have

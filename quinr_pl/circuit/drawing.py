@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.lightning import apply_gates, qml
+from quinr_pl.circuit.engines.lightning import apply_gates, qml
 
 
 def draw(ansatz: Ansatz) -> Figure:

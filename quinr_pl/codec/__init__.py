@@ -1,7 +1,6 @@
 """Quantization, entropy coding and the .quinr file."""
 
-from quinr_pl.codec.bitstream import BitstreamError
-from quinr_pl.codec.codec import (
+from quinr_pl.codec.api import (
     DecodedSignal,
     check_encodable,
     compress,
@@ -10,12 +9,13 @@ from quinr_pl.codec.codec import (
     inspect,
     limits_needed,
 )
-from quinr_pl.codec.compensated_rounding import CompensatedQuantizer, quantize_compensated
-from quinr_pl.codec.encoder import EncodedSignal, encode
-from quinr_pl.codec.limits import UNLIMITED, DecodeLimits
-from quinr_pl.codec.quantization import Progress, QuantizationConfig, QuantizedNetwork, quantize, untold
-from quinr_pl.codec.quantization_aware import QuantizationAwareTraining, QuantizationTraining
-from quinr_pl.codec.stepwise_rounding import quantize_stepwise
+from quinr_pl.codec.file.container import BitstreamError
+from quinr_pl.codec.file.encoder import EncodedSignal, encode
+from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
+from quinr_pl.codec.quantized import Progress, QuantizationConfig, QuantizedNetwork, quantize, untold
+from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
+from quinr_pl.codec.rounding.compensated import CompensatedQuantizer, quantize_compensated
+from quinr_pl.codec.rounding.stepwise import quantize_stepwise
 
 __all__ = [
     "UNLIMITED",

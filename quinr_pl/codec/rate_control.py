@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quinr_pl.codec.architecture import FORMATS
-from quinr_pl.codec.quantization import QuantizationConfig
+from quinr_pl.codec.file.header import FORMATS
+from quinr_pl.codec.quantized import QuantizationConfig
 from quinr_pl.errors import QuinrError
-from quinr_pl.signal import SignalKind, SignalSpec
+from quinr_pl.signals import SignalKind, SignalSpec
 
 PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 """Bits for each pixel."""

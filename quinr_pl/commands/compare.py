@@ -27,6 +27,6 @@ def compare(args: list[str]) -> int:
     mode.add_argument("--verify", action="store_true", help="decode every file again, recompute its figures")
     options = parser.parse_args(args)
 
-    from quinr_pl.compare_cli import compare as run
+    from quinr_pl.commands.compare_cli import compare as run
 
     return run(options)

@@ -18,10 +18,10 @@ from pytorch_lightning.cli import instantiate_class
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.callbacks import PSNRCheckpoint, WeightQuantization
-from quinr_pl.config_files import find_config, packaged_config
+from quinr_pl.commands.lightning_cli import QuinrCLI
+from quinr_pl.configs.find import find_config, packaged_config
 from quinr_pl.datamodules import ImageDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.lightning_cli import QuinrCLI
 
 _OWN = (
     "--data=ImageDataModule",

@@ -13,7 +13,7 @@ from quinr_pl.errors import QuinrError
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fitting import FitFlags
-    from quinr_pl.signal import SignalSpec
+    from quinr_pl.signals import SignalSpec
 
 PSNR_TRIES = 5
 _PSNR_TOLERANCE, _PSNR_MOST_BPP, _PSNR_LARGEST = 0.2, 2.0, 100.0
@@ -100,7 +100,7 @@ class RatedFit:
             )
 
     def _most_bytes(self, spec: SignalSpec) -> int:
-        from quinr_pl.codec.encoder import mask_bytes
+        from quinr_pl.codec.file.encoder import mask_bytes
         from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS
 
         mask = mask_bytes(spec)
@@ -118,7 +118,7 @@ class RatedFit:
         """Settings with the network and the quantizer that an asked size needs."""
         from pytorch_lightning.cli import instantiate_class
 
-        from quinr_pl.codec.encoder import mask_bytes
+        from quinr_pl.codec.file.encoder import mask_bytes
         from quinr_pl.codec.rate_control import point_for_bytes
 
         own_bytes = most_bytes - mask_bytes(spec)
@@ -132,7 +132,7 @@ class RatedFit:
 
     def _reach_psnr(self, folder: Path) -> bytes:
         """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
-        from quinr_pl.codec.encoder import mask_bytes
+        from quinr_pl.codec.file.encoder import mask_bytes
         from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS, bytes_for_psnr
         from quinr_pl.commands.fitting import fit, read_signal
 

@@ -23,6 +23,6 @@ def search(args: list[str]) -> int:
     parser.add_argument("--storage", help="URL of a database (default: SQLite in the folder)")
     options = parser.parse_args(args)
 
-    from quinr_pl.search import search as run
+    from quinr_pl.experiments.search import search as run
 
     return run(options)

@@ -1,1 +1,1 @@
-"""Rate and distortion: metrics, curves, sweeps, plots."""
+"""Rate and distortion of one file, and differences between curves."""

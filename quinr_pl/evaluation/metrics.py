@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.signal import SignalSpec
+from quinr_pl.signals import SignalSpec
 
 
 def mean_squared_error(

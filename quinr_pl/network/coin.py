@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
-from quinr_pl.network.embedding import sine_layers
-from quinr_pl.network.plain_modules import is_plain
+from quinr_pl.network.base import CoordinateNetwork, check_log_range, from_log_scale
+from quinr_pl.network.layers.embedding import sine_layers
+from quinr_pl.network.layers.plain_modules import is_plain
 
 
 class COIN(CoordinateNetwork):

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.coordinate_network import CoordinateNetwork, check_log_range, from_log_scale
-from quinr_pl.network.embedding import SinusoidalEmbedding
-from quinr_pl.network.embedding import sine_layers as build_sine_layers
-from quinr_pl.network.quantum_layer import QuantumLayer
-from quinr_pl.network.readout import LastStatesReadout, LinearReadout
-from quinr_pl.network.stage_norm import StageNorm
+from quinr_pl.network.base import CoordinateNetwork, check_log_range, from_log_scale
+from quinr_pl.network.layers.embedding import SinusoidalEmbedding
+from quinr_pl.network.layers.embedding import sine_layers as build_sine_layers
+from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.network.layers.readout import LastStatesReadout, LinearReadout
+from quinr_pl.network.layers.stage_norm import StageNorm
 
 
 class QuINR(CoordinateNetwork):
@@ -45,7 +45,7 @@ class QuINR(CoordinateNetwork):
         sine_width: Units of each of them.
         shuffle_seed: Seed of the shuffled re-uploads.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
-        engine: What runs the circuit in training; see quinr_pl.circuit.engine.choose.
+        engine: What runs the circuit in training; see quinr_pl.circuit.engines.registry.choose.
 
     Raises:
         QuinrError: If an argument is out of range.

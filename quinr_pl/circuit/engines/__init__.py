@@ -1,0 +1,1 @@
+"""What runs the circuit: one file or folder an engine, and the registry that knows them."""

@@ -1,0 +1,1 @@
+"""The fused engine for the CPU: embedding, circuit and read-out of a batch in compiled code."""

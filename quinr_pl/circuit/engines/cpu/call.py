@@ -1,0 +1,253 @@
+"""One batch on its way through the kernels of the CPU engine: memory, threads, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.cpu.arguments import ARGUMENTS, MATRIX, state_vectors
+from quinr_pl.circuit.engines.cpu.compile import Kernels, kernels
+from quinr_pl.circuit.lowering.plan import Plan, plan
+from quinr_pl.native.machine_code import Function
+from quinr_pl.native.memory import lent, scratch
+from quinr_pl.native.threads import in_parallel
+from quinr_pl.native.vectors import VECTOR_BYTES, Precision
+
+_CHUNKS = 64
+_CHUNK_COORDINATES = 256
+_THREAD_SIZE = 2_000_000
+"""Gates times amplitudes, about 1 ms of a forward pass. Waking a thread takes 0.1 to 0.4 ms."""
+_AT = {name: position for position, name in enumerate(ARGUMENTS)}
+_MEMORY = slice(_AT["phases"], _AT["totals"])
+_REDUCED = ("column_sum", "embedding_sum", "bias_sum", "readout_sum")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the kernels' memory depends on, besides the batch.
+
+    Attributes:
+        ansatz: The circuit.
+        precision: The number format.
+        inputs: Width of x.
+        embedded: Whether x feeds an embedding; else x are the angles.
+        outputs: Rows of the read-out, or 0 for all probabilities.
+        frequency: omega0 of the embedding.
+        scale: Amplitude of its angles.
+    """
+
+    ansatz: Ansatz
+    precision: Precision
+    inputs: int
+    embedded: bool
+    outputs: int
+    frequency: float
+    scale: float
+
+
+class Layout:
+    """Arguments that every batch of a shape shares.
+
+    Attributes:
+        kernels: The kernels.
+        words: Arguments of the kernels, filled as far as they are known.
+        offsets: Where each part of a thread's memory begins, in bytes.
+        size: Bytes of a thread's memory.
+        sums: Slices of the reduced sums, by name.
+        reduced: Their total length.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        circuit, precision = plan(shape.ansatz), shape.precision
+        self._plan = circuit  # the words below are addresses of its arrays
+        self.kernels: Kernels = kernels(shape.ansatz.qubits, precision)
+        self._generators = _lanes(circuit, precision)
+        self._scales = np.array([shape.scale / 2, shape.scale * shape.frequency, shape.frequency])
+        self._scales = self._scales.astype(precision.dtype)
+        sizes = _sizes(shape, circuit)
+        ends = list(accumulate(sizes.values()))
+        self.offsets = VECTOR_BYTES * np.array([0, *ends[:-1]])
+        self.size = VECTOR_BYTES * ends[-1]
+        edges = list(accumulate((sizes[name] for name in _REDUCED), initial=0))
+        self.reduced = edges[-1]
+        self.sums = {name: slice(a, b) for name, a, b in zip(_REDUCED, edges[:-1], edges[1:], strict=True)}
+        words = {
+            "inputs": shape.inputs,
+            "angles": shape.ansatz.features_count,
+            "weights": circuit.weights,
+            "outputs": shape.outputs,
+            "layers": circuit.layers,
+            "width": circuit.columns.shape[2],
+            "sine": int(shape.embedded),
+            "controlled": circuit.diagonal.shape[1],
+            "sums": sizes["phase_sum"] + sizes["bloch_sum"] + self.reduced,
+            "reduced": self.reduced,
+            "embeds": circuit.embeds.ctypes.data,
+            "pairs": circuit.pairs.ctypes.data,
+            "columns": circuit.columns.ctypes.data,
+            "diagonal_weights": circuit.diagonal.ctypes.data,
+            "generators": self._generators.ctypes.data,
+            "scales": self._scales.ctypes.data,
+        }
+        self.words = np.array([words.get(name, 0) for name in ARGUMENTS], dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def layout(shape: Shape) -> Layout:
+    """The layout of a shape."""
+    return Layout(shape)
+
+
+def _lanes(circuit: Plan, precision: Precision) -> npt.NDArray[np.floating]:
+    """Generators with whole vectors of basis states."""
+    gates, states = circuit.generators.shape
+    width = state_vectors(circuit.ansatz.qubits, precision) * precision.lanes
+    padded = np.zeros((gates, width), precision.dtype)
+    padded[:, :states] = circuit.generators
+    return padded
+
+
+def _sizes(shape: Shape, circuit: Plan) -> dict[str, int]:
+    """Vectors of one thread's memory, in the order of the arguments."""
+    ansatz, columns = shape.ansatz, shape.ansatz.features_count + 1 + circuit.weights
+    return {
+        "phases": 2 * circuit.layers * state_vectors(ansatz.qubits, shape.precision),
+        "trigonometry": 2 * columns,
+        "slopes": ansatz.features_count,
+        "matrices": MATRIX * circuit.layers * ansatz.qubits,
+        "table": 2 * ansatz.states,
+        "diagonal": ansatz.states,
+        "amplitudes": 4 * ansatz.states,
+        "bloch": 3 * ansatz.qubits,
+        "cotangents": shape.outputs,
+        "inputs_block": shape.inputs,
+        "phase_sum": circuit.layers * ansatz.states,
+        "bloch_sum": 3 * circuit.layers * ansatz.qubits,
+        "column_sum": columns,
+        "embedding_sum": ansatz.features_count * shape.inputs if shape.embedded else 0,
+        "bias_sum": ansatz.features_count if shape.embedded else 0,
+        "readout_sum": shape.outputs * ansatz.states,
+    }
+
+
+class Call:
+    """Forward and backward pass of one batch.
+
+    Work is dealt out in chunks whose bounds depend on the batch only, and sums over coordinates are taken
+    chunk by chunk: results do not depend on the number of threads.
+
+    Args:
+        ansatz: The circuit.
+        frequency: omega0 of the embedding.
+        scale: Amplitude of the angles, in radians.
+        x: Angles (batch, features_count), or the inputs (batch, in_features) of an embedding.
+        embedding: Matrix of the embedding, (features_count, in_features); None if x are angles.
+        bias: Its bias, (features_count,).
+        weights: ansatz.weights_shape.
+        readout: (out_features, 2**qubits), or None for all probabilities.
+    """
+
+    def __init__(
+        self,
+        ansatz: Ansatz,
+        frequency: float,
+        scale: float,
+        x: Tensor,
+        embedding: Tensor | None,
+        bias: Tensor | None,
+        weights: Tensor,
+        readout: Tensor | None,
+    ) -> None:
+        self.ansatz, self.batch = ansatz, len(x)
+        self.precision = Precision.of(x)
+        self.blocks = -(-self.batch // self.precision.lanes)
+        outputs = 0 if readout is None else len(readout)
+        self.layout = layout(
+            Shape(ansatz, self.precision, x.shape[1], embedding is not None, outputs, frequency, scale)
+        )
+        self.x, self.embedding, self.readout = x, embedding, readout
+        self.state: Tensor | None = None
+        given = {"weight": weights, "embedding": embedding, "bias": bias, "readout": readout}
+        # Held here, as the kernels know addresses only.
+        self._tensors = {name: t.contiguous() for name, t in given.items() if t is not None}
+        self.words = self.layout.words.copy()
+        addresses = {name: tensor.data_ptr() for name, tensor in self._tensors.items()}
+        strides = {"x_row": x.stride(0), "x_column": x.stride(1)}
+        self._set(self.words, {"batch": self.batch, "x": x.data_ptr(), **strides, **addresses})
+
+    def _set(self, words: npt.NDArray[np.int64], values: dict[str, int]) -> None:
+        for name, value in values.items():
+            words[_AT[name]] = value
+
+    def forward(self, keep: bool) -> Tensor:
+        """Read-out, (batch, outputs); with ``keep`` the final states stay for the backward pass."""
+        states = self.ansatz.states
+        y = self.x.new_empty(self.batch, states if self.readout is None else len(self.readout))
+        if keep:
+            self.state = lent(self.blocks * states * 2 * VECTOR_BYTES, self)
+            self._set(self.words, {"state": self.state.data_ptr(), "state_stride": 2 * states})
+        words = self.words.copy()
+        words[_AT["y"]] = y.data_ptr()
+        self._run(self.layout.kernels.forward, words, passes=1)
+        return y
+
+    def backward(self, cotangent: Tensor, inputs: bool) -> dict[str, Tensor | None]:
+        """Gradients in x (only with ``inputs``), embedding, bias, weights and readout, by these names."""
+        assert self.state is not None
+        x_gradient = self.x.new_empty(self.x.shape) if inputs else None
+        words = self.words.copy()
+        changes = {
+            "cotangent": cotangent.data_ptr(),
+            "cotangent_row": cotangent.stride(0),
+            "cotangent_column": cotangent.stride(1),
+            "input_gradient": int(inputs),
+            "x_gradient": 0 if x_gradient is None else x_gradient.data_ptr(),
+        }
+        self._set(words, changes)
+        totals = self._run(self.layout.kernels.backward, words, passes=2).double().sum(0).to(self.x.dtype)
+        sums = {name: totals[part] for name, part in self.layout.sums.items()}
+        weights = sums["column_sum"][self.ansatz.features_count + 1 :]
+        embedded, readout = self.embedding is not None, self.readout is not None
+        return {
+            "x": x_gradient,
+            "embedding": sums["embedding_sum"].view(-1, self.x.shape[1]) if embedded else None,
+            "bias": sums["bias_sum"] if embedded else None,
+            "weights": weights.view(self.ansatz.weights_shape),
+            "readout": sums["readout_sum"].view(-1, self.ansatz.states) if readout else None,
+        }
+
+    def _run(self, kernel: Function, shared: npt.NDArray[np.int64], passes: int) -> Tensor:
+        """Run a kernel that takes as long as so many forward passes over all blocks.
+
+        Returns the sums of each chunk, which only backward kernels fill.
+        """
+        arrangement, blocks = self.layout, self.blocks
+        chunk = max(_CHUNK_COORDINATES // self.precision.lanes, -(-blocks // _CHUNKS))
+        chunks = -(-blocks // chunk)
+        totals = self.x.new_empty(chunks, arrangement.reduced)
+        first, step = totals.data_ptr(), totals.element_size() * arrangement.reduced
+
+        def work(items: Iterable[int]) -> None:
+            words = shared.copy()
+            memory = scratch(arrangement.size)
+            words[_MEMORY] = memory.data_ptr() + arrangement.offsets
+            if not words[_AT["state"]]:
+                words[_AT["state"]] = words[_AT["amplitudes"]]
+            address = words.ctypes.data
+            arrangement.kernels.prepare(address)
+            for item in items:
+                words[0], words[1] = item * chunk, min(item * chunk + chunk, blocks)
+                words[-1] = first + item * step
+                kernel(address)
+
+        ansatz = self.ansatz
+        size = passes * self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states
+        in_parallel(work, chunks, 1 + int(size) // _THREAD_SIZE)
+        return totals

@@ -1,0 +1,136 @@
+"""The fused CPU engine: embedding, circuit and read-out of a batch in compiled code, forward and adjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.cpu.call import Call
+from quinr_pl.circuit.engines.registry import check
+from quinr_pl.circuit.engines.torch_adjoint import probabilities_in_torch
+from quinr_pl.errors import QuinrError
+from quinr_pl.native.memory import check_readable
+from quinr_pl.native.operation import Gradients, Operation
+
+
+class CpuEngine:
+    """Batched adjoint simulator for the CPU.
+
+    Threads are those of ``quinr_pl.native.threads``. A coordinate's result depends neither on its batch nor
+    on the threads; gradients in weights depend on the batch, not on the threads.
+    """
+
+    name = "cpu"
+
+    def probabilities(
+        self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
+    ) -> Tensor:
+        """See :meth:`quinr_pl.circuit.engines.registry.Engine.probabilities`."""
+        measured = check(ansatz, angles, weights, states)
+        if not measured:
+            return angles[:, :0] + 0 * weights.sum()
+        readout = None
+        if states is not None:
+            readout = torch.zeros(len(states), ansatz.states, dtype=angles.dtype)
+            readout[range(len(states)), list(measured)] = 1
+        return _Circuit(ansatz)(angles, None, None, weights, readout)
+
+    def sine_layer(
+        self,
+        ansatz: Ansatz,
+        inputs: Tensor,
+        embedding_weight: Tensor,
+        embedding_bias: Tensor,
+        weights: Tensor,
+        readout: Tensor | None = None,
+        *,
+        omega0: float = 30.0,
+        angle_scale: float = 1.0,
+    ) -> Tensor:
+        """Embedding, circuit and read-out in one pass: ``readout @ probabilities(angle_scale * h)``.
+
+        With ``h = sin(omega0 * (inputs @ embedding_weight.T + embedding_bias))``; differentiable in every
+        tensor.
+
+        Args:
+            ansatz: The circuit.
+            inputs: (batch, in_features).
+            embedding_weight: (ansatz.features_count, in_features).
+            embedding_bias: (ansatz.features_count,).
+            weights: ansatz.weights_shape.
+            readout: (out_features, 2**qubits), or None for all probabilities.
+            omega0: Frequency of the sine.
+            angle_scale: Amplitude of the angles in radians.
+
+        Returns:
+            (batch, out_features), or (batch, 2**qubits) without a readout.
+
+        Raises:
+            QuinrError: If a shape or dtype does not fit.
+        """
+        expected = (ansatz.features_count, inputs.shape[-1])
+        if inputs.ndim != 2 or tuple(embedding_weight.shape) != expected:
+            raise QuinrError(
+                f"inputs of shape {tuple(inputs.shape)} with embedding weight of shape "
+                f"{tuple(embedding_weight.shape)}: needs (batch, in) and ({ansatz.features_count}, in)"
+            )
+        check(ansatz, inputs.new_empty(0, ansatz.features_count), weights)
+        if tuple(embedding_bias.shape) != expected[:1]:
+            raise QuinrError(f"embedding bias of shape {tuple(embedding_bias.shape)}: needs {expected[:1]}")
+        if readout is not None and (
+            readout.ndim != 2 or not len(readout) or readout.shape[1] != ansatz.states
+        ):
+            raise QuinrError(f"readout of shape {tuple(readout.shape)}: needs (out, {ansatz.states})")
+        circuit = _Circuit(ansatz, omega0, angle_scale)
+        return circuit(inputs, embedding_weight, embedding_bias, weights, readout)
+
+
+@dataclass(frozen=True)
+class _Circuit(Operation):
+    """Read-out of the circuit; the kernels keep the final states if gradients will be asked for.
+
+    Attributes:
+        ansatz: The circuit.
+        frequency: omega0 of the embedding.
+        scale: Amplitude of its angles.
+    """
+
+    ansatz: Ansatz
+    frequency: float = 1.0
+    scale: float = 1.0
+
+    def run(
+        self,
+        keep: bool,
+        x: Tensor,
+        embedding: Tensor | None,
+        bias: Tensor | None,
+        weights: Tensor,
+        readout: Tensor | None,
+    ) -> tuple[Tensor, Gradients]:
+        check_readable("engine cpu", x, embedding, bias, weights, readout)
+        call = Call(self.ansatz, self.frequency, self.scale, x, embedding, bias, weights, readout)
+
+        def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
+            found = call.backward(cotangent, needed[0])
+            return [found[name] for name in ("x", "embedding", "bias", "weights", "readout")]
+
+        return call.forward(keep), gradients
+
+    def in_torch(
+        self,
+        x: Tensor,
+        embedding: Tensor | None,
+        bias: Tensor | None,
+        weights: Tensor,
+        readout: Tensor | None,
+    ) -> Tensor:
+        if embedding is not None:
+            assert bias is not None
+            x = self.scale * torch.sin(self.frequency * torch.nn.functional.linear(x, embedding, bias))
+        probabilities = probabilities_in_torch(self.ansatz, x, weights)
+        return probabilities if readout is None else probabilities @ readout.t()

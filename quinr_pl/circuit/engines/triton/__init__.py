@@ -1,0 +1,1 @@
+"""The fused engine for CUDA, in Triton kernels."""

@@ -1,0 +1,1 @@
+"""From gates to layers: what CPU and GPU engines share."""

@@ -1,0 +1,241 @@
+"""The section of latents: each is coded with the probabilities that the context model gives it.
+
+Encoder and decoder run the context model in integers, so that every machine derives the same
+probabilities. docs/format.md specifies each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import isqrt
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.codec.coding.ans import check_end, coder_of, payload_of
+from quinr_pl.codec.coding.wavefronts import Wavefront, wavefronts_of
+from quinr_pl.codec.file.container import BitstreamError
+from quinr_pl.network.latent.context_model import SCALE_OCTAVES
+from quinr_pl.ops.kernels.context import reach_of
+
+Integers = npt.NDArray[np.int64]
+FRACTION_BITS = 12
+"""The context model computes in units of 2**-FRACTION_BITS."""
+LARGEST_LATENT = 32767
+_PRECISION = 24
+_SYMBOLS = 64
+"""Differences from -32 to 30 to the rounded-down mean, and the escape."""
+_ZERO = _SYMBOLS // 2
+_ESCAPE = _SYMBOLS - 1
+_ESCAPE_ALPHABET = 2 * (LARGEST_LATENT + 1)
+_LARGEST_INPUT = 1023
+_LARGEST_HIDDEN = (1 << 24) - 1
+_MEAN_BITS = 4
+_SCALES_PER_OCTAVE = 8
+_SCALES = _SCALES_PER_OCTAVE * (SCALE_OCTAVES[1] - SCALE_OCTAVES[0])
+# exp(-1 / (16 s)) in units of 2**-32 for the scales s = 2**(k / 8 - 5), rounded.
+_DECAYS = (581260615, 686215099, 799036310, 918726429, 1044178424, 1174220339, 1307656790, 1443305845)
+
+
+@dataclass(frozen=True)
+class IntegerContext:
+    """A context model's weights in units of 2**-12.
+
+    Args:
+        offsets: Neighbours, rows down and columns right.
+        hidden_weight: (width, neighbours + 1).
+        hidden_bias: (width,).
+        output_weight: (2, width): mean, binary logarithm of the scale.
+        output_bias: (2,).
+        grid_bias: (grids,), the finest first, added to the logarithm.
+    """
+
+    offsets: tuple[tuple[int, int], ...]
+    hidden_weight: Integers
+    hidden_bias: Integers
+    output_weight: Integers
+    output_bias: Integers
+    grid_bias: Integers
+
+    def predict(self, seen: Integers, grid: int) -> tuple[Integers, Integers]:
+        """Where each latent's distribution stands in the table, and what its differences start from.
+
+        Args:
+            seen: Neighbours and the coarser grid's latent, (latents, neighbours + 1).
+            grid: Index of the grid, 0 the finest.
+
+        Returns:
+            (latents,) rows of the table; (latents,) means, rounded down.
+        """
+        inputs = np.clip(seen, -_LARGEST_INPUT, _LARGEST_INPUT)
+        hidden = np.clip(inputs @ self.hidden_weight.T + self.hidden_bias, 0, _LARGEST_HIDDEN)
+        output = (hidden @ self.output_weight.T >> FRACTION_BITS) + self.output_bias
+        drop = FRACTION_BITS - _MEAN_BITS
+        mean = (output[:, 0] + (1 << drop - 1)) >> drop
+        mean = np.clip(mean, -_LARGEST_INPUT << _MEAN_BITS, _LARGEST_INPUT << _MEAN_BITS)
+        lowest = SCALE_OCTAVES[0] << FRACTION_BITS
+        unit = (1 << FRACTION_BITS) // _SCALES_PER_OCTAVE
+        scale = (output[:, 1] + self.grid_bias[grid] - lowest + unit // 2) // unit
+        row = np.clip(scale, 0, _SCALES - 1) << _MEAN_BITS | mean & ((1 << _MEAN_BITS) - 1)
+        return row, mean >> _MEAN_BITS
+
+
+@cache
+def table() -> Integers:
+    """Frequencies of the symbols, (scales * 16, 64): each at least 1, a row sums to 2**24."""
+    steps = (_SYMBOLS + 2) << _MEAN_BITS
+    decays = list(_DECAYS)
+    while len(decays) < _SCALES:  # twice the scale: the square root
+        decays.append(isqrt(decays[-_SCALES_PER_OCTAVE] << 32))
+    survival = np.empty((_SCALES, steps), dtype=np.int64)  # exp(-distance / scale), 2**32 being 1
+    survival[:, 0] = (1 << 32) - 1
+    for step in range(1, steps):
+        high, low = survival[:, step - 1] >> 16, survival[:, step - 1] & 0xFFFF
+        ratio = np.array(decays, dtype=np.int64)
+        survival[:, step] = (high * ratio + (low * ratio >> 16)) >> 16
+    fraction = np.arange(1 << _MEAN_BITS)[:, None]
+    edges = (
+        (np.arange(-_ZERO, _ZERO) << _MEAN_BITS) - (1 << _MEAN_BITS - 1) - fraction
+    )  # lower, of 64 symbols
+    tail = survival[:, np.abs(edges)] >> 1
+    below = np.where(edges <= 0, tail, (1 << 32) - tail)
+    mass = np.diff(below, axis=-1)
+    spread = (1 << _PRECISION) - _SYMBOLS
+    frequencies = np.ones((*below.shape[:2], _SYMBOLS), dtype=np.int64)
+    frequencies[..., :_ESCAPE] += mass * spread >> 32
+    frequencies[..., _ESCAPE] += (1 << _PRECISION) - frequencies.sum(axis=-1)
+    return frequencies.reshape(-1, _SYMBOLS)
+
+
+class _Grid:
+    """One grid under way, in a frame of zeros.
+
+    Args:
+        context: The context model.
+        index: Which grid, 0 the finest.
+        shape: Rows and columns.
+        coarser: The next coarser grid; None for the coarsest.
+    """
+
+    def __init__(
+        self,
+        context: IntegerContext,
+        index: int,
+        shape: tuple[int, int],
+        coarser: npt.NDArray[np.integer] | None,
+    ) -> None:
+        self._context, self._index, self._shape, self._coarser = context, index, shape, coarser
+        self._reach = reach_of(context.offsets)
+        self._framed = np.zeros((shape[0] + self._reach, shape[1] + 2 * self._reach), dtype=np.int32)
+        self._steps = np.array([down * self._framed.shape[1] + right for down, right in context.offsets])
+
+    @property
+    def values(self) -> npt.NDArray[np.int32]:
+        """The latents, zero where none has been set."""
+        return self._framed[self._reach :, self._reach : self._reach + self._shape[1]]
+
+    def wavefronts(self) -> Iterator[Wavefront]:
+        """In the order of the file."""
+        return wavefronts_of(*self._shape, self._reach)
+
+    def predict(self, front: Wavefront) -> tuple[Integers, Integers]:
+        """Rows of the table and rounded means; see IntegerContext.predict."""
+        seen = np.zeros((len(front.rows), len(self._steps) + 1), dtype=np.int64)
+        places = self._places(front)
+        seen[:, :-1] = self._framed.reshape(-1)[places[:, None] + self._steps]
+        if self._coarser is not None:
+            seen[:, -1] = self._coarser[front.rows >> 1, front.columns >> 1]
+        return self._context.predict(seen, self._index)
+
+    def set(self, front: Wavefront, latents: Integers) -> None:
+        """Fill in decoded latents."""
+        self._framed.reshape(-1)[self._places(front)] = latents
+
+    def _places(self, front: Wavefront) -> Integers:
+        return (front.rows + self._reach) * self._framed.shape[1] + front.columns + self._reach
+
+
+def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
+    """The payload of the section: one stack of asymmetric numeral systems.
+
+    Args:
+        grids: Latents of each grid, the finest first, at most LARGEST_LATENT in magnitude.
+        context: The context model.
+
+    Returns:
+        The stack, least significant byte first, without leading zeros.
+    """
+    steps: list[tuple[Integers, Integers, Integers]] = []
+    for index in reversed(range(len(grids))):
+        coarser = grids[index + 1] if index + 1 < len(grids) else None
+        grid = _Grid(context, index, (grids[index].shape[0], grids[index].shape[1]), coarser)
+        grid.values[:] = grids[index]
+        for front in grid.wavefronts():
+            row, mean = grid.predict(front)
+            latents = grid.values[front.rows, front.columns].astype(np.int64)
+            symbols = latents - mean + _ZERO
+            symbols = np.where((symbols < 0) | (symbols >= _ESCAPE), _ESCAPE, symbols)
+            steps.append((symbols, row, latents[symbols == _ESCAPE]))
+    coder = constriction.stream.stack.AnsCoder()
+    for symbols, row, escaped in reversed(steps):
+        if len(escaped):
+            coder.encode_reverse((escaped + LARGEST_LATENT + 1).astype(np.int32), _escape_model())
+        coder.encode_reverse(symbols.astype(np.int32), _family(), _models()[row])
+    return payload_of(coder)
+
+
+def decode(
+    payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerContext
+) -> list[npt.NDArray[np.int32]]:
+    """Latents of each grid.
+
+    Args:
+        payload: What ``encode`` returned.
+        shapes: Rows and columns of each grid, the finest first.
+        context: The context model.
+
+    Raises:
+        BitstreamError: If the payload cannot come from ``encode``.
+    """
+    coder = coder_of(payload, "latents")
+    coarser: npt.NDArray[np.int32] | None = None
+    decoded: list[npt.NDArray[np.int32]] = []
+    for index in reversed(range(len(shapes))):
+        grid = _Grid(context, index, shapes[index], coarser)
+        for front in grid.wavefronts():
+            row, mean = grid.predict(front)
+            symbols = coder.decode(_family(), _models()[row]).astype(np.int64)
+            latents = symbols - _ZERO + mean
+            escapes = symbols == _ESCAPE
+            if escapes.any():
+                latents[escapes] = _decode_escapes(coder, mean[escapes])
+            grid.set(front, latents)
+        coarser = grid.values
+        decoded.insert(0, coarser)
+    check_end(coder, "latents")
+    return decoded
+
+
+def _decode_escapes(coder: constriction.stream.stack.AnsCoder, mean: Integers) -> Integers:
+    latents: Integers = coder.decode(_escape_model(), len(mean)).astype(np.int64) - LARGEST_LATENT - 1
+    symbols = latents - mean + _ZERO
+    if ((symbols >= 0) & (symbols < _ESCAPE)).any() or latents.min() < -LARGEST_LATENT:
+        raise BitstreamError("section latents is malformed: an escape to a latent that needs none")
+    return latents
+
+
+def _family() -> constriction.stream.model.Model:
+    # As for weights: `perfect=False` adds 1 to each of these integers and scales by exactly 1.
+    return constriction.stream.model.Categorical(perfect=False)
+
+
+@cache
+def _models() -> npt.NDArray[np.float64]:
+    return (table() - 1).astype(np.float64)
+
+
+def _escape_model() -> constriction.stream.model.Model:
+    return constriction.stream.model.Uniform(_ESCAPE_ALPHABET)

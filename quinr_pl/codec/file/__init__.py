@@ -1,0 +1,1 @@
+"""The frame of a .quinr file: container, header, limits, encoder."""

@@ -1,0 +1,266 @@
+"""Uniform quantization of a network's weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from quinr_pl.codec.coding.latents import FRACTION_BITS, LARGEST_LATENT
+from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network.base import layers
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done at the time, and how many parts of it are done out of how many."""
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """Progress that nobody wants to know."""
+
+
+STEPS_PER_OCTAVE = 8
+Method = Literal["nearest", "compensated", "stepwise", "searched"]
+_UNIT_CODE = 192
+FIXED_POINT_CODES = (_UNIT_CODE - STEPS_PER_OCTAVE * FRACTION_BITS, _UNIT_CODE)
+"""Step sizes of layers that the decoder runs in integers: powers of two from 2**-FRACTION_BITS to 1."""
+_FRACTIONS = tuple(float(np.float32(2.0 ** (k / STEPS_PER_OCTAVE))) for k in range(STEPS_PER_OCTAVE))
+
+
+def step_size(code: int) -> float:
+    """Step size of a code from 1 to 255: 2**((code - 192) / 8), the fractional power rounded to float32."""
+    octave, fraction = divmod(code - _UNIT_CODE, STEPS_PER_OCTAVE)
+    return _FRACTIONS[fraction] * 2.0**octave
+
+
+STEP_SIZES: npt.NDArray[np.float64] = np.array([0.0] + [step_size(code) for code in range(1, 256)])
+
+
+def nearest_code(step: float) -> int:
+    """Code of the step size nearest on a logarithmic scale."""
+    return int(np.clip(round(_UNIT_CODE + STEPS_PER_OCTAVE * math.log2(step)), 1, 255))
+
+
+def smallest_code(step: float) -> int:
+    """Code of the smallest step size that is not below ``step``."""
+    return int(np.clip(np.searchsorted(STEP_SIZES, step), 1, 255))
+
+
+def fixed_point_code(code: int) -> int:
+    """Code of the smallest power of two that is not below a step size, within FIXED_POINT_CODES."""
+    finest, coarsest = FIXED_POINT_CODES
+    return int(np.clip(-(-code // STEPS_PER_OCTAVE) * STEPS_PER_OCTAVE, finest, coarsest))
+
+
+def least_code(tensors: Iterable[Tensor]) -> int:
+    """Code of the smallest step size with which no level is above LARGEST_LEVEL."""
+    return smallest_code(max(float(tensor.abs().max()) for tensor in tensors) / LARGEST_LEVEL)
+
+
+@dataclass(frozen=True)
+class QuantizationConfig:
+    """How fine the weights are quantized, and how they are rounded.
+
+    Args:
+        method: "nearest": each weight to its nearest level, step sizes from ``bits``; quick.
+            "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
+            bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
+            for each thousand weights. "stepwise": the same one layer after another, with training of
+            the others in between; best, takes three to five times as long. "searched", for networks on
+            latent grids: of each layer the step size that costs least in error and bits.
+        bits: For "nearest": levels of a layer's largest tensor number at most 2**bits; entropy coding
+            then takes fewer bits than these.
+        bits_by_tensor: For "nearest": other bits for tensors whose name ends in a key.
+        step_sizes: For "nearest": step sizes for layers with a tensor whose name ends in a key, instead
+            of bits. The nearest of a grid of eight to the octave is taken.
+        rate: Bits of the file for each weight, everything included, at most; not for "nearest".
+        points: Coordinates that the curvature is averaged over, at most; not for "nearest".
+        damping: See ``compensated_levels``; not for "nearest".
+        seed: Which coordinates; not for "nearest".
+        retraining_steps: For "stepwise": steps of training after each layer.
+        retraining_learning_rate: For "stepwise": of Adam, where it starts.
+
+    Raises:
+        QuinrError: If a value is out of range.
+    """
+
+    method: Method = "nearest"
+    bits: int = 8
+    bits_by_tensor: Mapping[str, int] = field(default_factory=dict)
+    step_sizes: Mapping[str, float] = field(default_factory=dict)
+    rate: float = 6.0
+    points: int = 24576
+    damping: float = 0.01
+    seed: int = 0
+    retraining_steps: int = 400
+    retraining_learning_rate: float = 5e-4
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise QuinrError(
+                f"quantization method {self.method!r}: choose one of {', '.join(get_args(Method))}"
+            )
+        for name, bits in {"bits": self.bits, **self.bits_by_tensor}.items():
+            if not 2 <= bits <= 16:
+                raise QuinrError(f"quantization of {name}: {bits} bits, must lie between 2 and 16")
+        positive = {**self.step_sizes, "rate": self.rate, "points": self.points, "damping": self.damping}
+        positive["retraining_learning_rate"] = self.retraining_learning_rate
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
+                raise QuinrError(f"quantization of {name}: {value} must be positive and finite")
+
+    def code(self, values: Mapping[str, Tensor]) -> int:
+        """Step size code of a layer whose periodic elements are already reduced."""
+        least = least_code(values.values())
+        for suffix, step in self.step_sizes.items():
+            if any(name.endswith(suffix) for name in values):
+                return max(nearest_code(step), least)
+        name = max(values, key=lambda name: values[name].numel())
+        bits = next((b for suffix, b in self.bits_by_tensor.items() if name.endswith(suffix)), self.bits)
+        return max(smallest_code(float(values[name].abs().max()) / (2 ** (bits - 1) - 0.5)), least)
+
+
+def rows_of(shape: tuple[int, ...]) -> int:
+    """Rows of a tensor, each with a step size of its own: weights into one unit or rotations of one layer.
+
+    A vector is a single row.
+    """
+    return math.prod(shape[:-1])
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """Integer levels and the steps between them.
+
+    Args:
+        levels: Integers of the parameter's shape.
+        codes: Step size code of each row, 1 to 255; see ``rows_of``.
+    """
+
+    levels: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of_one_step(cls, levels: npt.NDArray[np.int64], code: int) -> QuantizedTensor:
+        """With the same step size for all rows."""
+        return cls(levels, np.full(rows_of(levels.shape), code))
+
+    @property
+    def steps(self) -> npt.NDArray[np.float64]:
+        """Step sizes, of a shape that multiplies the levels."""
+        steps: npt.NDArray[np.float64] = STEP_SIZES[self.codes].reshape(*self.levels.shape[:-1], 1)
+        return steps
+
+    def dequantize(self) -> Tensor:
+        """Level times step size, float32: the product of two exact numbers, rounded once."""
+        return torch.from_numpy((self.levels * self.steps).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class QuantizedNetwork:
+    """What a file holds of a network.
+
+    Args:
+        network: Its architecture; the weights are not those of the file.
+        tensors: Quantized weights by name, in the network's order.
+        latents: (rows, columns) of each latent grid, the finest first; empty for networks without grids.
+    """
+
+    network: CoordinateNetwork
+    tensors: dict[str, QuantizedTensor]
+    latents: tuple[npt.NDArray[np.signedinteger], ...] = ()
+
+    def dequantize(self) -> dict[str, Tensor]:
+        """Parameters by name as the decoder sees them."""
+        return {name: tensor.dequantize() for name, tensor in self.tensors.items()}
+
+    def load_into(self, network: CoordinateNetwork) -> None:
+        """Give a network of the same architecture the decoder's weights."""
+        values = self.dequantize()
+        with torch.no_grad():
+            for name, parameter in network.weights().items():
+                parameter.copy_(values[name])
+            if isinstance(network, LatentQuINR):
+                for grid, latents in zip(network.pyramid.grids, self.latents, strict=True):
+                    grid.copy_(torch.from_numpy(latents))
+
+    def fill(self, network: CoordinateNetwork) -> None:
+        """Give a network of the same architecture without memory the decoder's weights and latents."""
+        state = self.dequantize()
+        for index, latents in enumerate(self.latents):
+            state[f"pyramid.grids.{index}"] = torch.from_numpy(latents).float()
+        network.load_state_dict(state, assign=True)
+
+
+def reduce_period(values: Tensor, period: Tensor | None) -> Tensor:
+    """Values moved by multiples of their period into [-period / 2, period / 2]."""
+    if period is None:
+        return values
+    wide = values.double()
+    return (wide - period.double() * torch.round(wide / period.double())).to(values.dtype)
+
+
+def reduced_parameters(network: CoordinateNetwork) -> dict[str, Tensor]:
+    """The network's parameters on the CPU, periodic ones in their centred interval.
+
+    Raises:
+        QuinrError: If a weight is not finite.
+    """
+    periods = network.parameter_periods()
+    result = {}
+    for name, parameter in network.weights().items():
+        values = parameter.detach().cpu().float()
+        if not torch.isfinite(values).all():
+            raise QuinrError(f"parameter {name} is not finite: training diverged; lower the learning rate")
+        period = periods.get(name)
+        result[name] = reduce_period(values, None if period is None else period.cpu())
+    return result
+
+
+def round_to_levels(values: Tensor, code: int) -> npt.NDArray[np.int64]:
+    """Nearest levels, at most LARGEST_LEVEL in magnitude."""
+    levels = np.rint(values.numpy().astype(np.float64) / step_size(code))
+    return np.clip(levels, -LARGEST_LEVEL, LARGEST_LEVEL).astype(np.int64)
+
+
+def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = None) -> QuantizedNetwork:
+    """Round every weight to the nearest level of its layer.
+
+    Args:
+        network: A trained network; it is not changed.
+        config: How fine.
+
+    Raises:
+        QuinrError: If a weight is not finite.
+    """
+    config = config or QuantizationConfig()
+    values = reduced_parameters(network)
+    tensors: dict[str, QuantizedTensor] = {}
+    for layer, names in layers(values).items():
+        code = config.code({name: values[name] for name in names})
+        if layer in network.fixed_point_layers:
+            code = fixed_point_code(code)
+        for name in names:
+            tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
+    return QuantizedNetwork(network, tensors, rounded_latents(network))
+
+
+def rounded_latents(network: CoordinateNetwork) -> tuple[npt.NDArray[np.int64], ...]:
+    """Latents of a network on grids as a file holds them, the finest grid first; empty for others.
+
+    Raises:
+        QuinrError: If one is not finite.
+    """
+    if not isinstance(network, LatentQuINR):
+        return ()
+    grids = [grid.detach().cpu().round().numpy().astype(np.float64) for grid in network.pyramid.grids]
+    if not all(np.isfinite(grid).all() for grid in grids):
+        raise QuinrError("latents are not finite: training diverged; lower the learning rate")
+    return tuple(np.clip(grid, -LARGEST_LATENT, LARGEST_LATENT).astype(np.int64) for grid in grids)

@@ -1,0 +1,1 @@
+"""Ways of rounding trained weights to levels."""

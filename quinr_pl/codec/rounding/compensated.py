@@ -1,0 +1,279 @@
+"""Rounding after training that lets later weights make up for the rounding errors of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
+from quinr_pl.codec.file.encoder import bytes_for_rate, encode
+from quinr_pl.codec.quantized import (
+    STEP_SIZES,
+    STEPS_PER_OCTAVE,
+    QuantizationConfig,
+    QuantizedNetwork,
+    QuantizedTensor,
+    layers,
+    reduced_parameters,
+    rows_of,
+    smallest_code,
+)
+from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.sections.weights import ROW_UNIT
+from quinr_pl.network import CoordinateNetwork
+from quinr_pl.signals import SignalSpec
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+LARGEST_GROUP = 4096
+"""Weights that one curvature matrix holds at most."""
+_POINTS_PER_WEIGHT = 8
+_PASSES = 2
+_ROW_BITS = 2.0
+_NO_CURVATURE = 1e-12
+_LARGEST_CODE, _MIDDLE_CODE, _FARTHEST = 255, 128, 100
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """How weights that are still to be rounded move when one is: what does not depend on the step sizes.
+
+    Args:
+        order: In which order weights are rounded, (n,).
+        update: Upper triangular U with U' U the inverse of the damped Hessian in that order, (n, n).
+    """
+
+    order: Integers
+    update: Floats
+
+    @classmethod
+    def of(cls, hessian: Floats, steps: Floats, damping: float, rounded: int | None = None) -> Compensation:
+        """From the curvature of the error.
+
+        Args:
+            hessian: Curvature of the error in the weights, (n, n).
+            steps: Step size of each, (n,); only their ratios matter.
+            damping: Added to the diagonal, in units of the mean curvature of a step: what keeps weights
+                that the sample hardly sees from running away.
+            rounded: How many weights are to be rounded, the first ones; all when left out.
+        """
+        curvature = hessian.diagonal() * steps**2
+        damped = hessian + np.diag((damping * curvature.mean() + 1e-30) / steps**2)
+        count = len(steps) if rounded is None else rounded
+        order = np.argsort(-curvature[:count], kind="stable")
+        order = np.concatenate([order, np.arange(count, len(steps))])
+        # By torch: threads of NumPy's library, which nobody here can set, would change the last digits.
+        inverse = torch.linalg.inv(torch.from_numpy(damped[order][:, order]))
+        return cls(order, torch.linalg.cholesky(inverse).T.numpy())
+
+    def conditional_curvature(self) -> Floats:
+        """Curvature of the error in each weight while those after it move along, (n,)."""
+        result = np.empty(len(self.order))
+        result[self.order] = self.update.diagonal() ** -2.0
+        return result
+
+    def round(self, values: Floats, steps: Floats, rounded: int | None = None) -> Floats:
+        """Round weights one after another, and move those still to come so that the error grows least.
+
+        The optimal-brain-surgeon update as in GPTQ (Frantar et al. 2022), which is Babai's nearest plane
+        in the lattice of levels under the quadratic form of the Hessian.
+
+        Args:
+            values: Weights, (n,).
+            steps: Step size of each, (n,).
+            rounded: How many weights to round, the first ones; all when left out.
+
+        Returns:
+            Levels for rounded weights, moved weights in units of their steps for others, (n,).
+        """
+        count = len(values) if rounded is None else rounded
+        result, spacing = values[self.order], steps[self.order]
+        for index in range(count):
+            level = np.clip(np.rint(result[index] / spacing[index]), -LARGEST_LEVEL, LARGEST_LEVEL)
+            error = result[index] - level * spacing[index]
+            result[index:] -= error / self.update[index, index] * self.update[index, index:]
+            result[index] = level
+        result[count:] /= spacing[count:]
+        unsorted = np.empty_like(result)
+        unsorted[self.order] = result
+        return unsorted
+
+
+class CompensatedQuantizer:
+    """Quantizes one trained network at any rate; what doesn't depend on the rate is computed once.
+
+    The step size of a row of weights is inverse to the root of its mean conditional curvature, which at
+    high rate makes the error smallest at a given size; so one number moves all of them.
+
+    Args:
+        network: A trained network.
+        spec: The signal, whose grid gives the sample of coordinates.
+        config: ``points``, ``damping`` and ``seed`` are used here.
+    """
+
+    def __init__(self, network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig) -> None:
+        self._network = network
+        self._spec = spec
+        self._values = reduced_parameters(network)
+        self._groups: list[tuple[list[str], Compensation]] = []
+        self._codes: dict[str, Integers] = {}
+        groups = curvature_groups(self._values)
+        largest = max(sum(self._values[name].numel() for name in names) for names in groups)
+        points = curvature_sample(spec, largest, config)
+        for names in groups:
+            hessian = gauss_newton(network, names, points)
+            self._groups.append((names, self._choose_steps(names, hessian, config.damping)))
+        self._codes = _near_the_median(self._codes)
+
+    def _choose_steps(self, names: list[str], hessian: Floats, damping: float) -> Compensation:
+        """Step sizes, relative to each other, and the compensation that goes with them."""
+        curvature = hessian.diagonal()
+        for _ in range(_PASSES):
+            codes = _codes_of_curvature({name: self._values[name] for name in names}, curvature)
+            # Only ratios matter to the compensation: the middle of the grid of step sizes will do.
+            steps = steps_of_weights(_near_the_median(codes), self._values)
+            compensation = Compensation.of(hessian, steps, damping)
+            curvature = compensation.conditional_curvature()
+        self._codes |= codes
+        return compensation
+
+    def codes(self, scale: int, finer: int = 0) -> dict[str, Integers]:
+        """Step size codes of each tensor's rows.
+
+        Args:
+            scale: Of the finest row; eight more make all steps twice as large and save about a bit for
+                each weight.
+            finer: How many layers, the first ones, have steps one code finer than that.
+        """
+        lowest = min(int(codes.min()) for codes in self._codes.values())
+        result: dict[str, Integers] = {}
+        for index, names in enumerate(layers(self._codes).values()):
+            codes = {name: self._codes[name] - lowest + scale - (index < finer) for name in names}
+            # The whole layer moves, so that its rows keep their ratios.
+            more = max(_codes_missing(self._values[name], codes[name]) for name in names)
+            result |= {name: codes[name] + more for name in names}
+        return result
+
+    def quantize(self, codes: Mapping[str, Integers]) -> QuantizedNetwork:
+        """Levels at given step sizes."""
+        tensors: dict[str, QuantizedTensor] = {}
+        for names, compensation in self._groups:
+            values = np.concatenate([self._values[name].numpy().astype(np.float64).ravel() for name in names])
+            steps = steps_of_weights({name: codes[name] for name in names}, self._values)
+            levels = compensation.round(values, steps).astype(np.int64)
+            bounds = np.cumsum([self._values[name].numel() for name in names])[:-1]
+            for name, part in zip(names, np.split(levels, bounds), strict=True):
+                tensors[name] = QuantizedTensor(part.reshape(self._values[name].shape), codes[name])
+        return QuantizedNetwork(self._network, {name: tensors[name] for name in self._values})
+
+    def at_size(self, most_bytes: float) -> QuantizedNetwork:
+        """The finest levels whose file takes at most so many bytes.
+
+        If no step size makes the file that small, the coarsest levels come back.
+        """
+
+        def trial(scale: int, finer: int) -> QuantizedNetwork | None:
+            quantized = self.quantize(self.codes(scale, finer))
+            return quantized if len(encode(quantized, self._spec).data) <= most_bytes else None
+
+        spread = max(int(codes.max()) for codes in self._codes.values()) - min(
+            int(codes.min()) for codes in self._codes.values()
+        )
+        # Files shrink as steps grow: bisect, first in whole scales, then layer by layer.
+        too_fine, scale, best = 1, max(2, _LARGEST_CODE - spread), None
+        while scale - too_fine > 1:
+            middle = (too_fine + scale) // 2
+            found = trial(middle, 0)
+            too_fine, scale, best = (too_fine, middle, found) if found else (middle, scale, best)
+        if best is None:
+            return self.quantize(self.codes(scale))
+        finer, too_many = 0, len(layers(self._codes))
+        while too_many - finer > 1:
+            middle = (finer + too_many) // 2
+            found = trial(scale, middle)
+            finer, too_many, best = (middle, too_many, found) if found else (finer, middle, best)
+        return best
+
+
+def curvature_sample(spec: SignalSpec, weights: int, config: QuantizationConfig) -> Tensor:
+    """Coordinates to average the curvature of so many weights over."""
+    return sample_coordinates(spec, min(config.points, max(512, _POINTS_PER_WEIGHT * weights)), config.seed)
+
+
+def steps_of_weights(codes: Mapping[str, Integers], values: Mapping[str, Tensor]) -> Floats:
+    """The step size of every weight, (weights,), of the codes of the rows."""
+    return np.concatenate(
+        [np.repeat(STEP_SIZES[rows], values[name].numel() // len(rows)) for name, rows in codes.items()]
+    )
+
+
+def _codes_of_curvature(values: Mapping[str, Tensor], curvature: Floats) -> dict[str, Integers]:
+    """Step size codes with which each row has the same mean error, but for the grid of its layer."""
+    bounds = np.cumsum([tensor.numel() for tensor in values.values()])[:-1]
+    by_tensor = dict(zip(values, np.split(curvature, bounds), strict=True))
+    codes: dict[str, Integers] = {}
+    for names in layers(values).values():
+        ideal = {name: _ideal_codes(values[name], by_tensor[name]) for name in names}
+        base = np.median(np.concatenate(list(ideal.values())))
+        for name in names:
+            offsets = np.rint((ideal[name] - base) / ROW_UNIT).astype(np.int64)
+            codes[name] = round(base) + ROW_UNIT * offsets
+    return codes
+
+
+def _ideal_codes(values: Tensor, curvature: Floats) -> Floats:
+    """Real-valued codes of a tensor's rows: all the same where rows of their own would not pay."""
+    rows = rows_of(tuple(values.shape))
+    by_row = curvature.reshape(rows, -1).mean(axis=1) + _NO_CURVATURE
+    size = values.numpy().astype(np.float64).reshape(rows, -1)
+    # With equal errors, bits are those of the levels' spread.
+    one_step = np.log2(np.sqrt(np.mean(size**2) * by_row.mean()) + 1e-30)
+    own_steps = np.log2(np.sqrt(np.mean(size**2 * by_row[:, None])) + 1e-30)
+    if size.size * (one_step - own_steps) < _ROW_BITS * rows:
+        by_row = np.full(rows, by_row.mean())
+    return STEPS_PER_OCTAVE * np.log2(by_row) / -2
+
+
+def _near_the_median(codes: Mapping[str, Integers]) -> dict[str, Integers]:
+    """Codes moved to the middle of the grid; rows far from the others, of weights without effect, nearer."""
+    median = int(np.median(np.concatenate(list(codes.values()))))
+    far = {name: np.abs(rows - median) - _FARTHEST for name, rows in codes.items()}
+    moves = {name: ROW_UNIT * np.maximum(0, -(-over // ROW_UNIT)) for name, over in far.items()}
+    return {
+        name: rows - median + _MIDDLE_CODE - np.sign(rows - median) * moves[name]
+        for name, rows in codes.items()
+    }
+
+
+def _codes_missing(values: Tensor, codes: Integers) -> int:
+    """How much coarser a tensor's steps must be for its levels to have a place in the file."""
+    largest = values.abs().reshape(len(codes), -1).amax(dim=1).numpy().astype(np.float64)
+    least = np.array([smallest_code(size / LARGEST_LEVEL) for size in largest])
+    return max(0, int((least - codes).max()))
+
+
+def curvature_groups(values: dict[str, Tensor]) -> list[list[str]]:
+    """Consecutive layers whose weights are few enough for one matrix; larger layers stand alone."""
+    groups: list[list[str]] = []
+    size = LARGEST_GROUP + 1
+    for names in layers(values).values():
+        more = sum(values[name].numel() for name in names)
+        if size + more > LARGEST_GROUP:
+            groups.append([])
+            size = 0
+        groups[-1] += names
+        size += more
+    return groups
+
+
+def quantize_compensated(
+    network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig
+) -> QuantizedNetwork:
+    """Quantize a trained network so that its file has ``config.rate`` bits for each weight at most."""
+    quantizer = CompensatedQuantizer(network, spec, config)
+    return quantizer.at_size(bytes_for_rate(network, spec, config.rate))

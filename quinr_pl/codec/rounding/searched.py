@@ -1,0 +1,124 @@
+"""Step sizes by trial: what a layer's weights cost in bits against what their rounding costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quinr_pl.codec.coding.mixture import coded_bits
+from quinr_pl.codec.quantized import (
+    FIXED_POINT_CODES,
+    STEPS_PER_OCTAVE,
+    Progress,
+    QuantizedNetwork,
+    QuantizedTensor,
+    layers,
+    least_code,
+    nearest_code,
+    reduced_parameters,
+    round_to_levels,
+    rounded_latents,
+    untold,
+)
+from quinr_pl.network import LatentQuINR
+from quinr_pl.network.base import known_mse
+from quinr_pl.signals import SignalSpec
+
+_FINEST = 2.0**-11
+_OCTAVES = 10
+_TRIALS_PER_OCTAVE = 2
+
+
+@dataclass
+class _Search:
+    """The state of a search: every layer rounded so far is in the network.
+
+    Args:
+        network: A copy that is written to.
+        targets: (pixels, channels).
+        values: Weights before rounding.
+    """
+
+    network: LatentQuINR
+    targets: Tensor
+    values: dict[str, Tensor]
+
+    def error(self) -> float:
+        """Mean squared error of what is decoded, before rounding to integers."""
+        decoded = self.network.signal(0, len(self.targets), self.network.height, self.network.width)
+        return float(known_mse(decoded.clamp(0, 1), self.targets))
+
+    def latent_bits(self) -> float:
+        """Bits of all latents under the present context model."""
+        grids = [grid.round() for grid in self.network.pyramid.grids]
+        return float(self.network.context(grids).double().sum())
+
+    def rounded(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
+        """A layer at a step size, also put into the network."""
+        tensors = {
+            name: QuantizedTensor.of_one_step(round_to_levels(self.values[name], code), code)
+            for name in names
+        }
+        weights = self.network.weights()
+        for name, tensor in tensors.items():
+            weights[name].copy_(tensor.dequantize())
+        return tensors
+
+    def best(self, layer: str, names: list[str]) -> dict[str, QuantizedTensor]:
+        """The layer at the step size of the least error plus rate_weight times bits for each pixel."""
+        in_integers = layer in self.network.fixed_point_layers
+        chosen, least = 0, float("inf")
+        price = self.network.rate_weight / len(self.targets)
+        for code in _codes([self.values[name] for name in names], in_integers):
+            tensors = self.rounded(names, code)
+            bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
+            # A layer of the context model changes only bits, every other one only the error.
+            cost = price * (bits + self.latent_bits()) if in_integers else self.error() + price * bits
+            if cost < least:
+                chosen, least = code, cost
+        return self.rounded(names, chosen)
+
+
+def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:
+    lowest = least_code(tensors)
+    if in_integers:
+        finest, coarsest = FIXED_POINT_CODES
+        return [code for code in range(finest, coarsest + 1, STEPS_PER_OCTAVE) if code >= lowest] or [
+            coarsest
+        ]
+    spacing = STEPS_PER_OCTAVE // _TRIALS_PER_OCTAVE
+    first = nearest_code(_FINEST)
+    trials = range(first, first + _OCTAVES * STEPS_PER_OCTAVE, spacing)
+    return sorted({max(code, lowest) for code in trials})
+
+
+@torch.no_grad()
+def quantize_searched(
+    network: LatentQuINR, spec: SignalSpec, targets: Tensor, progress: Progress = untold
+) -> QuantizedNetwork:
+    """Round a network on latent grids, layer after layer, at the step size that costs least.
+
+    The cost is that of training: mean squared error plus ``network.rate_weight`` times bits for each pixel.
+
+    Args:
+        network: A trained network; it is not changed.
+        spec: The signal.
+        targets: Values in [0, 1], (pixels, channels).
+        progress: Called before each layer.
+
+    Raises:
+        QuinrError: If a weight or a latent is not finite.
+    """
+    values = reduced_parameters(network)
+    with torch.random.fork_rng(devices=[]):
+        trial = LatentQuINR(**network.architecture(), rate_weight=network.rate_weight)  # type: ignore[arg-type]
+    trial.load_state_dict(network.state_dict())
+    trial.to("cpu").eval()
+    search = _Search(trial, targets.cpu(), values)
+    tensors: dict[str, QuantizedTensor] = {}
+    for number, (layer, names) in enumerate(layers(values).items()):
+        progress("rounding", number, len(layers(values)))
+        tensors |= search.best(layer, names)
+    return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_latents(network))

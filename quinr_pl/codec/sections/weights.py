@@ -1,0 +1,103 @@
+"""The weights of a network as a section of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.codec.coding.mixture import LevelDecoder, LevelEncoder, low_bits
+from quinr_pl.codec.file.container import BitstreamError, Section, SectionType
+from quinr_pl.codec.quantized import QuantizedTensor, layers, rows_of
+from quinr_pl.errors import QuinrError
+
+ROW_UNIT = 4
+"""Step size codes of a layer's rows differ by multiples of this: half an octave."""
+_LARGEST_CODE = 255
+_LARGEST_SHIFT = 7
+
+Integers = npt.NDArray[np.int64]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def write_weights(tensors: Mapping[str, QuantizedTensor]) -> Section:
+    """Step sizes and levels, entropy coded.
+
+    Raises:
+        QuinrError: If the step sizes of a layer do not lie on its grid.
+    """
+    bases, offsets = _layer_codes(tensors)
+    shifts = {name: low_bits(tensor.levels.ravel()) for name, tensor in tensors.items()}
+    encoder = LevelEncoder()
+    encoder.write(np.array(list(shifts.values()), dtype=np.int64))
+    encoder.write(np.concatenate([offsets[name] for name in tensors]))
+    for name, tensor in tensors.items():
+        encoder.write(tensor.levels.ravel(), shifts[name])
+    return Section(SectionType.WEIGHTS_BY_ROW, encoder.getvalue(bottom=bytes(bases.values())))
+
+
+def _layer_codes(tensors: Mapping[str, QuantizedTensor]) -> tuple[dict[str, int], dict[str, Integers]]:
+    """One code for each layer, and by tensor how far its rows are from it, in units of ROW_UNIT."""
+    bases: dict[str, int] = {}
+    offsets: dict[str, Integers] = {}
+    for layer, names in layers(tensors).items():
+        codes = np.concatenate([tensors[name].codes for name in names])
+        bases[layer] = int(np.sort(codes)[len(codes) // 2])
+        if ((codes - bases[layer]) % ROW_UNIT).any():
+            raise QuinrError(
+                f"layer {layer}: step size codes {sorted(set(codes.tolist()))} must differ by "
+                f"multiples of {ROW_UNIT}"
+            )
+        offsets |= {name: (tensors[name].codes - bases[layer]) // ROW_UNIT for name in names}
+    return bases, offsets
+
+
+def read_weights(section: Section, shapes: Shapes) -> dict[str, QuantizedTensor]:
+    """Quantized tensors of a section of either type.
+
+    Args:
+        section: It.
+        shapes: Of the network's parameters, by name.
+
+    Raises:
+        BitstreamError: If it is malformed.
+    """
+    if section.type == SectionType.WEIGHTS:
+        return _read_by_layer(section.payload, shapes)
+    decoder = LevelDecoder(section.payload)
+    shifts = decoder.read(len(shapes))
+    if len(shifts) and not (shifts.min() >= 0 and shifts.max() <= _LARGEST_SHIFT):
+        raise BitstreamError("section weights is malformed: a number of low bits is out of range")
+    rows = [rows_of(shape) for shape in shapes.values()]
+    offsets = np.split(decoder.read(sum(rows)), np.cumsum(rows)[:-1])
+    levels = {
+        name: decoder.read(int(np.prod(shape)), int(shift)).reshape(shape)
+        for (name, shape), shift in zip(shapes.items(), shifts, strict=True)
+    }
+    bases = _bases(decoder, shapes)
+    tensors = {}
+    for (name, values), offset in zip(levels.items(), offsets, strict=True):
+        codes = bases[name] + ROW_UNIT * offset
+        if codes.min() < 1 or codes.max() > _LARGEST_CODE:
+            raise BitstreamError("section weights is malformed: a step size is out of range")
+        tensors[name] = QuantizedTensor(values, codes)
+    return tensors
+
+
+def _read_by_layer(payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
+    """One step size for each layer, and large levels behind escapes: what the first version wrote."""
+    decoder = LevelDecoder(payload)
+    levels = {
+        name: decoder.read_with_escapes(int(np.prod(shape))).reshape(shape) for name, shape in shapes.items()
+    }
+    bases = _bases(decoder, shapes)
+    return {name: QuantizedTensor.of_one_step(values, bases[name]) for name, values in levels.items()}
+
+
+def _bases(decoder: LevelDecoder, shapes: Shapes) -> dict[str, int]:
+    """The step size code of each tensor's layer, from the bottom of the stack."""
+    codes, grouped = decoder.rest(), layers(shapes)
+    if len(codes) != len(grouped) or 0 in codes:
+        raise BitstreamError("section weights is malformed: the step sizes are not where they should be")
+    return {name: code for names, code in zip(grouped.values(), codes, strict=True) for name in names}

@@ -1,0 +1,226 @@
+"""`quinr-pl compare`: runs a comparison's jobs, and writes or verifies its report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+
+from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.configs.find import find_base, find_config, read_text
+from quinr_pl.errors import QuinrError
+from quinr_pl.experiments import plots, published, table
+from quinr_pl.experiments.comparison import Comparison, load_data, measure, reconstruct, run_job
+from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
+from quinr_pl.experiments.report import Crop, Report
+from quinr_pl.experiments.sweep import Executor, Job, folder_name, read_result, run_sweep
+from quinr_pl.experiments.workers import temporary_files_in
+from quinr_pl.file_lock import locked_folder
+
+REPORT = "report"
+
+
+def compare(options: Namespace) -> int:
+    """Runs a comparison, or reports or verifies one that ran.
+
+    Args:
+        options: The command line of `quinr-pl compare`.
+
+    Returns:
+        Exit status: 0, or 1 if a job failed or a figure was not confirmed.
+
+    Raises:
+        QuinrError: If the config or a flag is wrong.
+    """
+    if options.root is not None:
+        os.environ["QUINR_DATA"] = options.root  # the jobs' processes inherit it
+    comparison = _comparison(options)
+    jobs = comparison.jobs()
+    folder = Path(comparison.folder)
+    console = Console()
+    if options.verify:
+        return verify(jobs, folder, console)
+    failed = []
+    with contextlib.ExitStack() as stack:
+        if not options.report_only:
+            make_folder(folder)
+            stack.enter_context(locked_folder(folder, "--folder"))
+            stack.enter_context(temporary_files_in(folder))
+            failed = run_sweep(jobs, folder, run_job, _executor(options, comparison), console)
+        finished = [job for job in jobs if read_result(job, folder) is not None]
+        if not finished:
+            raise QuinrError(f"--folder {folder}: no finished job there; run the comparison first")
+        write_report(comparison, finished, folder)
+    console.print(f"{folder / REPORT / 'index.html'}: {len(finished)} of {len(jobs)} jobs", highlight=False)
+    return 1 if failed else 0
+
+
+def verify(jobs: Sequence[Job], folder: Path, console: Console) -> int:
+    """Decodes every file again and compares its figures with those that were reported."""
+    checked = wrong = 0
+    for job in jobs:
+        result = read_result(job, folder)
+        if result is None:
+            console.print(f"missing {job}", highlight=False, markup=False)
+            wrong += 1
+            continue
+        try:
+            again = measure(job, folder / job.folder, result["file"])
+        except (OSError, QuinrError) as error:
+            console.print(f"WRONG {job}: {error}", highlight=False, markup=False)
+            wrong += 1
+            continue
+        again.pop("decode_seconds")
+        for key, value in again.items():
+            if not math.isclose(value, result[key], rel_tol=1e-9, abs_tol=1e-9):
+                console.print(f"WRONG {job}: {key} {result[key]}, now {value}", highlight=False, markup=False)
+                wrong += 1
+        checked += 1
+    console.print(f"{checked} of {len(jobs)} files decoded again, {wrong} findings", highlight=False)
+    return 1 if wrong else 0
+
+
+def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> None:
+    """Writes results.csv, results.json, a plot of each image, index.html and TensorBoard's curves."""
+    rows = [_row(job, folder) for job in jobs]
+    target = folder / REPORT
+    make_folder(target)
+    write_bytes(target / "results.csv", table.write_csv(rows).encode())
+    write_bytes(target / "results.json", table.write_json(rows, comparison.anchors).encode())
+    drawn: dict[str, list[str]] = {}
+    sources: dict[str, str] = {}
+    for image, curves in table.curves(rows).items():
+        others = _published(image) if comparison.published else {}
+        sources |= {name: curve.source for name, curve in others.items()}
+        points = {name: curve.points for name, curve in others.items()}
+        drawn[image] = [
+            _draw(plots.rate_distortion_figure(curves, image, points), target / folder_name(image))
+        ]
+    for quality, label in _OF_RANGE_IMAGES.items():
+        if all(quality in row for row in rows):
+            for image, curves in table.curves(rows, quality).items():
+                figure = plots.rate_distortion_figure(curves, image, quality=label)
+                drawn[image].append(_draw(figure, target / f"{folder_name(image)}_{quality}"))
+    page = Report(
+        f"Rate and distortion: {folder.name}",
+        rows,
+        table.summary(rows, comparison.anchors),
+        drawn,
+        _crops(jobs, folder, comparison),
+        [_NOTE],
+        sources,
+    )
+    write_bytes(target / "index.html", page.html().encode())
+    _write_tensorboard(rows, target / "tensorboard")
+
+
+_OF_RANGE_IMAGES = {
+    "psnr_valid": "PSNR over pixels with a return (dB)",
+    "rmse_valid": "RMSE over pixels with a return (m)",
+}
+
+
+def _draw(figure: Figure, path: Path) -> str:
+    """Writes a figure as SVG and PNG; gives the SVG."""
+    drawn = plots.svg(figure)
+    write_bytes(path.with_name(f"{path.name}.svg"), drawn.encode())
+    write_bytes(path.with_name(f"{path.name}.png"), plots.png(figure))
+    return drawn
+
+
+_NOTE = (
+    "Bits per pixel are 8 x file size / pixels, and every quality is that of the decoded file. Bjøntegaard "
+    "differences are means over the range that both curves reach: a negative rate and a positive PSNR are "
+    "better than the anchor."
+)
+
+
+def _comparison(options: Namespace) -> Comparison:
+    path = find_config(options.config)
+    comparison = Comparison.read(read_text(path), options.config, lambda base: find_base(base, path))
+    changes = {
+        name: getattr(options, name)
+        for name in ("folder", "seeds", "processes")
+        if getattr(options, name) is not None
+    }
+    if options.methods is not None:
+        changes["methods"] = _chosen("methods", options.methods, comparison.methods)
+    if options.images is not None:
+        names = {"-".join(str(part) for part in image.values()): image for image in comparison.images}
+        changes["images"] = list(_chosen("images", options.images, names).values())
+    return dataclasses.replace(comparison, **changes)
+
+
+def _chosen(flag: str, names: Sequence[str], known: Any) -> dict[str, Any]:
+    for name in names:
+        if name not in known:
+            raise QuinrError(f"--{flag} {name}: the comparison has {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def _executor(options: Namespace, comparison: Comparison) -> Executor:
+    return RayExecutor(options.address) if options.executor == "ray" else LocalExecutor(comparison.processes)
+
+
+def _row(job: Job, folder: Path) -> dict[str, Any]:
+    result = read_result(job, folder)
+    assert result is not None, "only finished jobs are reported"
+    return {**result, "file": str(job.folder / result["file"])}
+
+
+def _published(image: str) -> dict[str, published.PublishedCurve]:
+    if image == table.AVERAGE:
+        return published.kodak_averages()
+    return published.kodak_image(image)
+
+
+def _crops(jobs: Sequence[Job], folder: Path, comparison: Comparison) -> dict[str, list[Crop]]:
+    """The middle of each image: the original, and of each method the point nearest to one rate."""
+    found = {}
+    for image in dict.fromkeys(job.image for job in jobs):
+        own = [job for job in jobs if job.image == image]
+        results = {job.folder: _row(job, folder) for job in own}
+        first = [job for job in own if job.method == own[0].method]
+        target = sorted(results[job.folder]["bpp"] for job in first)[len(first) // 2]
+        spec = load_data(own[0]).spec
+        crops: list[Crop] = []
+        for method in dict.fromkeys(job.method for job in own):
+            candidates = [job for job in own if job.method == method]
+            job = min(candidates, key=lambda job: abs(math.log(results[job.folder]["bpp"] / target)))
+            result = results[job.folder]
+            original, decoded = reconstruct(job, folder / job.folder, Path(result["file"]).name)
+            if not crops:
+                crops.append(Crop("original", _crop(original, spec, comparison.crop)))
+            caption = f"{method}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp"
+            crops.append(Crop(caption, _crop(decoded, spec, comparison.crop)))
+        found[image] = crops
+    return found
+
+
+def _crop(values: Any, spec: Any, size: tuple[int, int]) -> bytes:
+    starts = [max(0, (have - want) // 2) for have, want in zip(values.shape[:2], size, strict=True)]
+    part = values[starts[0] : starts[0] + size[0], starts[1] : starts[1] + size[1]]
+    return plots.picture(part, spec.low, spec.high, zoom=max(1, 256 // min(part.shape[:2]) // 2 + 1))
+
+
+def _write_tensorboard(rows: Sequence[Any], folder: Path) -> None:
+    """PSNR of every image against thousandths of a bit per pixel, a run for each method."""
+    if folder.exists():
+        for old in folder.rglob("events.*"):
+            old.unlink()
+    for image, methods in table.curves(rows).items():
+        for method, points in methods.items():
+            run = str(folder / folder_name(method))
+            writer = SummaryWriter(run, filename_suffix=f".{folder_name(image)}")
+            for bpp, psnr in points:
+                writer.add_scalar(f"psnr at thousandths of a bpp/{image}", psnr, round(1000 * bpp))
+            writer.close()

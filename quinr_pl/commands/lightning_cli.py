@@ -1,0 +1,231 @@
+"""fit, validate, test and predict: LightningCLI over this package's modules, data and callbacks."""
+
+from __future__ import annotations
+
+import glob
+import inspect
+import logging
+import re
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse import ActionConfigFile
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback, instantiate_class
+
+# Imported so that their classes resolve by short names.
+import quinr_pl.callbacks
+import quinr_pl.datamodules
+import quinr_pl.network
+from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.commands.fit_settings import check_fit
+from quinr_pl.commands.refusals import in_one_line, interpreting
+from quinr_pl.commands.runs import find_checkpoint
+from quinr_pl.commands.spelling import did_you_mean
+from quinr_pl.configs.find import find_config, packaged_config, read_text, read_tree
+from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.errors import QuinrError
+from quinr_pl.module import CoordinateNetworkModule
+from quinr_pl.native.threads import native_threads
+
+_UNKNOWN = re.compile(
+    r"(?:unrecognized arguments: -*|Option '|Key '|import path string: )([^'\s]+)", re.IGNORECASE
+)
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+class PackagedConfigFile(ActionConfigFile):
+    """``--config NAME``: a user's own file, or a packaged config by its bare name."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Called by the parser with the flag's value."""
+        super().__call__(
+            parser, cfg, find_config(values) if isinstance(values, str) else values, option_string
+        )
+
+
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong with the arguments in one line, and reads no file but the configs that are named."""
+
+    def _add_signature_parameter(self, *args: Any, **kwargs: Any) -> None:
+        # With sub-configs, a file called `ImageDataModule` or `auto` in the current folder would be read for
+        # the class or the value of that name.
+        super()._add_signature_parameter(*args, **{**kwargs, "sub_configs": False})
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        """A config in any encoding that ``read_text`` knows, checked as a whole first."""
+        text = read_text(str(path))
+        read_tree(text, str(path))
+        return self.parse_string(text, str(path), *args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises QuinrError, which ends the program with exit status 2."""
+        line = in_one_line(message)
+        if "are required" in line:
+            line += "; give --config, such as --config sample.yaml"
+        unknown = _UNKNOWN.search(line)
+        near = did_you_mean(unknown[1].split("=")[0], self._known_words()) if unknown else ""
+        raise QuinrError(line + near) from ex
+
+    def _known_words(self) -> set[str]:
+        """Keys of the parser and its commands, and arguments and names of this package's classes."""
+        commands = getattr(self._subcommands_action, "_name_parser_map", {}).values()
+        words = {action.dest for parser in (self, *commands) for action in parser._actions}
+        modules = (quinr_pl.network, quinr_pl.datamodules, quinr_pl.callbacks)
+        for part in (getattr(module, name) for module in modules for name in module.__all__):
+            if isinstance(part, type):
+                words |= {part.__name__, *inspect.signature(part).parameters}
+        return words
+
+
+def _quieten() -> None:
+    """Keeps advertisements and other packages' deprecations off the terminal; warnings to users stay."""
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+        "lightning_fabric.utilities.seed",  # config.yaml has the seed, and a refusal is one line
+    ):
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return not any(known in message for known in ("litlogger", "`weights_only` was not set", "Seed set to"))
+
+
+class ConfigFile(SaveConfigCallback):
+    """Keeps the config of a run in its folder, whole; a continued fit writes into the folder it had."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Writes it once."""
+        folder = trainer.log_dir  # every process must ask
+        if folder is not None and trainer.is_global_zero and not self.already_saved:
+            make_folder(Path(folder))
+            text = self.parser.dump(self.config, skip_none=False)
+            write_bytes(Path(folder) / self.config_filename, text.encode())
+        self.already_saved = True
+
+
+class QuinrCLI(LightningCLI):
+    """LightningCLI with packaged configs, run folders that can be continued, and channels from the data."""
+
+    def __init__(self, args: list[str]) -> None:
+        _quieten()
+        defaults = {"default_config_files": [glob.escape(str(packaged_config("defaults.yaml")))]}
+        with native_threads():
+            super().__init__(
+                CoordinateNetworkModule,
+                CoordinateDataModule,
+                subclass_mode_data=True,
+                save_config_callback=ConfigFile,
+                parser_kwargs={name: dict(defaults) for name in SUBCOMMANDS},
+                args=args,
+            )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The trainer's methods."""
+        skipped = {"model", "dataloaders", "datamodule"}
+        return {
+            "fit": skipped | {"train_dataloaders", "val_dataloaders"},
+            "validate": skipped,
+            "test": skipped,
+            "predict": skipped,
+        }
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that reports in one line and knows the packaged configs."""
+        parser = OneLineParser(**{"prog": "quinr-pl", **kwargs})
+        parser.add_argument(
+            "-c", "--config", action=PackagedConfigFile, help="A YAML file, or the name of a packaged config."
+        )
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Reads the flags and the configs."""
+        with interpreting():
+            super().parse_arguments(parser, args)
+
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            seed = self.config[self.subcommand].seed_everything
+            raise QuinrError(f"--seed_everything {seed}: {error}") from error
+
+    def before_instantiate_classes(self) -> None:
+        """Refuses what cannot end well, and finds the run that ``--ckpt_path last`` or ``best`` means."""
+        config = self.config[self.subcommand]
+        if self.subcommand == "fit":
+            check_fit(config.trainer)
+        elif not config.ckpt_path:
+            raise QuinrError(
+                f"quinr-pl {self.subcommand}: without a checkpoint it would judge a network that was never "
+                "fitted; give --ckpt_path best, or the path of a checkpoint"
+            )
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path = find_checkpoint(config.trainer, config.ckpt_path)
+
+    def instantiate_classes(self) -> None:
+        """Builds data, network and trainer."""
+        with interpreting():
+            self._take_shape_from_data()
+            super().instantiate_classes()
+
+    def _take_shape_from_data(self) -> None:
+        """Sets the network's channels, and its size where it has one, from the data before it is built."""
+        config = self.config[self.subcommand]
+        arguments = config.model.network.get("init_args") if "network" in config.model else None
+        if arguments is not None and "data" in config:
+            data = instantiate_class((), config.data.as_dict())
+            arguments.out_features = data.channels
+            if "height" in arguments:  # the latents of a network on grids are as many as the pixels
+                data.prepare_data()
+                data.setup()
+                arguments.height, arguments.width = data.spec.height, data.spec.width
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with interpreting(beneath=__file__):
+            super()._run_subcommand(subcommand)
+
+    def _parse_ckpt_path(self) -> None:
+        """Keeps Lightning from laying a checkpoint's hyperparameters over the user's: they are compared."""
+
+    def before_fit(self) -> None:
+        """A continued fit keeps its checkpoint's hyperparameters: refuses flags that say otherwise."""
+        self._compare_with_checkpoint(list(self.model.hparams))
+
+    def before_validate(self) -> None:
+        """Refuses a checkpoint of another network."""
+        self._compare_with_checkpoint(["network"])
+
+    before_test = before_predict = before_validate
+
+    def _compare_with_checkpoint(self, names: list[str]) -> None:
+        path = self.config[self.subcommand].ckpt_path
+        if path is None:
+            return
+        kept = _load_checkpoint(path).get("hyper_parameters", {})
+        for name in names:
+            if kept.get(name) != self.model.hparams[name]:
+                raise QuinrError(
+                    f"--model.{name} {self.model.hparams[name]}: {path} was fitted with {kept.get(name)}; "
+                    "leave the flag out or start a new fit"
+                )
+
+
+def _load_checkpoint(path: str) -> dict[str, Any]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(checkpoint["state_dict"], dict):
+            raise TypeError("no weights")
+        checkpoint["pytorch-lightning_version"]  # else it is of another program
+        return dict(checkpoint)
+    except Exception as error:  # torch.load raises whatever the broken file leads to
+        raise QuinrError(
+            f"--ckpt_path {path}: not a readable checkpoint; give one that a fit wrote"
+        ) from error

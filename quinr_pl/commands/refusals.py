@@ -1,0 +1,81 @@
+"""Errors of other libraries and of the system that a user can mend, in one line.
+
+A library's error is a refusal of what the user asked for if it was raised while the input was interpreted,
+and by the library itself: the innermost frame of its traceback lies outside this package. Once the work has
+begun, it is one if no code of this package took part. The system's refusals and a lack of memory always are.
+Whatever else is raised is a fault of this package and keeps its traceback. QUINR_DEBUG=1 shows them all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from quinr_pl.errors import QuinrError
+
+_PACKAGE = Path(__file__).parents[1]
+_OWN_FOLDERS = {
+    str(folder.resolve())
+    for folder in (_PACKAGE, _PACKAGE.parent / "callbacks", _PACKAGE.parent / "datamodules")
+}
+
+
+@contextmanager
+def interpreting(beneath: str | None = None) -> Iterator[None]:
+    """While user input is interpreted: a library's refusal becomes a QuinrError.
+
+    Args:
+        beneath: A source file of this package that hands the work to a library. Then only errors that reach
+            no other file of this package are refusals, rather than all that a library raised.
+    """
+    try:
+        yield
+    except QuinrError:
+        raise
+    except Exception as error:
+        files = _source_files(error)
+        ours = any(map(_is_own, files[-1:] if beneath is None else set(files) - {__file__, beneath}))
+        if isinstance(error, OSError) or ours:
+            raise
+        raise QuinrError(in_one_line(str(error)) or type(error).__name__) from error
+
+
+def refusal(error: Exception) -> str | None:
+    """What a user can do something about, in one line; None for a fault of this package."""
+    if isinstance(error, QuinrError):
+        return str(error)
+    message = in_one_line(str(error))
+    if isinstance(error, MemoryError) or "can't allocate memory" in message or "out of memory" in message:
+        return (
+            f"not enough memory ({message or 'allocation failed'}); give a smaller signal, batch or network"
+        )
+    if isinstance(error, OSError):
+        what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
+        reason = error.strerror or message or type(error).__name__
+        return f"{what}: {reason}" if what else f"the system refuses: {reason}"
+    if type(error).__name__ == "MisconfigurationException":
+        return message
+    return None
+
+
+def in_one_line(message: str) -> str:
+    """A message of several lines in one, without the rules and the dumps of what was parsed."""
+    lines = [re.sub(r"^\s*(- )*|\s+$", "", line) for line in message.splitlines() if line.strip(" -^~")]
+    kept = [line for line in lines if not line.startswith(("Given value type", "Given value: Namespace"))]
+    joined = "; ".join(line.removesuffix(":") if line.endswith("Errors:") else line for line in kept)
+    return re.sub(r"\s+", " ", re.sub(r":;", ":", joined))
+
+
+def _source_files(error: BaseException) -> list[str]:
+    """Source files of the traceback of what first went wrong, the innermost last."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def _is_own(file: str) -> bool:
+    return any(Path(file).resolve().is_relative_to(folder) for folder in _OWN_FOLDERS)

@@ -1,0 +1,1 @@
+"""Comparisons and searches: many fits, their figures, tables and plots."""

@@ -1,0 +1,161 @@
+"""One page with all curves, tables and crops of a sweep, that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from quinr_pl.experiments.table import AVERAGE, Row
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
+h1, h2, h3 { line-height: 1.2; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; font-size: 14px; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #8884; }
+th:first-child, td:first-child, .text { text-align: left; }
+figure { margin: 0; } figcaption { font-size: 13px; }
+.plots, .crops { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+.plots svg { width: 560px; height: auto; background: #fff; }
+.crops img { max-width: 100%; image-rendering: pixelated; display: block; }
+details { margin: 1rem 0; } code { font-size: 12px; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+"""
+
+_FIGURES = {
+    "bpp": ("bpp", "{:.4f}"),
+    "psnr": ("PSNR (dB)", "{:.2f}"),
+    "psnr_valid": ("PSNR, valid (dB)", "{:.2f}"),
+    "rmse": ("RMSE (m)", "{:.3f}"),
+    "rmse_valid": ("RMSE, valid (m)", "{:.3f}"),
+    "bytes": ("bytes", "{}"),
+    "parameters": ("parameters", "{}"),
+    "encode_seconds": ("encode (s)", "{:.1f}"),
+    "decode_seconds": ("decode (s)", "{:.2f}"),
+}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a decoded signal.
+
+    Args:
+        caption: Method, rate and quality.
+        picture: PNG.
+    """
+
+    caption: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page shows.
+
+    Args:
+        title: Of the page.
+        rows: The figures of every job.
+        summary: As `quinr_pl.experiments.table.summary` gives it.
+        plots: Image, or "average" -> SVGs of its curves.
+        crops: Image -> parts of decoded signals at about one rate.
+        notes: Sentences below the title.
+        sources: Published curve -> where it comes from.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    summary: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    plots: Mapping[str, Sequence[str]]
+    crops: Mapping[str, Sequence[Crop]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The page."""
+        images = [image for image in self.summary if image != AVERAGE]
+        ordered = [AVERAGE, *images] if AVERAGE in self.summary else images
+        body = [f"<h1>{escape(self.title)}</h1>"]
+        body += [f"<p>{escape(note)}</p>" for note in self.notes]
+        body += [self._section(image) for image in ordered]
+        body += ["<h2>Every point</h2>", self._points(), self._origins()]
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            f"<title>{escape(self.title)}</title>\n"
+            f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>\n'
+            + "\n".join(body)
+            + "\n</body></html>\n"
+        )
+
+    def _section(self, image: str) -> str:
+        plots = "".join(map(_inline_svg, self.plots.get(image, ())))
+        beside = f'<div class="plots">{plots}{self._differences(image)}</div>'
+        return f"<h2>{escape(image)}</h2>{beside}{self._crops(image)}"
+
+    def _differences(self, image: str) -> str:
+        anchors = [f"against {name}" for name in self.summary[image]]
+        used = [a for a in anchors if any(a in curve for curve in self.summary[image].values())]
+        if not used:
+            return ""
+        heads = "".join(f"<th>BD-rate {escape(a)}</th><th>BD-PSNR {escape(a)}</th>" for a in used)
+        lines = []
+        for method, curve in self.summary[image].items():
+            cells = ""
+            for anchor in used:
+                difference = curve.get(anchor, {})
+                cells += _cell(difference.get("bd_rate_percent"), "{:+.1f} %")
+                cells += _cell(difference.get("bd_psnr_db"), "{:+.2f} dB")
+            lines.append(f"<tr><td>{escape(method)}</td>{cells}</tr>")
+        return f'<div class="scroll"><table><tr><th>method</th>{heads}</tr>{"".join(lines)}</table></div>'
+
+    def _crops(self, image: str) -> str:
+        shown = "".join(
+            f'<figure><img alt="{escape(crop.caption)}" src="data:image/png;base64,'
+            f'{base64.b64encode(crop.picture).decode()}"><figcaption>{escape(crop.caption)}</figcaption></figure>'
+            for crop in self.crops.get(image, ())
+        )
+        return f'<h3>At about the same rate</h3><div class="crops">{shown}</div>' if shown else ""
+
+    def _points(self) -> str:
+        keys = [key for key in _FIGURES if any(row.get(key) is not None for row in self.rows)]
+        heads = "".join(f"<th>{escape(_FIGURES[key][0])}</th>" for key in keys)
+        lines = []
+        for row in sorted(self.rows, key=lambda row: (row["image"], row["method"], row["bpp"])):
+            names = "".join(
+                f'<td class="text">{escape(str(row[key]))}</td>' for key in ("method", "point", "seed")
+            )
+            cells = "".join(_cell(row.get(key), _FIGURES[key][1]) for key in keys)
+            lines.append(f'<tr><td class="text">{escape(row["image"])}</td>{names}{cells}</tr>')
+        names = "".join(f'<th class="text">{name}</th>' for name in ("method", "point", "seed"))
+        head = f"<tr><th>image</th>{names}{heads}</tr>"
+        return f'<div class="scroll"><table>{head}{"".join(lines)}</table></div>'
+
+    def _origins(self) -> str:
+        commands = "".join(
+            f"<li>{escape(row['image'])}, {escape(row['method'])}, {escape(row['point'])}: "
+            f"<code>{escape(row['command'])}</code></li>"
+            for row in self.rows
+            if row.get("command")
+        )
+        versions: dict[str, str] = {}
+        for row in self.rows:
+            versions |= row.get("versions", {})
+        packages = ", ".join(f"{escape(name)} {escape(number)}" for name, number in sorted(versions.items()))
+        sources = "".join(
+            f"<li>{escape(name)}: {escape(source)}</li>" for name, source in self.sources.items()
+        )
+        published = f"<h2>Published curves</h2><ul>{sources}</ul>" if sources else ""
+        return (
+            f"{published}<h2>How to make them again</h2><p>Versions: {packages}.</p>"
+            f"<details><summary>The command of every fit</summary><ul>{commands}</ul></details>"
+        )
+
+
+def _cell(value: Any, form: str) -> str:
+    return f"<td>{form.format(value) if value is not None else '–'}</td>"
+
+
+def _inline_svg(text: str) -> str:
+    return text[text.index("<svg") :]

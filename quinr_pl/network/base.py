@@ -1,0 +1,141 @@
+"""What every network that maps coordinates to values offers to the trainer and to the codec."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.signals import coordinates as grid_coordinates
+
+MOST_NATS = 16
+
+
+def layers(names: Iterable[str]) -> dict[str, list[str]]:
+    """Parameters by layer: those that share all of their name but its last part."""
+    result: dict[str, list[str]] = {}
+    for name in names:
+        result.setdefault(name.rpartition(".")[0], []).append(name)
+    return result
+
+
+def known_mse(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error over all values, those with a target of NaN being without error: any will do."""
+    return torch.where(targets.isnan(), 0.0, values - targets).square().mean()
+
+
+def check_log_range(nats: int) -> None:
+    """Refuses a logarithmic scale of less than 0 nats or of more than single precision bears.
+
+    Raises:
+        QuinrError: If it is out of range.
+    """
+    if not 0 <= nats <= MOST_NATS:
+        raise QuinrError(f"--model.network.log_range {nats}: must lie between 0 and {MOST_NATS}")
+
+
+def from_log_scale(values: Tensor, nats: int) -> Tensor:
+    """Values t of a logarithmic scale on the linear one: (exp(nats t) - 1) / (exp(nats) - 1), t for 0 nats.
+
+    0 stays 0 and 1 stays 1; near 0, where most ranges of a scan lie, a step of t is exp(nats) times finer
+    than near 1.
+    """
+    return torch.expm1(nats * values) / math.expm1(nats) if nats else values
+
+
+class CoordinateNetwork(nn.Module, ABC):
+    """Maps coordinates in [-1, 1] to values in [0, 1], one row for each coordinate.
+
+    Attributes:
+        in_features: Size of a coordinate.
+        out_features: Size of a value.
+        fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
+            integers.
+        rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
+    """
+
+    in_features: int
+    out_features: int
+    fixed_point_layers: tuple[str, ...] = ()
+    rate_weight: float = 0.0
+
+    @abstractmethod
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """Values of coordinates: (batch, in_features) -> (batch, out_features), not clamped."""
+
+    @abstractmethod
+    def architecture(self) -> dict[str, int | float | bool | str]:
+        """The constructor's arguments that determine the function: what a file must hold besides weights.
+
+        ``type(network)(**network.architecture())`` has the same parameters, by name and shape, and with
+        equal weights computes the same values. Where and how it runs (the engine) is no part of it.
+        """
+
+    def parameter_periods(self) -> dict[str, Tensor]:
+        """Periods of the periodic parameters: name -> positive tensor that broadcasts to the parameter.
+
+        Adding a multiple of the period to an element leaves the function unchanged.
+        """
+        return {}
+
+    def parameters_by_depth(self) -> list[list[str]]:
+        """Names of the parameters of each layer, in the order in which a coordinate meets the layers."""
+        return list(layers(name for name, _ in self.named_parameters()).values())
+
+    def feature_weights(self) -> list[nn.Parameter]:
+        """Weights of linear maps of hidden features: what weight decay is for.
+
+        Left out are those of coordinates, which are frequencies, and all that is periodic.
+        """
+        return []
+
+    def calibrate(self, coordinates: Tensor) -> None:
+        """Data-dependent initialisation, called once before training.
+
+        Args:
+            coordinates: A sample of the signal's, (sample, in_features).
+        """
+
+    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """What training minimizes: the mean squared error, unless a network says otherwise.
+
+        Args:
+            coordinates: (batch, in_features).
+            targets: (batch, out_features), in [0, 1], or NaN where any value will do.
+            progress: See ``progress``.
+
+        Returns:
+            The loss, and figures to log, ``mse`` among them.
+        """
+        mse = known_mse(self(coordinates), targets)
+        return mse, {"mse": mse.detach()}
+
+    def progress(self, share: float) -> float:
+        """Share of the training's work that is done after a share of its steps, both in [0, 1]."""
+        return share
+
+    def learning_rate_factors(self) -> dict[str, float]:
+        """Learning rates in units of the trainer's, by the beginning of parameters' names; 1 for others."""
+        return {}
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The parameters that a file's weights section holds, by name."""
+        return dict(self.named_parameters())
+
+    def parameter_count(self) -> int:
+        """Number of weights that a file holds."""
+        return sum(p.numel() for p in self.weights().values())
+
+    def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
+        """Values of the pixels ``start`` to ``stop`` of a signal, row after row: (pixels, out_features)."""
+        coordinates = grid_coordinates(height, width, start, stop)
+        return self(coordinates.to(next(self.parameters())))
+
+    @torch.no_grad()
+    def evaluate(self, coordinates: Tensor, block: int = 65536) -> Tensor:
+        """Values of many coordinates in blocks, without gradients: bounded memory whatever their number."""
+        return torch.cat([self(part) for part in coordinates.split(block)])

@@ -1,0 +1,1 @@
+"""quINR on latent grids and its parts."""

@@ -1,0 +1,94 @@
+"""What prices the latents: a small network that predicts each one from those decoded before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
+from quinr_pl.ops.context import Bits
+
+NEIGHBOURS = (
+    *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
+    *((0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1), (-2, -2), (-2, 2)),
+    *((0, -3), (-3, 0), (-1, -3), (-1, 3), (-3, -1), (-3, 1)),
+    *((-2, -3), (-2, 3), (-3, -2), (-3, 2), (-3, -3), (-3, 3)),
+)
+"""Rows down and columns right of a latent: those before it in raster order, nearest first."""
+SCALE_OCTAVES = (-5, 6)
+"""Binary logarithms of the smallest and of the largest scale of a Laplace distribution."""
+LEAST_PROBABILITY = 2.0**-20
+
+
+class ContextModel(nn.Module):
+    """Mean and scale of a Laplace distribution for each latent, from latents that the decoder has by then.
+
+    One multilayer perceptron with ReLU serves all grids; a bias of its own shifts each grid's scales. It
+    sees the nearest causal neighbours within the grid (zero outside) and the latent of the next coarser
+    grid that covers the same place. The idea is that of the auto-regressive model of Cool-Chic (Ladune et
+    al., "COOL-CHIC: Coordinate-based low complexity hierarchical image codec", 2023).
+
+    Args:
+        grids: Number of grids.
+        neighbours: How many of NEIGHBOURS it sees.
+        width: Hidden units.
+
+    Raises:
+        QuinrError: If an argument is out of range.
+    """
+
+    def __init__(self, grids: int, neighbours: int, width: int) -> None:
+        super().__init__()
+        if not 1 <= neighbours <= len(NEIGHBOURS):
+            raise QuinrError(
+                f"--model.network.neighbours {neighbours}: must lie between 1 and {len(NEIGHBOURS)}"
+            )
+        if width < 1:
+            raise QuinrError(f"--model.network.context_width {width}: must be at least 1")
+        self.neighbours = neighbours
+        self.hidden = nn.Linear(neighbours + 1, width)
+        self.output = nn.Linear(width, 2)
+        self.grid = GridBias(grids)
+        nn.init.normal_(self.hidden.weight, std=1 / math.sqrt(neighbours + 1))
+        nn.init.normal_(self.output.weight, std=0.05)
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.zeros_(self.output.bias)
+
+    @property
+    def offsets(self) -> tuple[tuple[int, int], ...]:
+        """The neighbours it sees."""
+        return NEIGHBOURS[: self.neighbours]
+
+    def forward(self, grids: Sequence[Tensor], first: int = 0) -> Tensor:
+        """Bits of grids, differentiable in latents and weights.
+
+        Args:
+            grids: (rows, columns) of each grid, the finest first, of integers or of integers with noise.
+            first: Grids before this one are left out.
+
+        Returns:
+            Bits of each grid from ``first`` on, (grids - first,).
+        """
+        bits = Bits(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
+        hidden, output, shifts = self.hidden, self.output, self.grid.bias
+        if is_plain(hidden, nn.Linear) and is_plain(output, nn.Linear):
+            return bits(hidden.weight, hidden.bias, output.weight, output.bias, shifts, *grids)
+        by_calls = [partial(linear_of_columns, layer) for layer in (hidden, output)]
+        return bits.by_layers(by_calls[0], by_calls[1], shifts, grids)
+
+
+class GridBias(nn.Module):
+    """A number for each grid.
+
+    Args:
+        grids: How many.
+    """
+
+    def __init__(self, grids: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(grids))

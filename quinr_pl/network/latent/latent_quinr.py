@@ -1,0 +1,310 @@
+"""quINR on latent grids: the file holds a pyramid of integers, and the circuit turns them into values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from quinr_pl.circuit.ansatz import Ansatz, Pairs
+from quinr_pl.errors import QuinrError
+from quinr_pl.network.base import CoordinateNetwork
+from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.network.latent.pyramid import LatentPyramid, Relaxation
+from quinr_pl.network.latent.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
+from quinr_pl.network.layers.filters import filtered
+from quinr_pl.network.layers.plain_modules import linear_of_columns
+
+_INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch.int64)}
+"""By their size in bytes."""
+
+
+class LatentQuINR(CoordinateNetwork):
+    """Latent grids, interpolated at each pixel, go through the circuit and past it to the values.
+
+    Values are those of the circuit's read-out plus a linear function of the latents, followed by small
+    residual convolutions. A context model prices the latents, so that training minimizes the mean squared
+    error plus ``rate_weight`` times the bits for each pixel. The structure is that of Cool-Chic (Ladune et
+    al. 2023) with a quantum circuit in place of its multilayer perceptron; every training step takes the
+    whole signal.
+
+    Training begins on the signal at 1/2**n of its resolution, where a step costs 4**-n and grids that are
+    finer have no part yet, and ends at the full one.
+
+    Args:
+        in_features: Size of a coordinate; coordinates say which pixels are asked for, and no more.
+        out_features: Size of a value.
+        height: Rows of the signal; from the data where the command line builds the network.
+        width: Columns of the signal, likewise.
+        finest: The finest grid has one latent for ``2**finest`` pixels a side.
+        grids: Number of grids, each of half the resolution of the one before.
+        qubits: Number of qubits.
+        angles: Angles of one upload.
+        uploads: Number of uploads, each with angles of its own.
+        layers: Entangling layers after each upload.
+        pairs: See Ansatz.
+        angle_scale: Largest embedding angle in radians.
+        synthesis: "circuit"; or "relu", the classical twin: a hidden layer of as many weights.
+        filters: Number of residual 3 x 3 convolutions.
+        neighbours: Latents around a latent that the context model sees.
+        context_width: Hidden units of the context model.
+        rate_weight: What a bit for each pixel costs, in units of the mean squared error.
+        coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
+            share a of the steps at 1/4, then a share b at 1/2.
+        hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
+        latent_learning_rate: Learning rate of latents in units of that of weights.
+        engine: What runs the circuit in training; see quinr_pl.circuit.engines.registry.choose.
+
+    Raises:
+        QuinrError: If an argument is out of range.
+    """
+
+    fixed_point_layers = ("context.hidden", "context.output", "context.grid")
+
+    def __init__(
+        self,
+        in_features: int = 2,
+        out_features: int = 3,
+        height: int = 64,
+        width: int = 64,
+        finest: int = 1,
+        grids: int = 6,
+        qubits: int = 4,
+        angles: int = 8,
+        uploads: int = 2,
+        layers: int = 1,
+        pairs: Pairs = "ring",
+        angle_scale: float = 1.5,
+        synthesis: SynthesisKind = "circuit",
+        filters: int = 2,
+        neighbours: int = 12,
+        context_width: int = 12,
+        rate_weight: float = 6e-3,
+        coarse_steps: Sequence[float] = (0.5, 0.35),
+        hard_share: float = 0.08,
+        latent_learning_rate: float = 6.0,
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        _check(out_features, (height, width), finest, grids, filters)
+        _check_training(rate_weight, coarse_steps, hard_share, latent_learning_rate)
+        self.in_features, self.out_features = in_features, out_features
+        self.height, self.width = height, width
+        self.rate_weight, self.hard_share = rate_weight, hard_share
+        self.coarse_steps, self.latent_learning_rate = tuple(coarse_steps), latent_learning_rate
+        self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
+        self.angle_scale, self.synthesis_kind = angle_scale, synthesis
+        self.pyramid = LatentPyramid(height, width, finest, grids)
+        self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
+        self.skip = nn.Linear(grids, out_features, bias=False)
+        nn.init.normal_(self.skip.weight, std=0.05)
+        self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
+        for parameter in self.filters.parameters():
+            nn.init.zeros_(parameter)
+        self.context = ContextModel(grids, neighbours, context_width)
+        self._pictures: dict[int, tuple[Tensor, Tensor]] = {}
+        self._pictured = torch.empty(0)
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
+
+        Raises:
+            QuinrError: If it is asked for less.
+        """
+        self._check_whole(coordinates)
+        grids = [grid.round() for grid in self.pyramid.grids]
+        return self._render(grids, 0).flatten(1).T
+
+    def _check_whole(self, coordinates: Tensor) -> None:
+        pixels = self.height * self.width
+        if len(coordinates) != pixels:
+            raise QuinrError(
+                f"--data.batch_size: LatentQuINR takes all {pixels} pixels at once, not {len(coordinates)}; "
+                "give null"
+            )
+
+    def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
+        """See CoordinateNetwork: works on whole rows."""
+        first, last = start // width, -(-stop // width)
+        return self._pixels(first, last)[start - first * width : stop - first * width]
+
+    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error plus ``rate_weight`` times the estimated bits for each pixel, ``bpp``.
+
+        Raises:
+            QuinrError: If the batch is not the whole signal.
+        """
+        self._check_whole(coordinates)
+        octave = self._octave(progress)
+        latents = self._relaxed(progress, octave)
+        picture, known = self._picture(targets, octave)
+        values = self._render(latents, octave)
+        mse = (known * (values - picture).square()).mean()
+        bits = self.context(latents, max(0, octave - self.pyramid.finest))
+        bpp = bits.sum() / (self.height * self.width)
+        return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
+
+    def _picture(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
+        """Targets at a resolution and the share that is known, both (out_features, rows, columns).
+
+        They are the same at every step: the last ones are kept.
+        """
+        integers = _INTEGERS[targets.element_size()]  # as integers, NaN equals itself
+        kept = (
+            self._pictured.device == targets.device
+            and self._pictured.dtype == targets.dtype
+            and torch.equal(self._pictured.view(integers), targets.view(integers))
+        )
+        if not kept:
+            self._pictured, self._pictures = targets.clone(), {}
+        if octave not in self._pictures:
+            self._pictures[octave] = self._averaged(targets, octave)
+        return self._pictures[octave]
+
+    def _averaged(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
+        unknown = targets.isnan()
+        planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
+        planes = planes.transpose(1, 2).reshape(2, self.out_features, self.height, self.width)
+        if octave:
+            planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
+        picture, known = planes
+        return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
+
+    def progress(self, share: float) -> float:
+        """Share of the work that is done after a share of the steps."""
+        done = total = before = 0.0
+        for octave, steps in self._stages:
+            total += steps * 4.0**-octave
+            done += min(max(share - before, 0.0), steps) * 4.0**-octave
+            before += steps
+        return done / total
+
+    @cached_property
+    def _stages(self) -> list[tuple[int, float]]:
+        """Octave and share of the steps of each stage, in order."""
+        shares = [*self.coarse_steps, 1 - sum(self.coarse_steps)]
+        return [(len(shares) - 1 - index, share) for index, share in enumerate(shares)]
+
+    @cached_property
+    def _beginnings(self) -> dict[int, float]:
+        """Share of the work that is done when the stage of an octave begins."""
+        total = sum(steps * 4.0**-octave for octave, steps in self._stages)
+        done, beginnings = 0.0, {}
+        for octave, steps in self._stages:
+            beginnings[octave] = done / total
+            done += steps * 4.0**-octave
+        return beginnings
+
+    def _octave(self, progress: float) -> int:
+        return min(octave for octave, begins in self._beginnings.items() if begins <= progress + 1e-9)
+
+    def _relaxed(self, progress: float, octave: int) -> list[Tensor]:
+        """Latents with noise, each grid's as far on as its own part in training; finer ones as they are."""
+        soft = 1 - self.hard_share
+        if progress >= soft:
+            # Through straight gradients latents would chatter between integers, at a quarter more bits.
+            return [grid.detach().round() for grid in self.pyramid.grids]
+        relaxed = []
+        for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest):
+            if level >= octave:
+                # A grid that joins late, at zero, would hardly leave it through a hard staircase.
+                begins = self._beginnings.get(level, 0.0)
+                grid = Relaxation.at(max(0.0, (progress - begins) / (soft - begins)))(grid)
+            relaxed.append(grid)
+        return relaxed
+
+    def _pixels(self, first: int, last: int) -> Tensor:
+        """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features).
+
+        Not differentiable in the latents and their interpolation.
+        """
+        margin = len(self.filters)  # each looks one row further
+        top, bottom = max(0, first - margin), min(self.height, last + margin)
+        features = self.pyramid.interpolate_rows(top, bottom, self.height, self.width)
+        values = self._values(features)[:, first - top : last - top]
+        return values.flatten(1).T
+
+    def _render(self, grids: Sequence[Tensor], octave: int) -> Tensor:
+        """Values of all rows at a resolution, (out_features, rows, columns)."""
+        return self._values(self.pyramid.interpolate(grids, self.height, self.width, octave))
+
+    def _values(self, features: Tensor) -> Tensor:
+        """(grids, rows, columns) -> (out_features, rows, columns)."""
+        flat = features.flatten(1)  # (grids, pixels)
+        values = self.synthesis(flat) + linear_of_columns(self.skip, flat)
+        values = values.reshape(self.out_features, *features.shape[1:])
+        return filtered(values, list(self.filters))
+
+    def feature_weights(self) -> list[nn.Parameter]:
+        """Those of latents and of what the synthesis and the context model make of them."""
+        kept = ("synthesis.", "skip.", "context.")
+        periodic = self.parameter_periods()
+        return [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name.startswith(kept) and name.endswith(".weight") and name not in periodic
+        ]
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """All parameters but the latents."""
+        return {name: value for name, value in super().weights().items() if "pyramid.grids" not in name}
+
+    def learning_rate_factors(self) -> dict[str, float]:
+        """Latents move in units of their rounding, and faster."""
+        return {"pyramid.grids": self.latent_learning_rate}
+
+    def architecture(self) -> dict[str, int | float | bool | str]:
+        """See CoordinateNetwork. Training's settings and the engine leave no trace in a file."""
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "height": self.height,
+            "width": self.width,
+            "finest": self.pyramid.finest,
+            "grids": len(self.pyramid.grids),
+            "qubits": self.ansatz.qubits,
+            "angles": self.ansatz.angles,
+            "uploads": self.ansatz.uploads,
+            "layers": self.ansatz.layers,
+            "pairs": self.ansatz.pairs,
+            "angle_scale": self.angle_scale,
+            "synthesis": self.synthesis_kind,
+            "filters": len(self.filters),
+            "neighbours": self.context.neighbours,
+            "context_width": self.context.hidden.out_features,
+        }
+
+    def parameter_periods(self) -> dict[str, Tensor]:
+        """Biases of the embedding and rotations of the entangling layers are periodic."""
+        if not isinstance(self.synthesis, CircuitSynthesis):
+            return {}
+        rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
+        bias = torch.tensor(self.synthesis.embedding.bias_period)
+        return {"synthesis.embedding.bias": bias, "synthesis.circuit.weight": rotations}
+
+
+def _check(out_features: int, shape: tuple[int, int], finest: int, grids: int, filters: int) -> None:
+    for name, value in (("out_features", out_features), ("height", shape[0]), ("width", shape[1])):
+        if value < 1:
+            raise QuinrError(f"--model.network.{name} {value}: must be at least 1")
+    for name, value, low, high in (
+        ("finest", finest, 0, 8),
+        ("grids", grids, 1, 12),
+        ("filters", filters, 0, 8),
+    ):
+        if not low <= value <= high:
+            raise QuinrError(f"--model.network.{name} {value}: must lie between {low} and {high}")
+
+
+def _check_training(
+    rate_weight: float, coarse_steps: Sequence[float], hard_share: float, latent_learning_rate: float
+) -> None:
+    for name, value in (("rate_weight", rate_weight), ("latent_learning_rate", latent_learning_rate)):
+        if not value > 0:
+            raise QuinrError(f"--model.network.{name} {value}: must be positive")
+    if not 0 <= hard_share < 1:
+        raise QuinrError(f"--model.network.hard_share {hard_share}: must lie between 0 and 1")
+    if min(coarse_steps, default=0) < 0 or not sum(coarse_steps) < 1:
+        raise QuinrError(f"--model.network.coarse_steps {list(coarse_steps)}: must sum to less than 1")

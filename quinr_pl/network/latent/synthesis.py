@@ -1,0 +1,94 @@
+"""From the latents at a pixel to its values: a quantum circuit, or its classical twin."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.errors import QuinrError
+from quinr_pl.network.layers.embedding import SinusoidalEmbedding
+from quinr_pl.network.layers.plain_modules import linear_of_columns
+from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.network.layers.readout import LinearReadout
+
+SynthesisKind = Literal["circuit", "relu"]
+
+
+class CircuitSynthesis(nn.Module):
+    """Sinusoidal embedding, circuit and linear read-out of the features of a pixel.
+
+    Args:
+        in_features: Size of the features.
+        out_features: Size of the values.
+        ansatz: The circuit.
+        angle_scale: Largest angle in radians.
+        engine: What runs the circuit in training.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, ansatz: Ansatz, angle_scale: float, engine: str
+    ) -> None:
+        super().__init__()
+        self.embedding = SinusoidalEmbedding(in_features, ansatz.features_count, 1.0, angle_scale)
+        self.circuit = QuantumLayer(ansatz, engine, weight_init=0.3)
+        self.readout = LinearReadout(ansatz.states, out_features)
+        # Latents grow to tens: larger weights would wrap their phases around.
+        nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(in_features, pixels) -> (out_features, pixels)."""
+        observed = self.circuit(features.T, self.embedding, self.readout)
+        return self.readout(observed).T
+
+
+class ReluSynthesis(nn.Module):
+    """One hidden layer with ReLU.
+
+    Args:
+        in_features: Size of the features.
+        out_features: Size of the values.
+        width: Hidden units.
+    """
+
+    def __init__(self, in_features: int, out_features: int, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(in_features, width)
+        self.readout = nn.Linear(width, out_features)
+        with torch.no_grad():
+            self.readout.weight.mul_(0.3)
+            self.readout.bias.fill_(0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(in_features, pixels) -> (out_features, pixels)."""
+        return linear_of_columns(self.readout, torch.relu(linear_of_columns(self.hidden, features)))
+
+
+def circuit_parameters(ansatz: Ansatz, in_features: int, out_features: int) -> int:
+    """Weights of a CircuitSynthesis."""
+    embedding = ansatz.features_count * (in_features + 1)
+    rotations = int(torch.Size(ansatz.weights_shape).numel())
+    return embedding + rotations + out_features * (ansatz.states + 1)
+
+
+def twin_width(ansatz: Ansatz, in_features: int, out_features: int) -> int:
+    """Hidden units with which a ReluSynthesis has as many weights as a CircuitSynthesis, to the nearest."""
+    weights = circuit_parameters(ansatz, in_features, out_features) - out_features
+    return max(1, round(weights / (in_features + 1 + out_features)))
+
+
+def make_synthesis(
+    kind: SynthesisKind, in_features: int, out_features: int, ansatz: Ansatz, angle_scale: float, engine: str
+) -> CircuitSynthesis | ReluSynthesis:
+    """The synthesis of a kind.
+
+    Raises:
+        QuinrError: If there is no such kind.
+    """
+    if kind == "circuit":
+        return CircuitSynthesis(in_features, out_features, ansatz, angle_scale, engine)
+    if kind == "relu":
+        return ReluSynthesis(in_features, out_features, twin_width(ansatz, in_features, out_features))
+    raise QuinrError(f"--model.network.synthesis {kind}: choose one of {', '.join(get_args(SynthesisKind))}")

@@ -1,0 +1,1 @@
+"""The array operations of latent fits: one function each, with its gradient."""

@@ -1,0 +1,1 @@
+"""The operations as code for the processor at hand."""

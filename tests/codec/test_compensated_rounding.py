@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from quinr_pl.codec import (
+    CompensatedQuantizer,
+    QuantizationConfig,
+    compress,
+    decode,
+    encode,
+    quantize,
+)
+from quinr_pl.codec.rounding.compensated import Compensation
+from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import COIN, CoordinateNetwork, QuINR
+from quinr_pl.signals import SignalKind, SignalSpec, coordinates
+
+IMAGE = SignalSpec(SignalKind.IMAGE_8, 24, 32, 3, 0.0, 255.0)
+COMPENSATED = QuantizationConfig(method="compensated")
+
+
+def compensated_levels(
+    values: np.ndarray, steps: np.ndarray, hessian: np.ndarray, damping: float, rounded: int | None = None
+) -> np.ndarray:
+    return Compensation.of(hessian, steps, damping, rounded).round(values, steps, rounded)
+
+
+GRID = coordinates(IMAGE.height, IMAGE.width)
+TARGETS = 0.5 + 0.4 * torch.stack([(k + 2) * GRID[:, 0] + 3 * GRID[:, 1] for k in range(3)], 1).sin()
+
+
+def fitted(network: CoordinateNetwork, steps: int) -> CoordinateNetwork:
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)  # COIN does not learn at 5e-3
+    for _ in range(steps):
+        loss = ((network(GRID) - TARGETS) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
+def coin() -> CoordinateNetwork:
+    return COIN(layers=2, width=10)
+
+
+def quinr() -> CoordinateNetwork:
+    return QuINR(qubits=3, angles=9, features="own", readout="linear", omega0=5.0, weight_init=0.3)
+
+
+KINDS = pytest.mark.parametrize("kind", [coin, quinr], ids=["COIN", "QuINR"])
+
+
+@pytest.fixture(scope="module", params=[coin, quinr], ids=["COIN", "QuINR"])
+def network(request: pytest.FixtureRequest) -> CoordinateNetwork:
+    torch.manual_seed(0)
+    return fitted(request.param(), 300)
+
+
+def test_matrix_is_that_of_autograd(network: CoordinateNetwork) -> None:
+    points = sample_coordinates(IMAGE, 50)
+    names = [name for name, _ in network.named_parameters()]
+    rows = []
+    for value in network(points).flatten():
+        gradients = torch.autograd.grad(value, list(network.parameters()), retain_graph=True)
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
+    jacobian = torch.stack(rows).double().numpy()
+    before = [parameter.clone() for parameter in network.parameters()]
+    difference = gauss_newton(network, names, points) - jacobian.T @ jacobian / len(rows)
+    assert np.linalg.norm(difference) < 0.03 * np.linalg.norm(jacobian.T @ jacobian / len(rows))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_sample_has_no_repetition() -> None:
+    points = sample_coordinates(IMAGE, 10**6)
+    assert len(points) == IMAGE.pixels == len(points.unique(dim=0))
+
+
+def test_independent_weights_are_rounded_to_the_nearest() -> None:
+    generator = np.random.default_rng(0)
+    values, steps = generator.normal(size=30), generator.uniform(0.1, 0.5, 30)
+    levels = compensated_levels(values, steps, np.diag(generator.uniform(1, 2, 30)), 0.01)
+    np.testing.assert_array_equal(levels, np.rint(values / steps))
+
+
+def test_correlated_weights_come_near_the_best_levels() -> None:
+    generator = np.random.default_rng(1)
+    nearest, compensated, best = 0.0, 0.0, 0.0
+    for _ in range(20):
+        root = generator.normal(size=(5, 5)) + 2
+        hessian, values = root.T @ root, generator.normal(size=5) * 3
+
+        def error(levels: np.ndarray, hessian: np.ndarray = hessian, values: np.ndarray = values) -> float:
+            return float((levels - values) @ hessian @ (levels - values))
+
+        nearest += error(np.rint(values))
+        compensated += error(compensated_levels(values, np.ones(5), hessian, 1e-6))
+        around = itertools.product(*[np.floor(value) + np.arange(-1, 3) for value in values])
+        best += min(error(np.array(levels)) for levels in around)
+    assert compensated < 0.5 * nearest
+    assert compensated < 3 * best
+
+
+def mean_squared_error(network: CoordinateNetwork, other: CoordinateNetwork) -> float:
+    with torch.no_grad():
+        return float(((network(GRID) - other(GRID)) ** 2).mean())
+
+
+@pytest.mark.parametrize("bits", [6, 8])
+def test_a_fraction_of_the_error_at_the_same_size(network: CoordinateNetwork, bits: int) -> None:
+    data = compress(network, IMAGE, QuantizationConfig(bits=bits)).data
+    compensated = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(len(data))
+    encoded = encode(compensated, IMAGE)
+    assert 0.95 * len(data) <= len(encoded.data) <= len(data)
+    error = mean_squared_error(network, decode(encoded.data).network)
+    assert error < 0.5 * mean_squared_error(network, decode(data).network)
+
+
+def test_rate_is_kept_and_deterministic(network: CoordinateNetwork) -> None:
+    config = QuantizationConfig(method="compensated", rate=6.5)
+    data = compress(network, IMAGE, config).data
+    assert 6.5 * 0.94 <= 8 * len(data) / network.parameter_count() <= 6.5
+    assert compress(network, IMAGE, config).data == data
+
+
+def test_the_smallest_file_comes_back_when_none_is_small_enough(network: CoordinateNetwork) -> None:
+    quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(1)
+    assert len(encode(quantized, IMAGE).data) < len(encode(quantize(network), IMAGE).data) / 3
+
+
+@pytest.mark.parametrize("rate", [4.0, 5.0, 6.0, 7.5])
+def test_an_asked_size_is_used_up(network: CoordinateNetwork, rate: float) -> None:
+    most = rate * network.parameter_count() / 8
+    quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(most)
+    assert 0.97 * most <= len(encode(quantized, IMAGE).data) <= most
+
+
+def test_large_networks_are_split(monkeypatch: pytest.MonkeyPatch, network: CoordinateNetwork) -> None:
+    monkeypatch.setattr("quinr_pl.codec.rounding.compensated.LARGEST_GROUP", 60)
+    quantizer = CompensatedQuantizer(network, IMAGE, COMPENSATED)
+    quantized = quantizer.quantize(quantizer.codes(100))
+    assert list(quantized.tensors) == [name for name, _ in network.named_parameters()]
+
+
+def test_curvature_while_the_others_move_along() -> None:
+    root = np.random.default_rng(3).normal(size=(8, 5))
+    hessian = root.T @ root
+    compensation = Compensation.of(hessian, np.ones(5), 0.0)
+    result = compensation.conditional_curvature()
+    for place, weight in enumerate(compensation.order):
+        later = compensation.order[place + 1 :]
+        coupling = hessian[weight, later]
+        schur = hessian[weight, weight] - coupling @ np.linalg.solve(hessian[np.ix_(later, later)], coupling)
+        assert result[weight] == pytest.approx(schur)
+
+
+def test_rows_of_different_weight_get_steps_of_their_own() -> None:
+    torch.manual_seed(1)
+    network = COIN(layers=2, width=24)
+    with torch.no_grad():
+        network.output.weight[:, :12] *= 100  # what the first units say counts a hundred times as much
+        network.hidden[1].weight[12:] *= 10
+    codes = CompensatedQuantizer(network, IMAGE, COMPENSATED).codes(50)["hidden.1.weight"]
+    assert codes.shape == (24,)
+    assert codes[:12].mean() < codes[12:].mean() - 24  # eight codes to an octave
+
+
+def test_only_the_first_weights_are_rounded() -> None:
+    root = np.random.default_rng(2).normal(size=(6, 6))
+    values = np.linspace(-2, 2, 6)
+    levels = compensated_levels(values, np.full(6, 0.5), root.T @ root, 1e-9, rounded=4)
+    np.testing.assert_array_equal(levels[:4], np.rint(levels[:4]))
+    # Where nothing is rounded any more, the moved weights sit at the minimum given the rounded ones.
+    errors = 0.5 * levels - values
+    np.testing.assert_allclose((root.T @ root @ errors)[4:], 0, atol=1e-5)
+
+
+@KINDS
+def test_stepwise_rounding_ends_nearer_to_the_signal(kind: Callable[[], CoordinateNetwork]) -> None:
+    """Not of every network, but of most, and by much: half to two thirds of the error in the mean."""
+    shares = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        network = fitted(kind(), 300)
+        errors = {}
+        for method in ("compensated", "stepwise"):
+            config = QuantizationConfig(method=method, rate=4.0, retraining_steps=150)  # type: ignore[arg-type]
+            data = compress(network, IMAGE, config, TARGETS).data
+            assert 4.0 * 0.9 <= 8 * len(data) / network.parameter_count() <= 4.0
+            with torch.no_grad():
+                errors[method] = float(((decode(data).network(GRID) - TARGETS) ** 2).mean())
+        shares.append(errors["stepwise"] / errors["compensated"])
+    assert np.exp(np.mean(np.log(shares))) < 1
+
+
+def test_stepwise_rounding_needs_targets(network: CoordinateNetwork) -> None:
+    config = QuantizationConfig(method="stepwise")
+    with pytest.raises(QuinrError, match="needs the signal's targets"):
+        compress(network, IMAGE, config)
+    with pytest.raises(QuinrError, match="targets of shape"):
+        compress(network, IMAGE, config, TARGETS[1:])
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(QuinrError, match="choose one of nearest, compensated, stepwise"):
+        QuantizationConfig(method="best")  # type: ignore[arg-type]

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import independent_decoder
+import independent_latents
+import independent_mask
+import numpy as np
+import pytest
+import torch
+
+from quinr_pl.codec import QuantizationConfig, compress, decompress
+from quinr_pl.network import COIN, CoordinateNetwork, QuINR
+from quinr_pl.signals import SignalKind, SignalSpec
+
+IMAGE = SignalSpec(SignalKind.IMAGE_8, 12, 9, 3, 0.0, 255.0)
+LINEAR: dict[str, Any] = {"readout": "linear", "features": "own"}
+CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
+    (QuINR, {}),
+    (QuINR, {"qubits": 5, "angles": 13, "omega0": 10.0, "angle_scale": 0.5, **LINEAR}),
+    (QuINR, {"qubits": 1, "angles": 3, "uploads": 2, **LINEAR}),
+    (QuINR, {"qubits": 3, "angles": 7, "uploads": 5, "shuffle_seed": 4000000000, "pairs": "ring"}),
+    (QuINR, {"qubits": 2, "angles": 4, "pairs": "ring", "range_map": False}),
+    (QuINR, {"pairs": "unordered", "stages": 2, "stage_norm": "standardized", "readout": "linear"}),
+    (QuINR, {"stages": 3, "stage_norm": "scaled", "readout": "linear", "features": "own"}),
+    (QuINR, {"stages": 3, "stage_norm": "centred", "omega0": 1.3, "angle_scale": 0.7}),
+    (QuINR, {"qubits": 2, "angles": 4, "sine_layers": 1, "sine_width": 5}),
+    (QuINR, {"sine_layers": 4, "omega0": 9.0, "stages": 2, "stage_norm": "scaled", **LINEAR}),
+    (QuINR, {"qubits": 2, "angles": 3, "log_range": 3, **LINEAR}),
+    (COIN, {"layers": 2, "width": 9, "log_range": 1}),
+    (COIN, {"layers": 3, "width": 15}),
+    (COIN, {"layers": 1, "width": 6, "omega0": 12.2}),
+]
+
+
+@pytest.mark.parametrize("bits", [3, 12])
+@pytest.mark.parametrize(("kind", "arguments"), CASES)
+def test_same_pixels(kind: type[CoordinateNetwork], arguments: dict[str, Any], bits: int) -> None:
+    torch.manual_seed(bits)
+    data = compress(kind(**arguments), IMAGE, QuantizationConfig(bits=bits)).data
+    difference = independent_decoder.decode(data) - decompress(data).astype(int)
+    assert np.abs(difference).max() <= 1
+    assert np.mean(difference != 0) < 0.02
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SignalSpec(SignalKind.RANGE_IMAGE, 5, 1, 1, 0.0, 80.0),
+        SignalSpec(SignalKind.ARRAY, 3, 4, 17, -2.5, 7.25),
+        SignalSpec(SignalKind.IMAGE_16, 1, 6, 4, 0.0, 65535.0),
+    ],
+)
+def test_other_signals(spec: SignalSpec) -> None:
+    data = compress(COIN(out_features=spec.channels), spec).data
+    values = decompress(data)
+    other = independent_decoder.decode(data)
+    assert other.shape == values.shape
+    np.testing.assert_allclose(other, values, atol=1.5e-4 * spec.peak)
+
+
+def test_large_levels() -> None:
+    network = COIN(layers=1, width=5)
+    config = QuantizationConfig(bits=16)
+    data = compress(network, IMAGE, config).data
+    np.testing.assert_allclose(independent_decoder.decode(data), decompress(data), atol=1)
+
+
+def test_it_is_independent() -> None:
+    imported = set()
+    for module in (independent_decoder, independent_latents, independent_mask):
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module))
+    standard = {"__future__", "collections.abc", "math", "struct", "typing"}
+    assert imported == standard | {"independent_latents", "independent_mask", "numpy"}

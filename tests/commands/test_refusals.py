@@ -1,0 +1,194 @@
+"""What a user can mend ends in one line with status 2; faults of ours keep their traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quinr_pl.commands import main as cli
+from quinr_pl.commands.main import main
+from quinr_pl.commands.refusals import interpreting, refusal
+from quinr_pl.errors import QuinrError
+
+TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
+GOLDEN = str(Path(__file__).parents[1] / "data" / "coin_array.quinr")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def the_line(capsys) -> str:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("quinr-pl: error:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--trainer.accelerator", "tpu"], "torch_xla"),
+        (["--trainer.devices", "0"], "devices"),
+        (["--trainer.strategy", "abacus"], "abacus"),
+        (["--trainer.strategy", "fsdp"], "fsdp"),
+        (["--trainer.logger", "WandbLogger"], "wandb"),
+        (["--trainer.precision", "7"], "precision"),
+        (["--trainer.max_time", "soon"], "soon"),
+        (["--trainer.profiler", "abacus"], "profiler"),
+        (["--trainer.val_check_interval", "99"], "val_check_interval"),
+        (["--trainer.max_steps", "1e2"], "Expected a <class 'int'>"),
+        (["--seed_everything", "-1"], "--seed_everything -1: "),
+        (["--model.betas", "[2, 3]"], "--model.betas [2.0, 3.0]"),
+        (["--model.learning_rate", ".inf"], "--model.learning_rate inf"),
+        (["--model.learning_rate", ".nan"], "--model.learning_rate nan"),
+        (["--model.warmup_steps", "-1"], "--model.warmup_steps -1"),
+        (["--model.final_learning_rate", "-1"], "--model.final_learning_rate -1"),
+        (["--data.batch_size", "0"], "--data.batch_size 0"),
+        (["--trainer.max_steps", "0"], "--trainer.max_steps 0"),
+        (["--trainer.max_epochs", "0"], "--trainer.max_epochs 0"),
+        (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches 0"),
+        (["--trainer.overfit_batches", "1"], "--trainer.overfit_batches 1"),
+        (["--trainer.enable_checkpointing", "false"], "--trainer.enable_checkpointing"),
+        (["--trainer.callbacks", "null"], "without WeightQuantization"),
+        (["--model.network.qubits", "13"], "--model.network.qubits 13"),
+        (["--modle.learning_rate", "1"], "did you mean model.learning_rate?"),
+        (["--model.network.qubts", "3"], "did you mean qubits?"),
+        (["--data.imagee", "coffee"], "did you mean image?"),
+        (["--model.network", "LatentQuNIR"], "did you mean LatentQuINR?"),
+        (["--trainer.callbacks+=PSNRCheckpint"], "did you mean PSNRCheckpoint?"),
+    ],
+)
+def test_settings_that_cannot_be(flags, said, capsys, folder):
+    assert main(["fit", "--config", TINY, *flags]) == 2
+    assert said in the_line(capsys)
+    assert not list(folder.rglob("*.quinr"))
+
+
+def test_a_quantizer_of_other_networks_is_refused_before_the_fit(capsys):
+    final = "--trainer.callbacks.init_args.final"
+    flags = [
+        "--trainer.callbacks=WeightQuantization",
+        f"{final}={{method: searched}}",
+        "--trainer.callbacks+=PSNRCheckpoint",
+    ]
+    assert main(["fit", "--config", TINY, *flags]) == 2
+    assert "quantization method searched: needs LatentQuINR" in the_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["FIT"], "did you mean fit?"),
+        (["comprss", "a.png"], "did you mean compress?"),
+        (["--verison"], "did you mean --version?"),
+        (["frobnicate"], "there are fit, validate"),
+        (["inspect", GOLDEN, "--jsn"], "did you mean --json?"),
+        (["fit"], "give --config"),
+        (["validate", "--config", TINY], "--ckpt_path best"),
+        (["test", "--config", TINY], "--ckpt_path best"),
+        (["predict", "--config", TINY], "--ckpt_path best"),
+    ],
+)
+def test_commands_and_flags(args, said, capsys, folder):
+    assert main(args) == 2
+    assert said in the_line(capsys)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("args", [["help"], ["help", "inspect"], ["inspect", "-h"], ["-h"]])
+def test_help(args, capsys):
+    with contextlib.suppress(SystemExit):  # as argparse ends with help
+        assert main(args) == 0
+    assert "usage: quinr-pl" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_not_finite_ends_the_fit(capsys):
+    flags = ["--model.learning_rate", "1e38", "--trainer.max_steps", "40", "--trainer.log_every_n_steps", "1"]
+    assert main(["fit", "--config", TINY, *flags]) == 2
+    assert "lower" in the_line(capsys)
+
+
+def test_a_trial_run_leaves_nothing(folder):
+    assert main(["fit", "--config", TINY, "--trainer.fast_dev_run", "true"]) == 0
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/x.ckpt"),
+            "runs/x.ckpt: No space left on device",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied"), "the system refuses: Permission denied"),
+        (MemoryError(), "not enough memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes"),
+            "not enough memory",
+        ),
+    ],
+)
+def test_the_system_refuses(error, said, monkeypatch, capsys):
+    monkeypatch.setitem(cli.COMMANDS, "inspect", (lambda args: _raise(error), ""))
+    assert main(["inspect"]) == 2
+    assert said in the_line(capsys)
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setitem(cli.COMMANDS, "inspect", (lambda args: _raise(ValueError("a bug")), ""))
+    with pytest.raises(ValueError, match="a bug"):
+        main(["inspect"])
+
+
+def test_tracebacks_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("QUINR_DEBUG", "1")
+    with pytest.raises(QuinrError):
+        main(["frobnicate"])
+
+
+def test_a_library_refuses_what_it_is_given_and_nothing_else():
+    with pytest.raises(QuinrError, match="Expecting property name"), interpreting():
+        __import__("json").loads("{")
+    assert refusal(ValueError("a bug")) is None
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_that_cannot_be_written(redirection):
+    command = f'"{sys.executable}" -m quinr_pl.commands.main inspect "{GOLDEN}" {redirection}'
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, env=buffered)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("quinr-pl: error: standard output: cannot write (")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_closed_errors_do_not_end_in_the_output():
+    command = f'"{sys.executable}" -m quinr_pl.commands.main inspect missing.quinr 2>&-'
+    ended = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE)
+    assert ended.returncode == 2
+    assert ended.stdout == b""
+
+
+def test_names_that_the_terminal_cannot_show(tmp_path):
+    data = Path(GOLDEN).read_bytes()
+    name = os.fsdecode(b"caf\xe9.quinr")
+    Path(name).write_bytes(data)
+    output = os.fsdecode(b"caf\xe9.npy")
+    command = [sys.executable, "-m", "quinr_pl", "decompress", name, "-o", output]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, capture_output=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == rb"caf\udce9.npy"

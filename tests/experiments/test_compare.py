@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from quinr_pl.commands.main import main
+from quinr_pl.configs.find import PACKAGED_CONFIGS, packaged_config
+from quinr_pl.errors import QuinrError
+from quinr_pl.experiments.comparison import Comparison, merge, nearest_siren
+from quinr_pl.file_lock import locked_folder
+
+TINY = """
+folder: {folder}
+processes: 1
+data: {{class_path: SampleDataModule, init_args: {{longer_side: 16}}}}
+images: [{{image: coffee}}]
+anchors: [JPEG2000]
+methods:
+  quINR:
+    kind: fit
+    base: sample.yaml
+    fit:
+      model: {{network: {{init_args: {{qubits: 2, angles: 4}}}}}}
+      trainer: {{max_steps: 4}}
+      data: {{init_args: {{batch_size: 64, steps_per_epoch: 2}}}}
+    points:
+      small: {{model: {{network: {{init_args: {{uploads: 1}}}}}}}}
+      large: {{model: {{network: {{init_args: {{uploads: 2}}}}}}}}
+  SIREN twin: {{kind: twin, of: quINR, layers: 2}}
+  COIN as published: {{kind: coin, settings: {{steps: 4}}, points: {{2x4: {{layers: 2, width: 4}}}}}}
+  JPEG2000: {{kind: jpeg2000, points: [1, 4]}}
+"""
+
+
+def read(text: str) -> Comparison:
+    return Comparison.read(text, "c.yaml", lambda name: str(packaged_config(name)))
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A comparison of every kind of method that has run from the command line."""
+    root = tmp_path_factory.mktemp("compare")
+    config = root / "tiny.yaml"
+    config.write_text(TINY.format(folder=root / "runs"))
+    assert main(["compare", "--config", str(config)]) == 0
+    return config, root / "runs"
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    rows = csv.DictReader((folder / "report" / "results.csv").read_text().splitlines())
+    return [{k: v for k, v in row.items() if not k.endswith("_seconds")} for row in rows]
+
+
+def test_report_holds_every_job(compared):
+    _, folder = compared
+    rows = table(folder)
+    assert [row["method"] for row in rows] == [
+        "quINR",
+        "quINR",
+        "SIREN twin",
+        "SIREN twin",
+        "COIN as published",
+        "JPEG2000",
+        "JPEG2000",
+    ]
+    assert all((folder / row["file"]).stat().st_size == int(row["bytes"]) for row in rows)
+    assert float(rows[0]["bpp"]) == 8 * int(rows[0]["bytes"]) / (11 * 16)
+    for name in ("index.html", "results.json", "coffee.svg", "coffee.png"):
+        assert (folder / "report" / name).stat().st_size > 0
+    assert any((folder / "report" / "tensorboard").rglob("events.*"))
+
+
+def test_finished_comparison_only_reports(compared, capsys):
+    config, folder = compared
+    before = table(folder)
+    assert main(["compare", "--config", str(config)]) == 0
+    assert "7 of 7 jobs have their result already" in capsys.readouterr().out
+    assert table(folder) == before
+
+
+def test_command_of_a_point_makes_its_file_again(compared, tmp_path, one_thread):
+    _, folder = compared
+    row = table(folder)[0]
+    arguments = row["command"].split()[1:]
+    arguments[-1] = str(tmp_path)
+    assert main(arguments) == 0
+    assert (tmp_path / "coffee.quinr").read_bytes() == (folder / row["file"]).read_bytes()
+
+
+def test_verify_finds_altered_and_missing_files(compared, capsys):
+    config, folder = compared
+    assert main(["compare", "--config", str(config), "--verify"]) == 0
+    assert "7 of 7 files decoded again, 0 findings" in capsys.readouterr().out
+    rows = table(folder)
+    first, last = (folder / rows[index]["file"] for index in (0, -1))
+    kept = first.read_bytes(), last.read_bytes()
+    first.write_bytes(kept[0][:-1])
+    last.unlink()
+    try:
+        assert main(["compare", "--config", str(config), "--verify"]) == 1
+    finally:
+        first.write_bytes(kept[0])
+        last.write_bytes(kept[1])
+    assert capsys.readouterr().out.count("WRONG") == 2
+
+
+SCAN = """
+folder: {folder}
+processes: 1
+data: {{class_path: SyntheticScanDataModule, init_args: {{height: 64, width: 128, dropout: 0.9}}}}
+images: [{{scene: 0}}]
+methods:
+  JPEG2000: {{kind: jpeg2000, points: [1, 2, 3]}}
+  JPEG2000 with mask: {{kind: jpeg2000, settings: {{mask: true}}, points: [1, 2, 3]}}
+"""
+
+
+def test_jpeg2000_with_our_mask(tmp_path, capsys):
+    config = tmp_path / "scan.yaml"
+    config.write_text(SCAN.format(folder=tmp_path / "runs"))
+    assert main(["compare", "--config", str(config)]) == 0
+    rows = table(tmp_path / "runs")
+    plain, masked = rows[:3], rows[3:]
+    # Empty pixels among the others are what a wavelet codes worst.
+    assert all(float(m["psnr"]) > float(p["psnr"]) + 1 for p, m in zip(plain[1:], masked[1:], strict=True))
+    assert all(float(row["bpp"]) <= float(row["point"]) * 1.02 for row in masked)
+    assert main(["compare", "--config", str(config), "--verify"]) == 0
+    for quality in ("psnr_valid", "rmse_valid"):
+        assert (tmp_path / "runs" / "report" / f"street-0_{quality}.png").is_file()
+    page = (tmp_path / "runs" / "report" / "index.html").read_text()
+    assert page.count("<svg") == 3
+    text = TINY.replace("points: [1, 4]", "points: [1], settings: {{mask: true}}").format(
+        folder=tmp_path / "b"
+    )
+    config.write_text(text)
+    assert main(["compare", "--config", str(config), "--methods", "JPEG2000"]) == 2
+    printed = capsys.readouterr()
+    assert "coffee is no range image" in " ".join(printed.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "no.yaml"], "no.yaml: no such file"),
+        (["--methods", "JPEG"], "--methods JPEG: the comparison has quINR, SIREN twin"),
+        (["--images", "lena"], "--images lena: the comparison has coffee"),
+        (["--processes", "0"], "--processes 0"),
+        (["--processes", "two"], "invalid int value"),
+        (["--folder", "nowhere", "--report-only"], "--folder nowhere: no finished job there"),
+    ],
+)
+def test_bad_flags(compared, arguments, message, capsys):
+    config, _ = compared
+    assert main(["compare", "--config", str(config), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"folders": "x"}, "unknown key folders"),
+        ({"images": []}, "key images is missing"),
+        (
+            {"methods": {"x": {"kind": "png"}}},
+            "method x is of kind png; choose from fit, twin, jpeg2000, coin",
+        ),
+        ({"methods": {"x": {"kind": "jpeg2000"}}}, "method x: its description is not complete"),
+        ({"methods": {"x": {"kind": "twin", "of": "y", "layers": 2}}}, "method x: its description"),
+        ({"methods": {"x": {"kind": "fit", "fit": {}}}}, "method x: its description"),
+        ({"methods": {"x": None}}, "method x is of kind None"),
+        ({"methods": {"..": {"kind": "jpeg2000", "points": [1]}}}, "it names a folder"),
+        (
+            {"methods": {1: {"kind": "jpeg2000", "points": [1]}, "1": {}}},
+            "twice",
+        ),
+        ({"methods": {"x": {"kind": "jpeg2000", "points": [1, 1.0]}}}, "points: 1, 1: a name is there twice"),
+        ({"methods": {"x": {"kind": "coin", "points": {1: {}, "1": {}}}}}, "twice"),
+        ({"images": [{"image": "coffee"}, {"image": "coffee"}]}, "coffee .*: is there twice"),
+        ({"seeds": [1, 1]}, "seed 1: is there twice"),
+        ({"data": {"class_path": "Nothing"}}, "Nothing: no such data module"),
+        ({"images": [{"picture": "coffee"}]}, "unexpected keyword argument 'picture'"),
+    ],
+)
+def test_bad_configs(change, message):
+    text = yaml.safe_dump({**yaml.safe_load(TINY.format(folder="x")), **change})
+    with pytest.raises(QuinrError, match=message) as caught:
+        read(text).jobs()
+    assert "\n" not in str(caught.value)
+
+
+def test_not_yaml():
+    with pytest.raises(QuinrError, match=r"c\.yaml: not YAML"):
+        read("a: [")
+    with pytest.raises(QuinrError, match=r"c\.yaml: not a mapping"):
+        read("- a")
+
+
+def test_two_parents_do_not_share_a_folder(compared, capsys):
+    config, folder = compared
+    with locked_folder(folder, "--folder"):
+        command = [sys.executable, "-m", "quinr_pl", "compare", "--config", str(config)]
+        other = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert other.returncode == 2
+    assert re.fullmatch(
+        rf"quinr-pl: error: --folder .*: process {os.getpid()} is at work there; .*\n", other.stderr
+    )
+
+
+def test_twin_has_as_many_parameters():
+    for parameters in (100, 500, 1659, 5000):
+        for layers in (3, 5):
+            count = nearest_siren(parameters, 3, layers).parameter_count()
+            others = [nearest_siren(count, 3, layers).output.in_features + step for step in (-1, 1)]
+            assert abs(count - parameters) / parameters < 0.12
+            assert len(set(others)) == 2
+
+
+def test_another_class_starts_without_the_arguments_of_the_old_one():
+    base = {"network": {"class_path": "a.QuINR", "init_args": {"qubits": 4}}, "rate": 1}
+    assert merge(base, {"network": {"class_path": "COIN", "init_args": {"width": 3}}}) == {
+        "network": {"class_path": "COIN", "init_args": {"width": 3}},
+        "rate": 1,
+    }
+    assert merge(base, {"network": {"init_args": {"angles": 2}}})["network"]["init_args"] == {
+        "qubits": 4,
+        "angles": 2,
+    }
+
+
+@pytest.mark.parametrize("name", [path.name for path in PACKAGED_CONFIGS.glob("*_rd*.yaml")])
+def test_packaged_comparisons_make_jobs(name):
+    comparison = read((PACKAGED_CONFIGS / name).read_text())
+    jobs = comparison.jobs()
+    assert len({job.folder for job in jobs}) == len(jobs)
+    assert set(comparison.anchors) <= set(comparison.methods)
+    assert {job.method for job in jobs} == set(comparison.methods)
