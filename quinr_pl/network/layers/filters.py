@@ -27,7 +27,7 @@ def filtered(values: Tensor, convolutions: Sequence[nn.Module]) -> Tensor:
         for convolution in convolutions:
             values = values + convolution(with_edges(values[None]))[0]
         return values
-    parameters = [tensor for one in plain for tensor in (one.weight, one.bias)]
+    parameters = [tensor for one in plain for tensor in (one.weight, one.bias) if tensor is not None]
     return residual_filters(values, parameters)
 
 
