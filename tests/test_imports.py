@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"datamodules", "callbacks", "configs"}
-GROUND = {"signals", "errors", "atomic_file", "file_lock", "openjpeg", "user_cache", "_version"}
+GROUND = {"signals", "errors", "atomic_file", "file_lock", "openjpeg", "user_cache", "registry", "_version"}
 BELOW_NETWORKS = GROUND | {"native", "circuit", "ops"}
 BELOW_CALLBACKS = BELOW_NETWORKS | {"network", "codec", "baselines", "evaluation"}
 BELOW_EXPERIMENTS = BELOW_CALLBACKS | {"callbacks", "datamodules", "configs", "module", "fitting"}
@@ -20,7 +20,8 @@ ALLOWED = {
     "file_lock": {"errors"},
     "user_cache": {"errors"},
     "openjpeg": {"errors"},
-    "signals": {"errors"},
+    "registry": {"errors"},
+    "signals": {"errors", "registry"},
     "atomic_file": {"errors", "file_lock"},
     "checkpoint_io": {"atomic_file"},
     "configs": {"errors"},

@@ -89,6 +89,11 @@ class SignalSpec:
         return cls(kind, height, width, channels, low=0.0, high=_IMAGE_PEAK[kind])
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each axis, the channels' left out."""
+        return self.height, self.width
+
+    @property
     def pixels(self) -> int:
         """Number of coordinates."""
         return self.height * self.width
