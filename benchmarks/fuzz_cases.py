@@ -16,7 +16,8 @@ from benchmarks.handmade_files import Header, with_nothing, with_payloads
 from quinr_pl.codec import BitstreamError, decode, encode
 from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, read_sections, unpack
 from quinr_pl.codec.file.fields import Choice, Integer, Real
-from quinr_pl.codec.file.header import FORMATS, read_architecture, read_signal
+from quinr_pl.codec.file.header import FORMATS, read_architecture
+from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.signals import SignalKind
 

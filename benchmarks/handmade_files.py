@@ -11,7 +11,8 @@ import numpy as np
 from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.file.container import Reader, Section, SectionType, Writer, pack
 from quinr_pl.codec.file.fields import Choice, Integer, Real
-from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture, read_signal
+from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture
+from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section

@@ -25,8 +25,9 @@ from quinr_pl.codec.file.container import (
     weight_section,
 )
 from quinr_pl.codec.file.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture, read_signal
+from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture
 from quinr_pl.codec.file.limits import UNLIMITED, Cost, DecodeLimits, NetworkCost, mask_cost
+from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import (
     Progress,
     QuantizationConfig,

@@ -8,7 +8,8 @@ import pytest
 
 from quinr_pl.codec import decode, decompress, encode
 from quinr_pl.codec.file.container import SectionType, known_sections, read_sections, unpack
-from quinr_pl.codec.file.header import read_architecture, read_signal
+from quinr_pl.codec.file.header import read_architecture
+from quinr_pl.codec.file.signal_header import read_signal
 
 DATA = Path(__file__).parents[1] / "data"
 FILES = sorted(DATA.glob("*.quinr"))

@@ -11,7 +11,8 @@ import torch
 from quinr_pl.codec import QuantizationConfig, compress, decode, decompress, encode
 from quinr_pl.codec.file.container import BitstreamError, Section, SectionType, Writer, pack
 from quinr_pl.codec.file.encoder import bytes_for_rate, mask_bytes
-from quinr_pl.codec.file.header import write_network, write_signal
+from quinr_pl.codec.file.header import write_network
+from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.sections.mask import read, write
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.datamodules import SyntheticScanDataModule

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quinr_pl.codec.file.container import Section, SectionType, Writer, pack
-from quinr_pl.codec.file.header import write_network, write_signal
+from quinr_pl.codec.file.header import write_network
+from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, layers
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section

@@ -1,4 +1,4 @@
-"""The header: what the signal is and which network it comes from, as declared tables of fields."""
+"""The header's network: its class and architecture, as declared tables of fields."""
 
 from __future__ import annotations
 
@@ -30,17 +30,7 @@ from quinr_pl.network.base import MOST_NATS
 from quinr_pl.network.latent.context_model import NEIGHBOURS
 from quinr_pl.network.latent.pyramid import grid_shape
 from quinr_pl.ops.kernels.context import reach_of
-from quinr_pl.signals import SignalKind, SignalSpec
-
-_RANGE_FLAG = 0x08
-_CHANNELS_ESCAPE = 15
-_MOST_CHANNELS, _MOST_VALUES = 1 << 16, 1 << 40
-_KIND_RANGE = {
-    SignalKind.IMAGE_8: (0.0, 255.0),
-    SignalKind.IMAGE_16: (0.0, 65535.0),
-    SignalKind.RANGE_IMAGE: (0.0, 80.0),
-    SignalKind.ARRAY: (0.0, 1.0),
-}
+from quinr_pl.signals import SignalSpec
 
 
 @dataclass(frozen=True)
@@ -193,49 +183,6 @@ FORMATS: dict[str, NetworkFormat] = {
         on_grids=True,
     ),
 }
-
-
-def write_signal(writer: Writer, spec: SignalSpec) -> None:
-    """Append kind, channels, height, width and, where it is not the kind's usual one, the range."""
-    if spec.channels > _MOST_CHANNELS:
-        raise QuinrError(f"signal of {spec.channels} channels: at most {_MOST_CHANNELS} fit a file")
-    usual = (spec.low, spec.high) == _KIND_RANGE[spec.kind]
-    channels = min(spec.channels, _CHANNELS_ESCAPE)
-    writer.byte(channels << 4 | (0 if usual else _RANGE_FLAG) | spec.kind)
-    if channels == _CHANNELS_ESCAPE:
-        writer.varint(spec.channels)
-    writer.varint(spec.height)
-    writer.varint(spec.width)
-    if not usual:
-        writer.float32(spec.low)
-        writer.float32(spec.high)
-
-
-def read_signal(reader: Reader) -> SignalSpec:
-    """What ``write_signal`` wrote.
-
-    Raises:
-        BitstreamError: If the kind is unknown, a size 0 or the range empty.
-    """
-    first = reader.byte()
-    kind_number, channels = first & 0x07, first >> 4
-    if kind_number not in list(SignalKind):
-        raise BitstreamError(f"signal kind {kind_number} is unknown")
-    kind = SignalKind(kind_number)
-    if channels == _CHANNELS_ESCAPE:
-        channels = reader.varint()
-        if channels > _MOST_CHANNELS:
-            raise BitstreamError(f"{channels} channels are more than {_MOST_CHANNELS}")
-    height, width = reader.varint(), reader.varint()
-    if height * width * channels > _MOST_VALUES:
-        raise BitstreamError(f"{height} x {width} x {channels} values are more than 2**40")
-    low, high = _KIND_RANGE[kind]
-    if first & _RANGE_FLAG:
-        low, high = reader.float32(), reader.float32()
-    try:
-        return SignalSpec(kind, height, width, channels, low, high)
-    except QuinrError as error:
-        raise BitstreamError(str(error)) from None
 
 
 def write_network(writer: Writer, network: CoordinateNetwork) -> None:
