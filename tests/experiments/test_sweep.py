@@ -17,6 +17,8 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
 from quinr_pl.experiments.sweep import Job, perform, read_result, run_sweep
 
+FOLDERS = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+"""Where a worker finds `double` and what this file imports."""
 JOBS = [
     Job("a", "m", "low", 0, {"value": 1}),
     Job("a", "m", "high", 0, {"value": 2}),
@@ -135,7 +137,7 @@ def test_killed_twice_ends_with_the_same_table(tmp_path):
     )
     script = tmp_path / "program.py"
     script.write_text(program)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": FOLDERS}
     for finished in (1, 3):
         command = [sys.executable, str(script), str(tmp_path / "killed")]
         with started(command, env=environment) as process:
@@ -148,7 +150,7 @@ def test_killed_twice_ends_with_the_same_table(tmp_path):
 
 def test_ray_survives_a_dead_worker(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="Ray is not installed")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where a worker finds `double`
+    monkeypatch.setenv("PYTHONPATH", FOLDERS)
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     jobs = [Job("a", "m", str(n), 0, {"value": n}) for n in range(4)]
     jobs.append(
