@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from quinr_pl.native.vectors import Array, Emitter, Precision, Value
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.vectors import Array, Emitter, Value
 
 Size = Value
 """A 64-bit integer."""

@@ -15,12 +15,12 @@ import llvmlite
 from llvmlite import binding as llvm
 from llvmlite import ir
 
-from quinr_pl.native import arguments, kept_code, vectors
+from quinr_pl.native import arguments, kept_code, precision, vectors
 
 Function = Callable[[int], None]
 """A kernel; it takes the address of its 64-bit arguments."""
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_SOURCES = (sys.modules[__name__], arguments, vectors)
+_SOURCES = (sys.modules[__name__], arguments, precision, vectors)
 _alive: list[llvm.ExecutionEngine] = []
 """What holds the machine code."""
 

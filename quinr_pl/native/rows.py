@@ -10,8 +10,8 @@ from torch import Tensor
 from quinr_pl.native.arguments import Arguments
 from quinr_pl.native.machine_code import Function
 from quinr_pl.native.memory import scratch
+from quinr_pl.native.precision import VECTOR_BYTES
 from quinr_pl.native.threads import in_parallel
-from quinr_pl.native.vectors import VECTOR_BYTES
 
 Words = Mapping[str, int]
 

@@ -13,52 +13,15 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from torch import Tensor
+
+from quinr_pl.native.precision import Precision
 
 INDEX = ir.IntType(64)
 Value = Any
 """An ir.Value of vector type, or for indices a Python int or an ir.Value of 64 bits."""
 
-VECTOR_BYTES = 64
 _NEAR = 2.0**13
 """Radians up to which a sine is computed here: there are as many bits to spare in parts of π/2."""
-
-
-@dataclass(frozen=True)
-class Precision:
-    """A number format: ``float32`` in 16 lanes or ``float64`` in 8.
-
-    Attributes:
-        name: NumPy's name.
-        lanes: Numbers in a vector.
-    """
-
-    name: str
-
-    @classmethod
-    def of(cls, values: Tensor) -> Precision:
-        """That of a tensor of float32 or float64."""
-        return cls(str(values.dtype).removeprefix("torch."))
-
-    @property
-    def dtype(self) -> np.dtype:
-        """NumPy's dtype."""
-        return np.dtype(self.name)
-
-    @property
-    def lanes(self) -> int:
-        """Numbers in a vector."""
-        return VECTOR_BYTES // self.dtype.itemsize
-
-    @property
-    def number(self) -> ir.Type:
-        """LLVM's type of one number."""
-        return ir.FloatType() if self.name == "float32" else ir.DoubleType()
-
-    @property
-    def vector(self) -> ir.Type:
-        """LLVM's type of a vector of numbers."""
-        return ir.VectorType(self.number, self.lanes)
 
 
 @dataclass(frozen=True)
@@ -84,12 +47,14 @@ class Emitter:
         self.builder = ir.IRBuilder(function.append_basic_block())
         self.module = function.module
         self.precision = precision
+        self.number = ir.FloatType() if precision.name == "float32" else ir.DoubleType()
+        self.vector = ir.VectorType(self.number, precision.lanes)
         self.zero = self.constant(0.0)
         self.one = self.constant(1.0)
 
     def constant(self, value: float) -> Value:
         """The same number in every lane."""
-        return ir.Constant(self.precision.vector, [float(self.precision.dtype.type(value))] * self.lanes)
+        return ir.Constant(self.vector, [float(self.precision.dtype.type(value))] * self.lanes)
 
     @property
     def lanes(self) -> int:
@@ -132,7 +97,7 @@ class Emitter:
     # Memory -------------------------------------------------------------------------------------------
 
     def _address(self, array: Array, index: Value) -> Value:
-        element = self.precision.number if array.scalar else self.precision.vector
+        element = self.number if array.scalar else self.vector
         return self.builder.gep(array.pointer, [self.index(index)], source_etype=element)
 
     def at(self, array: Array, index: Value) -> Array:
@@ -143,8 +108,8 @@ class Emitter:
         """Read a vector, or a number into every lane."""
         address, align = self._address(array, index), self.precision.dtype.itemsize
         if array.scalar:
-            return self.splat(self.builder.load(address, typ=self.precision.number, align=align))
-        return self.builder.load(address, typ=self.precision.vector, align=align)
+            return self.splat(self.builder.load(address, typ=self.number, align=align))
+        return self.builder.load(address, typ=self.vector, align=align)
 
     def store(self, value: Value, array: Array, index: Value = 0) -> None:
         """Write a vector."""
@@ -193,7 +158,7 @@ class Emitter:
     def gather(self, array: Array, start: Value, first: Value, stop: Value, stride: Value) -> Value:
         """Number ``start + row * stride`` in the lane of each row from ``first`` on; 0 from ``stop`` on."""
         addresses, mask = self._addresses(array, start, first, stop, stride)
-        vector = self.precision.vector
+        vector = self.vector
         kinds = [addresses.type, ir.IntType(32), mask.type, vector]
         function = self._declared(f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0", vector, kinds)
         align = ir.Constant(ir.IntType(32), self.precision.dtype.itemsize)
@@ -226,7 +191,7 @@ class Emitter:
 
     def splat(self, number: Value) -> Value:
         """One number in every lane."""
-        return self._spread(number, self.precision.vector)
+        return self._spread(number, self.vector)
 
     def _spread(self, number: Value, kind: ir.Type) -> Value:
         vector = ir.Constant(kind, ir.Undefined)
@@ -324,7 +289,7 @@ class Emitter:
         return self.builder.shuffle_vector(a, b, mask)
 
     def _intrinsic(self, name: str, *arguments: Value) -> Value:
-        vector = self.precision.vector
+        vector = self.vector
         function = self._declared(f"{name}.{self._suffix}", vector, [vector] * len(arguments))
         return self.builder.call(function, arguments)
 
@@ -422,7 +387,7 @@ class Emitter:
             # Lane by lane: what a lane gets must not depend on its neighbours.
             chosen = [self.select(far, value, other) for value, other in zip(values, near, strict=True)]
             inside = self.builder.block
-        merged = [self.builder.phi(self.precision.vector) for _ in near]
+        merged = [self.builder.phi(self.vector) for _ in near]
         for phi, value, other in zip(merged, near, chosen, strict=True):
             phi.add_incoming(value, before)
             phi.add_incoming(other, inside)
@@ -441,7 +406,7 @@ class Emitter:
         known = self.module.globals.get("far_cos_sin")
         if known:
             return known
-        vector = self.precision.vector
+        vector = self.vector
         pair = ir.LiteralStructType([vector, vector])
         function = ir.Function(self.module, ir.FunctionType(pair, [vector]), "far_cos_sin")
         function.linkage = "internal"
@@ -484,7 +449,7 @@ class Emitter:
         )
         chosen = self.select(swapped, sin, cos), self.select(swapped, cos, sin)
         cosine, sine = (
-            builder.bitcast(builder.xor(builder.bitcast(value, integer), flip), self.precision.vector)
+            builder.bitcast(builder.xor(builder.bitcast(value, integer), flip), self.vector)
             for value, flip in zip(chosen, flips, strict=True)
         )
         return cosine, sine
@@ -498,7 +463,7 @@ class Emitter:
         terms = 8 if self.precision.name == "float32" else 15
         power = self._series([log(2) ** k / factorial(k) for k in range(terms)], self.sub(x, whole))
         shifted = builder.shl(builder.fptosi(whole, integer), self._integers(self._fraction_bits))
-        return builder.bitcast(builder.add(builder.bitcast(power, integer), shifted), self.precision.vector)
+        return builder.bitcast(builder.add(builder.bitcast(power, integer), shifted), self.vector)
 
     def log2(self, x: Value) -> Value:
         """Binary logarithm of a positive normal number."""
@@ -508,11 +473,11 @@ class Emitter:
         above = builder.sub(builder.bitcast(x, integer), self._integers(root))
         exponent = builder.ashr(above, shift)
         rest = builder.sub(builder.bitcast(x, integer), builder.shl(exponent, shift))
-        m = builder.bitcast(rest, self.precision.vector)
+        m = builder.bitcast(rest, self.vector)
         z = self.div(self.sub(m, self.one), self.add(m, self.one))
         terms = 5 if self.precision.name == "float32" else 11
         series = self._series([2 / log(2) / (2 * k + 1) for k in range(terms)], self.mul(z, z))
-        return self.fma(z, series, builder.sitofp(exponent, self.precision.vector))
+        return self.fma(z, series, builder.sitofp(exponent, self.vector))
 
     @property
     def _integer(self) -> ir.Type:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import CpuOperation, Gradients
+from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.rows import over_rows
-from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 from quinr_pl.ops.kernels import filters as filter_kernels
 
 _MARGIN = 2

@@ -25,7 +25,7 @@ from quinr_pl.codec.file.header import FORMATS, build_network
 from quinr_pl.codec.rate_control import point_for_bytes
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.commands.main import main
-from quinr_pl.native.vectors import Precision
+from quinr_pl.native.precision import Precision
 from quinr_pl.network import NETWORKS, LatentQuINR
 from quinr_pl.signals import SignalKind, SignalSpec
 

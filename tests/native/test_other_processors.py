@@ -14,7 +14,7 @@ from quinr_pl.circuit.engines.cpu import compile as cpu_compile
 from quinr_pl.circuit.engines.cpu import kernels as cpu_kernels
 from quinr_pl.circuit.engines.registry import choose
 from quinr_pl.native import machine_code
-from quinr_pl.native.vectors import Precision
+from quinr_pl.native.precision import Precision
 from quinr_pl.ops.kernels import filters as filter_kernels
 from quinr_pl.ops.kernels import upsampling as doubling_kernels
 

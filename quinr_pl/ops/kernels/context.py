@@ -12,7 +12,8 @@ from math import log
 from llvmlite import ir
 
 from quinr_pl.native.arguments import Arguments, Numbers, Size, Vectors
-from quinr_pl.native.vectors import Precision, Value
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.vectors import Value
 
 NAMES = ("forward", "gradient")
 

@@ -11,7 +11,8 @@ from itertools import product
 from llvmlite import ir
 
 from quinr_pl.native.arguments import Arguments, Numbers, Size, Vectors
-from quinr_pl.native.vectors import Precision, Value
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.vectors import Value
 
 NAMES = ("forward", "backward")
 _TAPS = tuple(product(range(3), range(3)))

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from quinr_pl.native.arguments import Arguments, Numbers, Size, Vectors
-from quinr_pl.native.vectors import Array, Precision, Value
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.vectors import Array, Value
 
 NAMES = ("forward", "of_lines", "of_values")
 TAPS = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 from llvmlite import ir
 
 from quinr_pl.native.arguments import Arguments, Integers, Numbers, Size, Vectors
-from quinr_pl.native.vectors import Array, Precision, Value
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.vectors import Array, Value
 
 MATRIX = 6
 """Vectors of one matrix: tan(φ/2), sin φ, e^{iα}, e^{iγ}; in layer 0 its column: a, 1, b."""

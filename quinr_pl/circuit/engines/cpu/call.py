@@ -17,8 +17,8 @@ from quinr_pl.circuit.engines.cpu.compile import Kernels, kernels
 from quinr_pl.circuit.lowering.plan import Plan, plan
 from quinr_pl.native.machine_code import Function
 from quinr_pl.native.memory import lent, scratch
+from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.threads import in_parallel
-from quinr_pl.native.vectors import VECTOR_BYTES, Precision
 
 _CHUNKS = 64
 _CHUNK_COORDINATES = 256

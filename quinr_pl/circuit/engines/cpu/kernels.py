@@ -12,7 +12,8 @@ from llvmlite import ir
 from quinr_pl.circuit.engines.cpu import rotations
 from quinr_pl.circuit.engines.cpu import state as states
 from quinr_pl.circuit.engines.cpu.arguments import Kernel
-from quinr_pl.native.vectors import Array, Precision, Value
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.vectors import Array, Value
 
 NAMES = ("prepare", "forward", "backward")
 

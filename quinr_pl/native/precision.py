@@ -1,0 +1,36 @@
+"""The number formats of kernels, and how many numbers a vector holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+VECTOR_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A number format: ``float32`` in 16 lanes or ``float64`` in 8.
+
+    Attributes:
+        name: NumPy's name.
+    """
+
+    name: str
+
+    @classmethod
+    def of(cls, values: Tensor) -> Precision:
+        """That of a tensor of float32 or float64."""
+        return cls(str(values.dtype).removeprefix("torch."))
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy's dtype of the numbers."""
+        return np.dtype(self.name)
+
+    @property
+    def lanes(self) -> int:
+        """Numbers in a vector."""
+        return VECTOR_BYTES // self.dtype.itemsize
