@@ -217,12 +217,12 @@ def _other_symbols(generator: Generator, data: bytes) -> bytes:
     codes = {name: tensor.codes + shift for name, tensor in tensors.items()}
     if generator.integers(2) and all(code.min() > 96 and code.max() <= 192 for code in codes.values()):
         tensors = {name: QuantizedTensor(tensor.levels, codes[name]) for name, tensor in tensors.items()}
-    latents = tuple(
-        np.where(
+    latents = {
+        name: np.where(
             generator.random(grid.shape) < 0.1, generator.integers(-largest, largest + 1, grid.shape), grid
         )
-        for grid in decoded.quantized.latents
-    )
+        for name, grid in decoded.quantized.integers.items()
+    }
     network = decoded.quantized.network
     return encode(QuantizedNetwork(network, tensors, latents), decoded.spec).data
 

@@ -106,7 +106,9 @@ def with_payloads(header: Header, generator: np.random.Generator | None = None, 
     sections = [write_weights(tensors)]
     if FORMATS[header.network].on_grids:
         quantized = QuantizedNetwork(network, tensors)
-        grids = [levels((grid.shape[0], grid.shape[1]), min(largest, 40)) for grid in network.pyramid.grids]
+        grids = [
+            levels((grid.shape[0], grid.shape[1]), min(largest, 40)) for grid in network.integers().values()
+        ]
         payload = latent_coding.encode(grids, latent_section.integer_context(quantized))
         sections.append(Section(SectionType.LATENTS, payload))
     if mask:

@@ -11,9 +11,9 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork, QuINR
-from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.network import Network
 
 
 class LightningParity(Callback):
@@ -37,14 +37,15 @@ class LightningParity(Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compares."""
-        if not trainer.is_global_zero or not isinstance(pl_module.network, QuINR):
+        network = fitted_network(pl_module)
+        if not trainer.is_global_zero or network.whole_signal or not network.quantum_layers():
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         generator = torch.Generator().manual_seed(0)
         counted = torch.from_numpy(data.spec.counted_pixels())
         sample = counted[torch.randint(len(counted), (self.coordinates,), generator=generator)]
         drawn = (tensor[sample].to(pl_module.dtype) for tensor in (data.coordinates, data.targets))
-        self.differences = compare_engines(pl_module.network, *drawn)
+        self.differences = compare_engines(network, *drawn)
         for logger in trainer.loggers:
             logger.log_metrics(
                 {f"parity/{name}": value for name, value in self.differences.items()}, trainer.global_step
@@ -62,7 +63,7 @@ class LightningParity(Callback):
         )
 
 
-def compare_engines(network: QuINR, coordinates: Tensor, targets: Tensor) -> dict[str, float]:
+def compare_engines(network: Network, coordinates: Tensor, targets: Tensor) -> dict[str, float]:
     """Largest differences between a network's engine and lightning.qubit.
 
     Args:
@@ -75,8 +76,7 @@ def compare_engines(network: QuINR, coordinates: Tensor, targets: Tensor) -> dic
     """
     values, gradients = _values_and_gradients(copy.deepcopy(network).cpu(), coordinates, targets)
     reference = copy.deepcopy(network).cpu()
-    for circuit in reference.circuits:
-        assert isinstance(circuit, QuantumLayer)
+    for circuit in reference.quantum_layers():
         circuit.engine = "lightning"
     expected, expected_gradients = _values_and_gradients(reference, coordinates, targets)
     scale = expected_gradients.abs().max().clamp_min(1e-30)
@@ -86,9 +86,7 @@ def compare_engines(network: QuINR, coordinates: Tensor, targets: Tensor) -> dic
     }
 
 
-def _values_and_gradients(
-    network: CoordinateNetwork, coordinates: Tensor, targets: Tensor
-) -> tuple[Tensor, Tensor]:
+def _values_and_gradients(network: Network, coordinates: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         values = network(coordinates)
         loss = torch.nn.functional.mse_loss(values, targets)

@@ -9,7 +9,6 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.callbacks.tensorboard import writers
 from quinr_pl.circuit.drawing import draw
-from quinr_pl.network import LatentQuINR, QuINR
 
 
 class NetworkLogger(Callback):
@@ -17,13 +16,9 @@ class NetworkLogger(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the circuit."""
-        network = fitted_network(pl_module)
-        if not isinstance(network, QuINR | LatentQuINR):
-            return
-        if isinstance(network, LatentQuINR) and network.synthesis_kind != "circuit":
-            return
-        for writer in writers(trainer):
-            figure = draw(network.ansatz)
+        circuits = fitted_network(pl_module).quantum_layers()
+        for writer in writers(trainer) if circuits else ():
+            figure = draw(circuits[0].ansatz)
             writer.add_figure("circuit", figure)
             plt.close(figure)
 

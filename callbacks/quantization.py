@@ -23,7 +23,7 @@ from quinr_pl.codec import (
 from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, weighed_psnr
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network import Network
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,14 @@ class WeightQuantization(Callback):
             return replace(self.quantization, method="nearest", step_sizes=self._aware.steps)
         return self.final if final and self.final is not None else self.quantization
 
-    def measure(self, trainer: pl.Trainer, network: CoordinateNetwork, final: bool = False) -> Measurement:
+    def measure(self, trainer: pl.Trainer, network: Network, final: bool = False) -> Measurement:
         """Encodes a network and decodes the file; one process works, all get the result."""
         mine = self._measure(trainer, network, final) if trainer.is_global_zero else None
         measurement: Measurement = trainer.strategy.broadcast(mine)  # type: ignore[assignment]
         self.measurement = measurement
         return measurement
 
-    def _measure(self, trainer: pl.Trainer, network: CoordinateNetwork, final: bool) -> Measurement:
+    def _measure(self, trainer: pl.Trainer, network: Network, final: bool) -> Measurement:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = time.perf_counter()
         tell = self.progress if final else untold
@@ -169,10 +169,10 @@ class WeightQuantization(Callback):
         pl_module.log("test/psnr_quantized", measurement.psnr, sync_dist=True)
 
 
-def fitted_network(module: pl.LightningModule) -> CoordinateNetwork:
+def fitted_network(module: pl.LightningModule) -> Network:
     """The network that a module fits."""
     network = module.network
-    assert isinstance(network, CoordinateNetwork)
+    assert isinstance(network, Network)
     return network
 
 

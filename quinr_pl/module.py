@@ -15,7 +15,7 @@ from torchmetrics.image import PeakSignalNoiseRatio
 
 from quinr_pl.checkpoint_io import write_checkpoints_atomically
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import NETWORKS, CoordinateNetwork
+from quinr_pl.network import NETWORKS, Network
 
 Batch = tuple[Tensor, Tensor]
 
@@ -46,7 +46,7 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: CoordinateNetwork,
+        network: Network,
         learning_rate: float = 1e-2,
         optimizer: Literal["adam", "soap"] = "adam",
         betas: tuple[float, float] = (0.9, 0.99),
@@ -70,7 +70,7 @@ class CoordinateNetworkModule(pl.LightningModule):
             raise QuinrError(f"--model.warmup_steps {warmup_steps}: must not be negative")
         if precondition_frequency < 1:
             raise QuinrError(f"--model.precondition_frequency {precondition_frequency}: must be at least 1")
-        self.network = network if isinstance(network, CoordinateNetwork) else _build(network)
+        self.network = network if isinstance(network, Network) else _build(network)
         self.betas = (betas[0], betas[1])
         self.save_hyperparameters(
             {
@@ -93,9 +93,15 @@ class CoordinateNetworkModule(pl.LightningModule):
         self.test_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
 
     def setup(self, stage: str) -> None:
-        """Refuses data whose channels the network does not have; keeps checkpoints from being lost."""
+        """Refuses data that the network does not take; keeps checkpoints from being lost."""
         write_checkpoints_atomically(self.trainer)
-        spec = getattr(getattr(self.trainer, "datamodule", None), "spec", None)
+        data = getattr(self.trainer, "datamodule", None)
+        batch_size, spec = getattr(data, "batch_size", None), getattr(data, "spec", None)
+        if self.network.whole_signal and batch_size is not None:
+            raise QuinrError(
+                f"--data.batch_size {batch_size}: {type(self.network).__name__} takes the whole signal at "
+                "every step; give null"
+            )
         if spec is not None and spec.channels != self.network.out_features:
             raise QuinrError(
                 f"--model.network.out_features {self.network.out_features}: the signal has "
@@ -227,7 +233,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _build(description: Mapping[str, Any]) -> CoordinateNetwork:
+def _build(description: Mapping[str, Any]) -> Network:
     arguments = dict(description)
     name = arguments.pop("name", None)
     if name not in NETWORKS:

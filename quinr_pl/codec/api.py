@@ -43,7 +43,7 @@ from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import read_weights
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network import Network
 from quinr_pl.signals import SignalKind, SignalSpec
 
 
@@ -63,7 +63,7 @@ class DecodedSignal:
     spec: SignalSpec
     quantized: QuantizedNetwork
     sections: dict[str, int]
-    network: CoordinateNetwork = field(repr=False)
+    network: Network = field(repr=False)
     block: int
     name: str = "bytes"
 
@@ -89,7 +89,7 @@ class DecodedSignal:
             values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
             for start in range(0, spec.pixels, block):
                 stop = min(start + block, spec.pixels)
-                targets = self.network.signal(start, stop, spec.height, spec.width)
+                targets = self.network.signal(start, stop, spec.shape)
                 if not torch.isfinite(targets).all():
                     raise BitstreamError("the decoded weights overflow: the file is not valid")
                 values[start:stop] = spec.denormalize(targets.numpy())
@@ -99,7 +99,7 @@ class DecodedSignal:
 
 
 def compress(
-    network: CoordinateNetwork,
+    network: Network,
     spec: SignalSpec,
     config: QuantizationConfig | None = None,
     targets: Tensor | None = None,
@@ -123,7 +123,7 @@ def compress(
         network = copy.deepcopy(network).float()
     _check_method(network, config)
     if config.method == "searched":
-        if targets is None or not isinstance(network, LatentQuINR):
+        if targets is None:
             raise QuinrError("quantization method searched: needs the signal's targets")
         return encode(quantize_searched(network, spec, targets, progress), spec)
     if config.method == "compensated":
@@ -135,15 +135,19 @@ def compress(
     return encode(quantize(network, config), spec)
 
 
-def _check_method(network: CoordinateNetwork, config: QuantizationConfig) -> None:
-    on_grids = isinstance(network, LatentQuINR)
+def _check_method(network: Network, config: QuantizationConfig) -> None:
+    on_grids = bool(network.integers())
     if on_grids and config.method not in ("nearest", "searched"):
-        raise QuinrError(f"quantization method {config.method}: LatentQuINR needs nearest or searched")
+        raise QuinrError(
+            f"quantization method {config.method}: {type(network).__name__} needs nearest or searched"
+        )
     if config.method == "searched" and not on_grids:
-        raise QuinrError("quantization method searched: needs LatentQuINR; choose stepwise or compensated")
+        raise QuinrError(
+            "quantization method searched: needs a network with latents; choose stepwise or compensated"
+        )
 
 
-def check_encodable(network: CoordinateNetwork, spec: SignalSpec, *configs: QuantizationConfig) -> None:
+def check_encodable(network: Network, spec: SignalSpec, *configs: QuantizationConfig) -> None:
     """Makes sure that a network has a file and that it can be decoded, whatever its weights are fitted to.
 
     Args:
@@ -205,7 +209,7 @@ class _Parsed:
     """
 
     spec: SignalSpec
-    network: CoordinateNetwork
+    network: Network
     cost: NetworkCost
     weights: Section
     further: dict[SectionType, bytes]
@@ -224,7 +228,7 @@ class _Parsed:
         return QuantizedNetwork(self.network, read_weights(self.weights, _shapes(self.network)))
 
 
-def _shapes(network: CoordinateNetwork) -> dict[str, tuple[int, ...]]:
+def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
 
 

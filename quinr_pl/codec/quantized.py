@@ -15,7 +15,7 @@ from torch import Tensor
 from quinr_pl.codec.coding.latents import FRACTION_BITS, LARGEST_LATENT
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork, LatentQuINR
+from quinr_pl.network import Network
 from quinr_pl.network.base import layers
 
 Progress = Callable[[str, int, int], None]
@@ -170,33 +170,32 @@ class QuantizedNetwork:
     Args:
         network: Its architecture; the weights are not those of the file.
         tensors: Quantized weights by name, in the network's order.
-        latents: (rows, columns) of each latent grid, the finest first; empty for networks without grids.
+        integers: Integers by name, in the network's order: latents; empty for networks without.
     """
 
-    network: CoordinateNetwork
+    network: Network
     tensors: dict[str, QuantizedTensor]
-    latents: tuple[npt.NDArray[np.signedinteger], ...] = ()
+    integers: Mapping[str, npt.NDArray[np.signedinteger]] = field(default_factory=dict)
 
     def dequantize(self) -> dict[str, Tensor]:
-        """Parameters by name as the decoder sees them."""
+        """Weights by name as the decoder sees them."""
         return {name: tensor.dequantize() for name, tensor in self.tensors.items()}
 
-    def load_into(self, network: CoordinateNetwork) -> None:
-        """Give a network of the same architecture the decoder's weights."""
-        values = self.dequantize()
-        with torch.no_grad():
-            for name, parameter in network.weights().items():
-                parameter.copy_(values[name])
-            if isinstance(network, LatentQuINR):
-                for grid, latents in zip(network.pyramid.grids, self.latents, strict=True):
-                    grid.copy_(torch.from_numpy(latents))
+    def values(self) -> dict[str, Tensor]:
+        """Parameters by name as the decoder sees them, weights and integers, all float32."""
+        integers = {name: torch.from_numpy(values).float() for name, values in self.integers.items()}
+        return self.dequantize() | integers
 
-    def fill(self, network: CoordinateNetwork) -> None:
-        """Give a network of the same architecture without memory the decoder's weights and latents."""
-        state = self.dequantize()
-        for index, latents in enumerate(self.latents):
-            state[f"pyramid.grids.{index}"] = torch.from_numpy(latents).float()
-        network.load_state_dict(state, assign=True)
+    @torch.no_grad()
+    def load_into(self, network: Network) -> None:
+        """Give a network of the same architecture the decoder's weights and integers."""
+        values = self.values()
+        for name, parameter in (network.weights() | network.integers()).items():
+            parameter.copy_(values[name])
+
+    def fill(self, network: Network) -> None:
+        """Give a network of the same architecture without memory the decoder's weights and integers."""
+        network.load_state_dict(self.values(), assign=True)
 
 
 def reduce_period(values: Tensor, period: Tensor | None) -> Tensor:
@@ -207,7 +206,7 @@ def reduce_period(values: Tensor, period: Tensor | None) -> Tensor:
     return (wide - period.double() * torch.round(wide / period.double())).to(values.dtype)
 
 
-def reduced_parameters(network: CoordinateNetwork) -> dict[str, Tensor]:
+def reduced_parameters(network: Network) -> dict[str, Tensor]:
     """The network's parameters on the CPU, periodic ones in their centred interval.
 
     Raises:
@@ -230,7 +229,7 @@ def round_to_levels(values: Tensor, code: int) -> npt.NDArray[np.int64]:
     return np.clip(levels, -LARGEST_LEVEL, LARGEST_LEVEL).astype(np.int64)
 
 
-def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = None) -> QuantizedNetwork:
+def quantize(network: Network, config: QuantizationConfig | None = None) -> QuantizedNetwork:
     """Round every weight to the nearest level of its layer.
 
     Args:
@@ -249,18 +248,22 @@ def quantize(network: CoordinateNetwork, config: QuantizationConfig | None = Non
             code = fixed_point_code(code)
         for name in names:
             tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
-    return QuantizedNetwork(network, tensors, rounded_latents(network))
+    return QuantizedNetwork(network, tensors, rounded_integers(network))
 
 
-def rounded_latents(network: CoordinateNetwork) -> tuple[npt.NDArray[np.int64], ...]:
-    """Latents of a network on grids as a file holds them, the finest grid first; empty for others.
+def rounded_integers(network: Network) -> dict[str, npt.NDArray[np.int64]]:
+    """Integers of a network as a file holds them, by name.
 
     Raises:
         QuinrError: If one is not finite.
     """
-    if not isinstance(network, LatentQuINR):
-        return ()
-    grids = [grid.detach().cpu().round().numpy().astype(np.float64) for grid in network.pyramid.grids]
-    if not all(np.isfinite(grid).all() for grid in grids):
+    arrays = {
+        name: values.detach().cpu().round().numpy().astype(np.float64)
+        for name, values in network.integers().items()
+    }
+    if not all(np.isfinite(values).all() for values in arrays.values()):
         raise QuinrError("latents are not finite: training diverged; lower the learning rate")
-    return tuple(np.clip(grid, -LARGEST_LATENT, LARGEST_LATENT).astype(np.int64) for grid in grids)
+    return {
+        name: np.clip(values, -LARGEST_LATENT, LARGEST_LATENT).astype(np.int64)
+        for name, values in arrays.items()
+    }

@@ -1,15 +1,18 @@
-"""What every network that maps coordinates to values offers to the trainer and to the codec."""
+"""What networks offer to the trainer and to the codec: one base, and two protocols below it."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.network.layers.quantum_layer import QuantumLayer
 from quinr_pl.signals import coordinates as grid_coordinates
 
 MOST_NATS = 16
@@ -47,10 +50,14 @@ def from_log_scale(values: Tensor, nats: int) -> Tensor:
     return torch.expm1(nats * values) / math.expm1(nats) if nats else values
 
 
-class CoordinateNetwork(nn.Module, ABC):
-    """Maps coordinates in [-1, 1] to values in [0, 1], one row for each coordinate.
+class Network(nn.Module, ABC):
+    """Gives the values of a signal, in [0, 1], one row for each of its coordinates in [-1, 1].
+
+    ``CoordinateNetwork`` and ``SignalNetwork`` below say which coordinates it takes at a time.
 
     Attributes:
+        whole_signal: Whether ``forward`` and ``loss`` take the coordinates of the whole signal, in row-major
+            order, at every step; else they take any of them.
         in_features: Size of a coordinate.
         out_features: Size of a value.
         fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
@@ -58,6 +65,7 @@ class CoordinateNetwork(nn.Module, ABC):
         rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
     """
 
+    whole_signal: ClassVar[bool]
     in_features: int
     out_features: int
     fixed_point_layers: tuple[str, ...] = ()
@@ -65,7 +73,20 @@ class CoordinateNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, coordinates: Tensor) -> Tensor:
-        """Values of coordinates: (batch, in_features) -> (batch, out_features), not clamped."""
+        """Values of a batch of coordinates: (batch, in_features) -> (batch, out_features), not clamped.
+
+        ``whole_signal`` says what a batch is.
+        """
+
+    @abstractmethod
+    def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
+        """Values of a block of the signal, as the decoder computes it: (stop - start, out_features).
+
+        Args:
+            start: First pixel, in row-major order.
+            stop: One past the last pixel.
+            shape: Size of each axis of the signal.
+        """
 
     @abstractmethod
     def architecture(self) -> dict[str, int | float | bool | str]:
@@ -74,6 +95,31 @@ class CoordinateNetwork(nn.Module, ABC):
         ``type(network)(**network.architecture())`` has the same parameters, by name and shape, and with
         equal weights computes the same values. Where and how it runs (the engine) is no part of it.
         """
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The parameters that a file holds rounded to multiples of a step size, by name."""
+        integers = self.integers()
+        return {name: value for name, value in self.named_parameters() if name not in integers}
+
+    def integers(self) -> dict[str, nn.Parameter]:
+        """The parameters that a file holds rounded to integers (latents), by name; none by default."""
+        return {}
+
+    def context_model(self) -> ContextModel | None:
+        """The model that prices the integers in the file's section of latents; None without that section."""
+        return None
+
+    def integer_bits(self) -> Tensor:
+        """What the rounded integers take of a file by the network's own estimate, in bits: a scalar."""
+        return torch.zeros(())
+
+    def quantum_layers(self) -> list[QuantumLayer]:
+        """The circuits, in the order in which the network holds them; none in a classical network."""
+        return [module for module in self.modules() if isinstance(module, QuantumLayer)]
+
+    def parameter_count(self) -> int:
+        """Number of weights that a file holds."""
+        return sum(p.numel() for p in self.weights().values())
 
     def parameter_periods(self) -> dict[str, Tensor]:
         """Periods of the periodic parameters: name -> positive tensor that broadcasts to the parameter.
@@ -104,7 +150,7 @@ class CoordinateNetwork(nn.Module, ABC):
         """What training minimizes: the mean squared error, unless a network says otherwise.
 
         Args:
-            coordinates: (batch, in_features).
+            coordinates: A batch, (batch, in_features); see ``whole_signal``.
             targets: (batch, out_features), in [0, 1], or NaN where any value will do.
             progress: See ``progress``.
 
@@ -122,20 +168,24 @@ class CoordinateNetwork(nn.Module, ABC):
         """Learning rates in units of the trainer's, by the beginning of parameters' names; 1 for others."""
         return {}
 
-    def weights(self) -> dict[str, nn.Parameter]:
-        """The parameters that a file's weights section holds, by name."""
-        return dict(self.named_parameters())
 
-    def parameter_count(self) -> int:
-        """Number of weights that a file holds."""
-        return sum(p.numel() for p in self.weights().values())
+class CoordinateNetwork(Network):
+    """A network that gives the values of any coordinates, each by itself."""
 
-    def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
-        """Values of the pixels ``start`` to ``stop`` of a signal, row after row: (pixels, out_features)."""
-        coordinates = grid_coordinates(height, width, start, stop)
+    whole_signal = False
+
+    def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
+        """See Network: the values of the block's coordinates."""
+        coordinates = grid_coordinates(*shape, start=start, stop=stop)
         return self(coordinates.to(next(self.parameters())))
 
     @torch.no_grad()
     def evaluate(self, coordinates: Tensor, block: int = 65536) -> Tensor:
         """Values of many coordinates in blocks, without gradients: bounded memory whatever their number."""
         return torch.cat([self(part) for part in coordinates.split(block)])
+
+
+class SignalNetwork(Network):
+    """A network that gives the whole signal at once, or a block of it, as one with latent grids does."""
+
+    whole_signal = True

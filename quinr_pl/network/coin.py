@@ -69,7 +69,7 @@ class COIN(CoordinateNetwork):
         return nn.functional.linear(features, weight, bias)[:, :1]
 
     def architecture(self) -> dict[str, int | float | bool | str]:
-        """See CoordinateNetwork."""
+        """See Network."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,

@@ -133,7 +133,7 @@ class QuINR(CoordinateNetwork):
             yield embedding, circuit
 
     def architecture(self) -> dict[str, int | float | bool | str]:
-        """See CoordinateNetwork. Initialisation and engine leave no trace in a file."""
+        """See Network. Initialisation and engine leave no trace in a file."""
         first = self.embeddings[0]
         assert isinstance(first, SinusoidalEmbedding)
         return {

@@ -252,7 +252,7 @@ def test_a_coarse_pyramid_in_bands_is_that_of_the_whole(height: int, width: int,
         whole = network(torch.empty(height * width, 2))
         for rows in (7, 64):
             parts = [
-                network.signal(start, min(start + rows * width, height * width), height, width)
+                network.signal(start, min(start + rows * width, height * width), (height, width))
                 for start in range(0, height * width, rows * width)
             ]
             torch.testing.assert_close(torch.cat(parts), whole)

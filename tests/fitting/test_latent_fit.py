@@ -71,7 +71,7 @@ def test_the_twin_fits_and_a_gray_picture_compresses(folder):
 
 def test_random_pixels_are_refused(folder, capsys):
     assert main(["fit", "--config", TINY, "--data.batch_size", "64"]) == 2
-    assert "--data.batch_size" in capsys.readouterr().err
+    assert "--data.batch_size 64: LatentQuINR takes the whole signal" in capsys.readouterr().err
     assert main(["fit", "--config", TINY, "--model.network.rate_weight", "0"]) == 2
     assert "rate_weight" in capsys.readouterr().err
 

@@ -226,5 +226,5 @@ def test_filters_that_are_no_plain_convolutions_are_called():
 
 def test_signals_of_networks_in_double_precision():
     network = QuINR()
-    expected = network.signal(3, 9, 4, 5)
-    torch.testing.assert_close(network.double().signal(3, 9, 4, 5).float(), expected, rtol=0, atol=1e-4)
+    expected = network.signal(3, 9, (4, 5))
+    torch.testing.assert_close(network.double().signal(3, 9, (4, 5)).float(), expected, rtol=0, atol=1e-4)

@@ -13,7 +13,7 @@ from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network import Network
 from quinr_pl.signals import SignalSpec
 
 
@@ -47,7 +47,7 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     write_network(header, network)
     weights = write_weights(quantized.tensors)
     further = {}
-    if quantized.latents:
+    if quantized.integers:
         further[SectionType.LATENTS] = latent_section.write(quantized)
     if spec.returns is not None:
         further[SectionType.MASK] = mask_section.write(spec.returns)
@@ -69,7 +69,7 @@ def mask_bytes(spec: SignalSpec) -> int:
     return 1 + len(section.getvalue()) + size
 
 
-def bytes_for_rate(network: CoordinateNetwork, spec: SignalSpec, rate: float) -> float:
+def bytes_for_rate(network: Network, spec: SignalSpec, rate: float) -> float:
     """The size of a file that spends so many bits on each weight, all but its mask included."""
     return rate * network.parameter_count() / 8 + mask_bytes(spec)
 

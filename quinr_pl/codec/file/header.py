@@ -25,7 +25,7 @@ from quinr_pl.codec.file.limits import (
     latents_cost,
 )
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import NETWORKS, CoordinateNetwork
+from quinr_pl.network import NETWORKS, Network
 from quinr_pl.network.base import MOST_NATS
 from quinr_pl.network.latent.context_model import NEIGHBOURS
 from quinr_pl.network.latent.pyramid import grid_shape
@@ -185,7 +185,7 @@ FORMATS: dict[str, NetworkFormat] = {
 }
 
 
-def write_network(writer: Writer, network: CoordinateNetwork) -> None:
+def write_network(writer: Writer, network: Network) -> None:
     """Append the network's class and architecture.
 
     The number of output features is that of the signal's channels, and the size of latent grids follows
@@ -250,7 +250,7 @@ class _Uninitialized(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def build_network(name: str, arguments: Mapping[str, Value], spec: SignalSpec) -> CoordinateNetwork:
+def build_network(name: str, arguments: Mapping[str, Value], spec: SignalSpec) -> Network:
     """A network of an architecture whose weights have a shape but neither values nor memory.
 
     Raises:

@@ -120,7 +120,7 @@ class _Search:
             levels = tensors[name].levels + part.reshape(tensors[name].levels.shape)
             levels = np.clip(levels, -LARGEST_LEVEL, LARGEST_LEVEL)
             tensors[name] = QuantizedTensor(levels, tensors[name].codes)
-        self._quantized = QuantizedNetwork(self._quantized.network, tensors, self._quantized.latents)
+        self._quantized = QuantizedNetwork(self._quantized.network, tensors, self._quantized.integers)
         self._quantized.load_into(self._network)
 
     def _error(self, names: list[str]) -> tuple[float, Floats]:

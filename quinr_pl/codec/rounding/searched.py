@@ -19,11 +19,12 @@ from quinr_pl.codec.quantized import (
     nearest_code,
     reduced_parameters,
     round_to_levels,
-    rounded_latents,
+    rounded_integers,
     untold,
 )
-from quinr_pl.network import LatentQuINR
+from quinr_pl.network import Network
 from quinr_pl.network.base import known_mse
+from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec
 
 _FINEST = 2.0**-11
@@ -37,23 +38,20 @@ class _Search:
 
     Args:
         network: A copy that is written to.
+        shape: Size of each axis of the signal.
         targets: (pixels, channels).
         values: Weights before rounding.
     """
 
-    network: LatentQuINR
+    network: Network
+    shape: tuple[int, ...]
     targets: Tensor
     values: dict[str, Tensor]
 
     def error(self) -> float:
         """Mean squared error of what is decoded, before rounding to integers."""
-        decoded = self.network.signal(0, len(self.targets), self.network.height, self.network.width)
+        decoded = self.network.signal(0, len(self.targets), self.shape)
         return float(known_mse(decoded.clamp(0, 1), self.targets))
-
-    def latent_bits(self) -> float:
-        """Bits of all latents under the present context model."""
-        grids = [grid.round() for grid in self.network.pyramid.grids]
-        return float(self.network.context(grids).double().sum())
 
     def rounded(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
         """A layer at a step size, also put into the network."""
@@ -75,7 +73,11 @@ class _Search:
             tensors = self.rounded(names, code)
             bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
             # A layer of the context model changes only bits, every other one only the error.
-            cost = price * (bits + self.latent_bits()) if in_integers else self.error() + price * bits
+            cost = (
+                price * (bits + float(self.network.integer_bits()))
+                if in_integers
+                else self.error() + price * bits
+            )
             if cost < least:
                 chosen, least = code, cost
         return self.rounded(names, chosen)
@@ -96,9 +98,9 @@ def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:
 
 @torch.no_grad()
 def quantize_searched(
-    network: LatentQuINR, spec: SignalSpec, targets: Tensor, progress: Progress = untold
+    network: Network, spec: SignalSpec, targets: Tensor, progress: Progress = untold
 ) -> QuantizedNetwork:
-    """Round a network on latent grids, layer after layer, at the step size that costs least.
+    """Round a network with latents, layer after layer, at the step size that costs least.
 
     The cost is that of training: mean squared error plus ``network.rate_weight`` times bits for each pixel.
 
@@ -112,13 +114,10 @@ def quantize_searched(
         QuinrError: If a weight or a latent is not finite.
     """
     values = reduced_parameters(network)
-    with torch.random.fork_rng(devices=[]):
-        trial = LatentQuINR(**network.architecture(), rate_weight=network.rate_weight)  # type: ignore[arg-type]
-    trial.load_state_dict(network.state_dict())
-    trial.to("cpu").eval()
-    search = _Search(trial, targets.cpu(), values)
+    trial = fast_copy(network).to("cpu").eval()
+    search = _Search(trial, spec.shape, targets.cpu(), values)
     tensors: dict[str, QuantizedTensor] = {}
     for number, (layer, names) in enumerate(layers(values).items()):
         progress("rounding", number, len(layers(values)))
         tensors |= search.best(layer, names)
-    return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_latents(network))
+    return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_integers(network))

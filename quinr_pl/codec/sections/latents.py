@@ -10,7 +10,6 @@ from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.coding.latents import FRACTION_BITS, IntegerContext, Integers
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork
-from quinr_pl.network import LatentQuINR
 
 
 def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
@@ -19,19 +18,20 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
     Raises:
         BitstreamError: If a step size of its layers is no power of two that the decoder's integers hold.
     """
-    network = quantized.network
-    assert isinstance(network, LatentQuINR)
+    context = quantized.network.context_model()
+    assert context is not None, "a network with latents has a model that prices them"
+    prefix = next(name for name, module in quantized.network.named_modules() if module is context)
 
     def units(name: str) -> Integers:
-        tensor = quantized.tensors[f"context.{name}"]
+        tensor = quantized.tensors[f"{prefix}.{name}"]
         finest, coarsest = FIXED_POINT_CODES
         octaves, rest = np.divmod(tensor.codes - coarsest, STEPS_PER_OCTAVE)
         if rest.any() or tensor.codes.min() < finest or tensor.codes.max() > coarsest:
-            raise BitstreamError(f"layer context.{name.rpartition('.')[0]} has no fixed-point step size")
+            raise BitstreamError(f"layer {prefix}.{name.rpartition('.')[0]} has no fixed-point step size")
         return tensor.levels << (FRACTION_BITS + octaves).reshape(*tensor.levels.shape[:-1], 1)
 
     return IntegerContext(
-        network.context.offsets,
+        context.offsets,
         units("hidden.weight"),
         units("hidden.bias"),
         units("output.weight"),
@@ -42,7 +42,7 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
 
 def write(quantized: QuantizedNetwork) -> bytes:
     """The payload of the section latents."""
-    return latent_coding.encode(quantized.latents, integer_context(quantized))
+    return latent_coding.encode(list(quantized.integers.values()), integer_context(quantized))
 
 
 def read(payload: bytes, quantized: QuantizedNetwork) -> QuantizedNetwork:
@@ -51,8 +51,7 @@ def read(payload: bytes, quantized: QuantizedNetwork) -> QuantizedNetwork:
     Raises:
         BitstreamError: If the payload is not valid.
     """
-    network = quantized.network
-    assert isinstance(network, LatentQuINR)
-    shapes = [(grid.shape[0], grid.shape[1]) for grid in network.pyramid.grids]
+    grids = quantized.network.integers()
+    shapes = [(grid.shape[0], grid.shape[1]) for grid in grids.values()]
     latents = latent_coding.decode(payload, shapes, integer_context(quantized))
-    return replace(quantized, latents=tuple(latents))
+    return replace(quantized, integers=dict(zip(grids, latents, strict=True)))

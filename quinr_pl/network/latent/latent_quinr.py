@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz, Pairs
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.base import CoordinateNetwork
+from quinr_pl.network.base import SignalNetwork
 from quinr_pl.network.latent.context_model import ContextModel
 from quinr_pl.network.latent.pyramid import LatentPyramid, Relaxation
 from quinr_pl.network.latent.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
@@ -21,7 +21,7 @@ _INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch
 """By their size in bytes."""
 
 
-class LatentQuINR(CoordinateNetwork):
+class LatentQuINR(SignalNetwork):
     """Latent grids, interpolated at each pixel, go through the circuit and past it to the values.
 
     Values are those of the circuit's read-out plus a linear function of the latents, followed by small
@@ -125,8 +125,9 @@ class LatentQuINR(CoordinateNetwork):
                 "give null"
             )
 
-    def signal(self, start: int, stop: int, height: int, width: int) -> Tensor:
-        """See CoordinateNetwork: works on whole rows."""
+    def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
+        """See Network: works on whole rows."""
+        width = shape[1]
         first, last = start // width, -(-stop // width)
         return self._pixels(first, last)[start - first * width : stop - first * width]
 
@@ -247,16 +248,24 @@ class LatentQuINR(CoordinateNetwork):
             if name.startswith(kept) and name.endswith(".weight") and name not in periodic
         ]
 
-    def weights(self) -> dict[str, nn.Parameter]:
-        """All parameters but the latents."""
-        return {name: value for name, value in super().weights().items() if "pyramid.grids" not in name}
+    def integers(self) -> dict[str, nn.Parameter]:
+        """The latents, the finest grid first."""
+        return {f"pyramid.grids.{index}": grid for index, grid in enumerate(self.pyramid.grids)}
+
+    def context_model(self) -> ContextModel:
+        """The model that prices the latents."""
+        return self.context
+
+    def integer_bits(self) -> Tensor:
+        """Bits of all latents under the present context model."""
+        return self.context([grid.round() for grid in self.pyramid.grids]).double().sum()
 
     def learning_rate_factors(self) -> dict[str, float]:
         """Latents move in units of their rounding, and faster."""
         return {"pyramid.grids": self.latent_learning_rate}
 
     def architecture(self) -> dict[str, int | float | bool | str]:
-        """See CoordinateNetwork. Training's settings and the engine leave no trace in a file."""
+        """See Network. Training's settings and the engine leave no trace in a file."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,
