@@ -36,7 +36,7 @@ from quinr_pl.network import CoordinateNetwork
 def float_psnr(network: CoordinateNetwork, data: CoordinateDataModule) -> float:
     """PSNR of the unquantized network, its values rounded like those of a file."""
     values = data.spec.denormalize(network.evaluate(data.coordinates).numpy()).reshape(data.values.shape)
-    return psnr(data.values, data.spec.without_returns(values), data.spec.peak)
+    return psnr(data.values, data.spec.masked(values), data.spec.peak)
 
 
 def main() -> None:

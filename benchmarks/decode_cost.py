@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.handmade_files import Header, with_payloads
 from quinr_pl.codec import UNLIMITED, DecodeLimits, decompress, limits_needed
-from quinr_pl.signals import SignalKind
+from quinr_pl.signals import RANGE_IMAGE
 
 _CIRCUIT = {"qubits": 4, "angles": 8, "uploads": 2, "layers": 1, "pairs": "ring"}
 CASES = {
@@ -36,7 +36,7 @@ CASES = {
     "coarse latents": Header("LatentQuINR", {"finest": 8, "grids": 12}, 500, 800),
     "wide twin": Header("LatentQuINR", {"synthesis": "relu", "angles": 64, "uploads": 20}, 200, 200),
     "filters": Header("LatentQuINR", {"filters": 8, "grids": 3}, 200, 200, channels=16),
-    "mask": Header("COIN", {"layers": 1, "width": 1}, 1000, 1500, 1, SignalKind.RANGE_IMAGE),
+    "mask": Header("COIN", {"layers": 1, "width": 1}, 1000, 1500, 1, RANGE_IMAGE.code),
 }
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     torch.set_num_threads(1)
     limits = DecodeLimits(UNLIMITED.file_bytes, UNLIMITED.pixels, UNLIMITED.memory, 1, 0)
     for name, header in CASES.items():
-        mask = header.kind == SignalKind.RANGE_IMAGE
+        mask = header.kind == RANGE_IMAGE.code
         data = with_payloads(header, mask=mask)
         decompress(with_payloads(Header(header.network, header.fields, 2, 2, header.channels)))  # start-up
         start = time.process_time()

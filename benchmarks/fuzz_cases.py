@@ -19,7 +19,7 @@ from quinr_pl.codec.file.fields import Choice, Integer, Real
 from quinr_pl.codec.file.header import FORMATS, read_architecture
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
-from quinr_pl.signals import SignalKind
+from quinr_pl.signals import RANGE_IMAGE
 
 Generator = np.random.Generator
 Case = Callable[[list[bytes], int, int], bytes]
@@ -154,7 +154,7 @@ def _invented(generator: Generator) -> bytes:
         if field.default is None or generator.integers(3) == 0:
             fields[key] = _value(generator, field)
     kind = int(generator.integers(4)) if generator.integers(32) else int(generator.integers(8))
-    channels = 1 if kind == SignalKind.RANGE_IMAGE else _log_uniform(generator, 1, 4)
+    channels = 1 if kind == RANGE_IMAGE.code else _log_uniform(generator, 1, 4)
     if generator.integers(16) == 0:
         channels = _size(generator)
     interval = None
@@ -162,7 +162,7 @@ def _invented(generator: Generator) -> bytes:
         low, high = generator.choice([0.0, -1.0, 1.0, 80.0, 255.0, 3e38, -3e38, 1e-40], 2)
         interval = float(low), float(high)
     header = Header(network, fields, _size(generator), _size(generator), channels, kind, interval)
-    mask = kind == SignalKind.RANGE_IMAGE and bool(generator.integers(2))
+    mask = kind == RANGE_IMAGE.code and bool(generator.integers(2))
     if not _small(header, mask):
         return with_nothing(header)
     return with_payloads(header, generator if generator.integers(4) else None, mask)
@@ -177,9 +177,9 @@ def _small(header: Header, mask: bool) -> bool:
     except BitstreamError:
         return False
     pixels = spec.pixels
-    if mask and (pixels > _MOST_MASK or spec.height + spec.width > 3000):
+    if mask and (pixels > _MOST_MASK or sum(spec.shape) > 3000):
         return False
-    if FORMATS[name].on_grids and (pixels > _MOST_LATENTS or spec.height + spec.width > 2000):
+    if FORMATS[name].on_grids and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000):
         return False
     if arguments.get("readout") == "last_states" and spec.channels > 2 ** int(arguments["qubits"]):
         return False
@@ -196,10 +196,10 @@ def _other_header(generator: Generator, data: bytes) -> bytes:
     fields = {key: value for key, value in arguments.items() if value != known[key].default}
     for key in generator.choice(list(known), int(generator.integers(0, 3)), replace=False):
         fields[str(key)] = _value(generator, known[str(key)])
-    sizes = [spec.height, spec.width, spec.channels]
+    sizes = [*spec.shape, spec.channels]
     if generator.integers(2):
         sizes[generator.integers(3)] = _size(generator)
-    kind = int(generator.integers(8)) if generator.integers(8) == 0 else int(spec.kind)
+    kind = int(generator.integers(8)) if generator.integers(8) == 0 else spec.kind.code
     return pack(Header(name, fields, *sizes, kind, (spec.low, spec.high)).to_bytes(), sections)
 
 

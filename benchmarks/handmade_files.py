@@ -17,7 +17,7 @@ from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import write_weights
-from quinr_pl.signals import SignalKind
+from quinr_pl.signals import IMAGE_8
 
 _RANGE_FLAG, _CHANNELS_ESCAPE, _REAL_ESCAPE = 0x08, 15, 255
 _CONTEXT_CODE = 152  # 2**-5, of the layers that the decoder runs in integers
@@ -42,7 +42,7 @@ class Header:
     height: int = 4
     width: int = 4
     channels: int = 3
-    kind: int = SignalKind.IMAGE_8
+    kind: int = IMAGE_8.code
     interval: tuple[float, float] | None = None
 
     def to_bytes(self) -> bytes:

@@ -25,11 +25,11 @@ def main() -> None:
     encoded = options.file.read_bytes()
     decoded = decode(encoded, str(options.file))
     values, spec = decoded.reconstruct(), decoded.spec
-    data = SampleDataModule(longer_side=max(spec.height, spec.width))
+    data = SampleDataModule(longer_side=max(spec.shape))
     data.setup()
     rate = bits_per_pixel(len(encoded), spec.pixels)
     titles = {
-        f"photograph, {spec.height} x {spec.width}": data.values,
+        f"photograph, {' x '.join(map(str, spec.shape))}": data.values,
         f"decoded from {len(encoded)} bytes: {psnr(data.values, values, 255):.1f} dB, {rate:.2f} bpp": values,
         "error": error_picture(data.values, values, spec),
     }

@@ -67,8 +67,8 @@ class ReconstructionWriter(Callback):
         if not trainer.is_global_zero:
             return
         predictions = torch.cat(list(trainer.predict_loop.predictions)).cpu().numpy()
-        values = spec.denormalize(predictions).reshape(spec.height, spec.width, spec.channels)
+        values = spec.denormalize(predictions).reshape(*spec.shape, spec.channels)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{data.name}_reconstruction{'.png' if spec.kind.is_image else '.npy'}"
-        write_signal(spec.without_returns(values), spec, path)
+        path = folder / f"{data.name}_reconstruction{'.png' if spec.kind.is_integer else '.npy'}"
+        write_signal(spec.masked(values), spec, path)
         print(f"reconstruction: {path}")

@@ -31,7 +31,7 @@ def picture(values: npt.NDArray, spec: SignalSpec) -> npt.NDArray[np.uint8]:
         (height, width, 3) uint8.
     """
     unit = spec.normalize(values)
-    if spec.kind.is_image:
+    if spec.kind.is_integer:
         colours = unit[..., :3] if spec.channels >= 3 else np.repeat(unit[..., :1], 3, axis=2)
     else:
         colours = matplotlib.colormaps["turbo"](unit[..., 0])[..., :3]

@@ -11,7 +11,7 @@ from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_file import finite_points
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, SignalSpec, image_spec
 
 _MOST_LOST = 1e-3
 _WORTH_SAYING = 1e-5
@@ -83,7 +83,7 @@ def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None
     array = _channels_last(array, path, channel_axis)
     values = np.array(array, array.dtype.newbyteorder("="), order="C")
     if values.dtype in (np.uint8, np.uint16):
-        return Signal(values, SignalSpec.of_image(values))
+        return Signal(values, image_spec(values))
     finite = np.isfinite(values)
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -94,8 +94,7 @@ def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None
     if values.min() == values.max():  # a constant needs an interval around it too
         high = float(np.float32(low + max(1.0, abs(low) * 1e-3)))
     _check_loss(values, high - low, path)
-    height, width, channels = values.shape
-    return Signal(values, SignalSpec(SignalKind.ARRAY, height, width, channels, low, high))
+    return Signal(values, SignalSpec.of(ARRAY, values, (low, high)))
 
 
 def _channels_last(array: npt.NDArray, path: Path, channel_axis: int | None) -> npt.NDArray:

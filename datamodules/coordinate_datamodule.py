@@ -29,10 +29,10 @@ class Signal:
     """Values as they were read, and what they mean.
 
     Args:
-        values: (height, width, channels), in the type that they were given in: figures of quality are
+        values: (*shape, channels), in the type that they were given in: figures of quality are
             measured against them.
         spec: Shape and range.
-        valid: (height, width) bool, where a range image has a return; None for other signals.
+        valid: (*shape) bool, where a range image has a return; None for other signals.
     """
 
     values: npt.NDArray
@@ -56,10 +56,10 @@ class CoordinateDataModule(LightningDataModule):
 
     Attributes:
         spec: Shape and range of the signal, after `setup`, as are the following.
-        values: (height, width, channels), the original values.
-        targets: (height * width, channels) float32 in [0, 1]; NaN for pixels that the mask of the spec leaves
+        values: (*shape, channels), the original values.
+        targets: (pixels, channels) float32 in [0, 1]; NaN for pixels that the mask of the spec leaves
             out.
-        coordinates: (height * width, 2) float32 in [-1, 1].
+        coordinates: (pixels, axes) float32 in [-1, 1].
         valid: (height, width) bool of pixels with a return; None where every pixel counts.
     """
 
@@ -113,21 +113,21 @@ class CoordinateDataModule(LightningDataModule):
         signal = self.read()
         self.values, self.spec, self.valid = signal.values, signal.spec, signal.valid
         targets = self.spec.normalize(self.values).reshape(self.spec.pixels, self.spec.channels)
-        if self.spec.returns is not None:
-            targets[~self.spec.returns.ravel()] = np.nan
+        if self.spec.mask is not None:
+            targets[~self.spec.mask.ravel()] = np.nan
         self.targets = torch.from_numpy(np.ascontiguousarray(targets))
-        self.coordinates = coordinates(self.spec.height, self.spec.width)
+        self.coordinates = coordinates(self.spec.shape)
         self._dataset = CoordinateDataset(self.coordinates, self.targets)
 
     def train_dataloader(self) -> DataLoader:
-        """Blocks of random (coordinates, targets): (batch_size, 2) and (batch_size, channels)."""
+        """Blocks of random (coordinates, targets): (batch_size, axes) and (batch_size, channels)."""
         if self.batch_size is None:
             return ResumableBlocks(
                 self._laid_out(), WholeSignalSampler(self.spec.pixels, self.steps_per_epoch)
             )
         trainer = self.trainer
         dataset = self._laid_out()
-        if self.spec.returns is not None:
+        if self.spec.mask is not None:
             counted = torch.from_numpy(self.spec.counted_pixels())
             dataset = CoordinateDataset(self.coordinates[counted], self.targets[counted])
         sampler = RandomBlockSampler(

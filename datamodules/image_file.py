@@ -15,7 +15,7 @@ from quinr_pl.datamodules.picture import read_picture, write_png
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
 from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, RANGE_IMAGE, SignalSpec, image_spec
 
 KITTI_DEPTH_SCALE = 256
 """Units of KITTI's 16-bit depth pictures in a metre."""
@@ -134,7 +134,7 @@ def read_signal(
             return range_image_signal(array_points(array, path), projection or Projection(), str(path))
         return array_signal(array, path, channel_axis)
     values = read_picture(path)
-    return Signal(values, SignalSpec.of_image(values))
+    return Signal(values, image_spec(values))
 
 
 def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
@@ -168,11 +168,11 @@ def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
 
 
 def _png_values(values: npt.NDArray, spec: SignalSpec, path: Path) -> npt.NDArray:
-    if spec.kind is SignalKind.ARRAY:
+    if spec.kind is ARRAY:
         raise QuinrError(f"{path}: an array of real numbers does not fit a PNG; write it as .npy")
     if spec.channels > 4:
         raise QuinrError(f"{path}: {spec.channels} channels do not fit a PNG; write it as .npy")
-    if spec.kind is not SignalKind.RANGE_IMAGE:
+    if spec.kind is not RANGE_IMAGE:
         return values
     if spec.high * KITTI_DEPTH_SCALE > 65535:
         raise QuinrError(

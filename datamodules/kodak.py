@@ -9,7 +9,7 @@ from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
 from quinr_pl.datamodules.download import download
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalSpec
+from quinr_pl.signals import image_spec
 from quinr_pl.user_cache import cache_root
 
 MIRROR = "https://r0k.us/graphics/kodak/kodak"
@@ -119,7 +119,7 @@ class KodakDataModule(CoordinateDataModule):
         if path is None:
             raise QuinrError(f"{self._folder() / self.image}.png: no such file; {_REMEDY}")
         values = read_picture(path)
-        return Signal(values, SignalSpec.of_image(values))
+        return Signal(values, image_spec(values))
 
     def _folder(self) -> Path:
         return (data_root(self.root) or cache_root()) / "kodak"

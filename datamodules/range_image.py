@@ -11,7 +11,7 @@ from quinr_pl.datamodules.beams import find_beams
 from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, SignalSpec
 
 PROJECTIONS = ("field_of_view", "beam_order")
 
@@ -120,13 +120,12 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
     """
     ranges, valid = project(points, projection, name)
     spec = SignalSpec(
-        SignalKind.RANGE_IMAGE,
-        projection.height,
-        projection.width,
+        RANGE_IMAGE,
+        ranges.shape,
         channels=1,
         low=0.0,
         high=projection.peak,
-        returns=valid if projection.mask else None,
+        mask=valid if projection.mask else None,
     )
     return Signal(ranges[:, :, None], spec, valid)
 

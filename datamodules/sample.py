@@ -11,7 +11,7 @@ from PIL import Image
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalSpec
+from quinr_pl.signals import image_spec
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
 """RGB photographs: 512 x 512, 300 x 451 and 400 x 600 (rows x columns)."""
@@ -71,4 +71,4 @@ class SampleDataModule(CoordinateDataModule):
             scale = self.longer_side / max(height, width)
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             values = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.LANCZOS))
-        return Signal(values, SignalSpec.of_image(values))
+        return Signal(values, image_spec(values))

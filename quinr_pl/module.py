@@ -132,7 +132,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         """Of the shape and the targets; None without data."""
         data: Any = getattr(self._trainer, "datamodule", None)
         if self._digest is None and data is not None:
-            shape = f"{data.spec.height} {data.spec.width} {data.spec.channels} "
+            shape = " ".join(map(str, (*data.spec.shape, data.spec.channels, "")))
             self._digest = hashlib.sha256(shape.encode() + data.targets.numpy().tobytes()).hexdigest()
         return self._digest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ class PublishedCOIN:
 
     Every step sees all pixels; the learning rate stays; the best weights of the second half are kept and
     halved to 16 bits; the file is these weights alone, so that the architecture, the shape and the range
-    must be known to the decoder. Both coordinates are divided by the height less one.
+    must be known to the decoder. All coordinates are divided by the size of the first axis less one.
 
     The decoder computes in single precision, which half precision can only fall short of.
 
@@ -46,7 +47,7 @@ class PublishedCOIN:
         """The weights' bytes, two a weight.
 
         Args:
-            values: (height, width, channels).
+            values: (*shape, channels).
             spec: What the values are.
             seed: Of the initial weights.
         """
@@ -54,7 +55,7 @@ class PublishedCOIN:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self._network(spec).to(device)
-        inputs = coin_coordinates(spec.height, spec.width).to(device)
+        inputs = coin_coordinates(spec.shape).to(device)
         targets = torch.from_numpy(spec.normalize(values).reshape(spec.pixels, spec.channels)).to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         least, best = float("inf"), network.state_dict()
@@ -89,8 +90,8 @@ class PublishedCOIN:
             )
         weights = torch.from_numpy(np.frombuffer(data, np.float16).astype(np.float32))
         torch.nn.utils.vector_to_parameters(weights, network.parameters())
-        targets = network.evaluate(coin_coordinates(spec.height, spec.width))
-        return spec.denormalize(targets.numpy()).reshape(spec.height, spec.width, spec.channels)
+        targets = network.evaluate(coin_coordinates(spec.shape))
+        return spec.denormalize(targets.numpy()).reshape(*spec.shape, spec.channels)
 
     def _batch(self, pixels: int, generator: torch.Generator) -> slice | Tensor:
         if self.batch_size is None:
@@ -98,15 +99,18 @@ class PublishedCOIN:
         return torch.randint(pixels, (self.batch_size,), generator=generator)
 
     def _network(self, spec: SignalSpec) -> COIN:
-        return COIN(2, spec.channels, self.layers, self.width, self.omega0)
+        return COIN(len(spec.shape), spec.channels, self.layers, self.width, self.omega0)
 
 
-def coin_coordinates(height: int, width: int) -> Tensor:
+def coin_coordinates(shape: Sequence[int]) -> Tensor:
     """COIN's coordinates: rows over [-1, 1], columns at the same scale, and so beyond 1 in a wide image.
 
+    Args:
+        shape: Size of each axis.
+
     Returns:
-        (height * width, 2) float32, row then column, in row-major order.
+        (pixels, axes) float32, of an image row then column, in row-major order.
     """
-    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    pixel = torch.stack([row.flatten(), column.flatten()], dim=1).float()
-    return 2 * (pixel / max(height - 1, 1) - 0.5)
+    indices = torch.meshgrid(*(torch.arange(size) for size in shape), indexing="ij")
+    pixel = torch.stack([index.flatten() for index in indices], dim=1).float()
+    return 2 * (pixel / max(shape[0] - 1, 1) - 0.5)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.openjpeg import glymur
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import SignalSpec
 
 WAVELETS = ("9/7", "5/3")
 _MOST_RESOLUTIONS = 6  # OpenJPEG's own default, which small images cannot have
@@ -54,8 +54,12 @@ class JPEG2000:
             bpp: Bits per pixel to aim at.
 
         Raises:
-            QuinrError: If the rate is not positive or there is no OpenJPEG.
+            QuinrError: If the signal has not two axes, the rate is not positive or there is no OpenJPEG.
         """
+        if len(spec.shape) != 2:
+            raise QuinrError(
+                f"JPEG 2000: {spec.kind.name} of {len(spec.shape)} axes; it holds two, leave it out"
+            )
         if not bpp > 0:
             raise QuinrError(f"JPEG 2000 rate {bpp} bpp: must be positive")
         samples = self._samples(values, spec)
@@ -64,7 +68,7 @@ class JPEG2000:
         options["irreversible"] = self.wavelet == "9/7"
         if spec.channels == 3:
             options["mct"] = self.colour_transform
-        options["numres"] = min(_MOST_RESOLUTIONS, 1 + int(math.log2(min(spec.height, spec.width))))
+        options["numres"] = min(_MOST_RESOLUTIONS, 1 + int(math.log2(min(spec.shape))))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "signal.j2k"
             glymur().Jp2k(path, data=samples if spec.channels > 1 else samples[:, :, 0], **options)
@@ -76,13 +80,13 @@ class JPEG2000:
             path = Path(folder) / "signal.j2k"
             path.write_bytes(codestream)
             samples = glymur().Jp2k(path)[:]
-        samples = samples.reshape(spec.height, spec.width, spec.channels)
-        if spec.kind in (SignalKind.IMAGE_8, SignalKind.IMAGE_16):
+        samples = samples.reshape(*spec.shape, spec.channels)
+        if spec.kind.is_integer:
             return samples
         return spec.denormalize(samples.astype(np.float64) / (2**self.bits - 1))
 
     def _samples(self, values: npt.NDArray, spec: SignalSpec) -> npt.NDArray:
-        if spec.kind in (SignalKind.IMAGE_8, SignalKind.IMAGE_16):
+        if spec.kind.is_integer:
             return values
         dtype = np.uint8 if self.bits == 8 else np.uint16
         return np.rint(np.clip(spec.normalize(values), 0, 1) * (2**self.bits - 1)).astype(dtype)

@@ -25,7 +25,7 @@ from quinr_pl.codec.file.container import (
     weight_section,
 )
 from quinr_pl.codec.file.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture
+from quinr_pl.codec.file.header import FORMATS, build_network, check_axes, read_architecture
 from quinr_pl.codec.file.limits import UNLIMITED, Cost, DecodeLimits, NetworkCost, mask_cost
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import (
@@ -44,7 +44,7 @@ from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import SignalSpec
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class DecodedSignal:
             progress: Called after each block with the pixels done and their total.
 
         Returns:
-            (height, width, channels) of the signal's dtype: uint8, uint16 or float32.
+            (*shape, channels) of the signal's dtype: uint8 or uint16 for images, float32 for others.
 
         Raises:
             BitstreamError: If the decoded weights overflow, or memory does not suffice.
@@ -95,7 +95,7 @@ class DecodedSignal:
                 values[start:stop] = spec.denormalize(targets.numpy())
                 if progress is not None:
                     progress(stop, spec.pixels)
-            return spec.without_returns(values.reshape(spec.height, spec.width, spec.channels))
+            return spec.masked(values.reshape(*spec.shape, spec.channels))
 
 
 def compress(
@@ -239,11 +239,12 @@ def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
     spec = read_signal(reader)
     signal_bytes = frame - reader.remaining
     class_name, arguments = read_architecture(reader)
+    check_axes(arguments, spec)
     header_bytes = frame - reader.remaining
     known = known_sections(read_sections(reader))
     weights = weight_section(known)
     latents = latent_payload(known, FORMATS[class_name].on_grids)
-    mask = mask_payload(known, spec.kind == SignalKind.RANGE_IMAGE)
+    mask = mask_payload(known, spec.kind.masked)
     optional = {SectionType.LATENTS: latents, SectionType.MASK: mask}
     further = {kind: payload for kind, payload in optional.items() if payload is not None}
     cost = FORMATS[class_name].cost(arguments, spec)
@@ -263,7 +264,7 @@ def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
     if latents is not None:
         quantized = latent_section.read(latents, quantized)
     if mask is not None:
-        spec = replace(spec, returns=mask_section.read(mask, spec.height, spec.width))
+        spec = replace(spec, mask=mask_section.read(mask, spec.shape))
     quantized.fill(network)
     return DecodedSignal(spec, quantized, parsed.sections, network.eval(), parsed.cost.block(spec))
 
@@ -283,7 +284,7 @@ def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
-    """The signal of a file, (height, width, channels); see ``decode`` and ``DecodedSignal.reconstruct``."""
+    """The signal of a file, (*shape, channels); see ``decode`` and ``DecodedSignal.reconstruct``."""
     return decode(data, name, limits).reconstruct()
 
 
@@ -304,8 +305,8 @@ def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None
     spec, network = parsed.spec, parsed.network
     parameters = network.parameter_count()
     return {
-        "kind": spec.kind.name.lower(),
-        "shape": [spec.height, spec.width, spec.channels],
+        "kind": spec.kind.name,
+        "shape": [*spec.shape, spec.channels],
         "range": [spec.low, spec.high],
         "network": type(network).__name__,
         "architecture": network.architecture(),

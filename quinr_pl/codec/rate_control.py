@@ -11,7 +11,7 @@ from typing import Any
 from quinr_pl.codec.file.header import FORMATS
 from quinr_pl.codec.quantized import QuantizationConfig
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, SignalSpec
 
 PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 """Bits for each pixel."""
@@ -108,7 +108,7 @@ def _nearest_widths(
 
 
 def _weights(network: dict[str, Any], channels: int) -> int:
-    spec = SignalSpec(SignalKind.ARRAY, 1, 1, channels, 0.0, 1.0)
+    spec = SignalSpec(ARRAY, (1, 1), channels, 0.0, 1.0)
     return FORMATS["QuINR"].cost(network | {"in_features": 2, "pairs": "ordered"}, spec).parameters
 
 

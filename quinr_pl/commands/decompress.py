@@ -45,7 +45,7 @@ def decompress(args: list[str]) -> int:
 
     limits = DecodeLimits().scaled(options.limits)
     decoded = decode(read_file(options.input, limits.file_bytes), shown(options.input), limits)
-    chosen = chosen or ("png" if decoded.spec.kind.is_image else "npy")
+    chosen = chosen or ("png" if decoded.spec.kind.is_integer else "npy")
     if output is None:
         name = default_output(options.input, f".{chosen}")
         output = Output(name, options.input, options.overwrite)

@@ -186,7 +186,7 @@ class QuinrCLI(LightningCLI):
             if "height" in arguments:  # the latents of a network on grids are as many as the pixels
                 data.prepare_data()
                 data.setup()
-                arguments.height, arguments.width = data.spec.height, data.spec.width
+                arguments.height, arguments.width = data.spec.shape
 
     def _run_subcommand(self, subcommand: str) -> None:
         with interpreting(beneath=__file__):

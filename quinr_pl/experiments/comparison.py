@@ -355,8 +355,8 @@ def _decode_jpeg2000(job: Job, data: CoordinateDataModule, encoded: bytes) -> np
         return coder.decode(encoded, data.spec)
     (size,) = _MASK_SIZE.unpack_from(encoded)
     start = _MASK_SIZE.size
-    mask = mask_section.read(encoded[start : start + size], data.spec.height, data.spec.width)
-    return replace(data.spec, returns=mask).without_returns(coder.decode(encoded[start + size :], data.spec))
+    mask = mask_section.read(encoded[start : start + size], data.spec.shape)
+    return replace(data.spec, mask=mask).masked(coder.decode(encoded[start + size :], data.spec))
 
 
 def _jpeg2000(settings: Tree) -> tuple[JPEG2000, bool]:

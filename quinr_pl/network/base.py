@@ -176,7 +176,7 @@ class CoordinateNetwork(Network):
 
     def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
         """See Network: the values of the block's coordinates."""
-        coordinates = grid_coordinates(*shape, start=start, stop=stop)
+        coordinates = grid_coordinates(shape, start, stop)
         return self(coordinates.to(next(self.parameters())))
 
     @torch.no_grad()

@@ -1,5 +1,21 @@
 """What a signal is: kind, axes, channels and range."""
 
-from quinr_pl.signals.spec import SignalKind, SignalSpec, coordinates
+from quinr_pl.signals.array import ARRAY
+from quinr_pl.signals.grid import coordinates
+from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
+from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.kinds import KINDS
+from quinr_pl.signals.range_image import RANGE_IMAGE
+from quinr_pl.signals.spec import SignalSpec
 
-__all__ = ["SignalKind", "SignalSpec", "coordinates"]
+__all__ = [
+    "ARRAY",
+    "IMAGE_8",
+    "IMAGE_16",
+    "KINDS",
+    "RANGE_IMAGE",
+    "SignalKind",
+    "SignalSpec",
+    "coordinates",
+    "image_spec",
+]

@@ -14,7 +14,7 @@ from quinr_pl.baselines.jpeg2000 import JPEG2000
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule, SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import psnr
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, SignalSpec, image_spec
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_strong_default_beats_the_options(photograph):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_small_images_without_loss(shape, dtype):
     values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
-    spec = SignalSpec.of_image(values)
+    spec = image_spec(values)
     settings = JPEG2000(wavelet="5/3")
     decoded = settings.decode(settings.encode(values, spec, 8.0 * values.itemsize * shape[2]), spec)
     assert decoded.dtype == dtype
@@ -57,7 +57,7 @@ def test_small_images_without_loss(shape, dtype):
 
 @pytest.mark.parametrize(("bits", "error"), [(8, 80 / 255 / 2), (16, 80 / 65535 / 2)])
 def test_range_image_depth(bits, error):
-    spec = SignalSpec(SignalKind.RANGE_IMAGE, 8, 32, 1, 0.0, 80.0)
+    spec = SignalSpec(RANGE_IMAGE, (8, 32), 1, 0.0, 80.0)
     metres = np.random.default_rng(0).uniform(0, 80, (8, 32, 1)).astype(np.float32)
     settings = JPEG2000(wavelet="5/3", bits=bits)
     decoded = settings.decode(settings.encode(metres, spec, float(bits)), spec)

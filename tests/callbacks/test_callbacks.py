@@ -27,7 +27,7 @@ from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import COIN, QuINR
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, SignalSpec, image_spec
 
 TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
 
@@ -133,13 +133,13 @@ def test_engines_agree_and_a_wrong_one_is_refused(tmp_path):
 
 def test_pictures_show_images_as_they_are_and_errors_on_a_fixed_scale():
     values = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    spec = SignalSpec.of_image(values)
+    spec = image_spec(values)
     assert np.array_equal(picture(values, spec), values)
     assert np.array_equal(
         error_picture(values, values, spec), np.zeros((4, 4, 3)) + error_picture(values, values, spec)[0, 0]
     )
     ranges = np.linspace(0, 80, 12, dtype=np.float32).reshape(3, 4, 1)
-    shown = picture(ranges, SignalSpec(SignalKind.RANGE_IMAGE, 3, 4, 1, 0.0, 80.0))
+    shown = picture(ranges, SignalSpec(RANGE_IMAGE, (3, 4), 1, 0.0, 80.0))
     assert shown.shape == (3, 4, 3)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) == 12
 
@@ -159,7 +159,7 @@ def test_an_interrupted_fit_keeps_and_names_the_best_file(tmp_path):
     assert "runs/tiny/version_0/astronaut.quinr" in output
     assert "--ckpt_path last" in output
     assert "Traceback" not in output
-    assert decode(encoded.read_bytes()).spec.height == 24
+    assert decode(encoded.read_bytes()).spec.shape[0] == 24
     assert (encoded.parent / "checkpoints" / "last.ckpt").is_file()
     assert not (encoded.parent / "result.json").exists()
 

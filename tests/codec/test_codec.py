@@ -24,9 +24,9 @@ from quinr_pl.codec.file.header import FORMATS
 from quinr_pl.codec.quantized import QuantizedTensor
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, NETWORKS, CoordinateNetwork, QuINR
-from quinr_pl.signals import SignalKind, SignalSpec, coordinates
+from quinr_pl.signals import ARRAY, IMAGE_8, IMAGE_16, RANGE_IMAGE, SignalSpec, coordinates
 
-IMAGE = SignalSpec(SignalKind.IMAGE_8, 6, 9, 3, 0.0, 255.0)
+IMAGE = SignalSpec(IMAGE_8, (6, 9), 3, 0.0, 255.0)
 NETWORK_ARGUMENTS: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {}),
     (QuINR, {"features": "own", "omega0": 10.0, "angle_scale": 0.5, "readout": "linear"}),
@@ -77,7 +77,7 @@ def test_round_trip(kind: type[CoordinateNetwork], arguments: dict[str, Any]) ->
     assert decoded.sections == encoded.sections
     quantized.load_into(network)
     with torch.no_grad():
-        expected = IMAGE.denormalize(network(coordinates(6, 9)).numpy()).reshape(6, 9, 3)
+        expected = IMAGE.denormalize(network(coordinates((6, 9))).numpy()).reshape(6, 9, 3)
     np.testing.assert_array_equal(decompress(encoded.data), expected)
 
 
@@ -96,7 +96,7 @@ def test_cost_bounds_the_parameters(kind: type[CoordinateNetwork], arguments: di
 
 @pytest.mark.parametrize("arguments", [{}, NETWORK_ARGUMENTS[1][1], THREE_STAGES])
 def test_fixed_overhead_is_at_most_32_bytes(arguments: dict[str, Any]) -> None:
-    spec = SignalSpec(SignalKind.IMAGE_8, 512, 768, 3, 0.0, 255.0)
+    spec = SignalSpec(IMAGE_8, (512, 768), 3, 0.0, 255.0)
     encoded = compress(QuINR(**arguments), spec)
     assert len(encoded.data) - encoded.sections["weights"] <= 32
 
@@ -140,18 +140,18 @@ def test_reduction_leaves_the_function_alone() -> None:
         for name, period in network.parameter_periods().items():
             parameter = network.get_parameter(name)
             parameter.add_(period * torch.randint(-3, 4, parameter.shape))
-        before = network(coordinates(5, 5))
+        before = network(coordinates((5, 5)))
         quantize(network, QuantizationConfig(bits=16)).load_into(network)
-        assert (network(coordinates(5, 5)) - before).abs().max() < 2e-3
+        assert (network(coordinates((5, 5))) - before).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize(
     "spec",
     [
-        SignalSpec(SignalKind.IMAGE_16, 1, 1, 1, 0.0, 65535.0),
-        SignalSpec(SignalKind.RANGE_IMAGE, 64, 1024, 1, 0.0, 80.0),
-        SignalSpec(SignalKind.RANGE_IMAGE, 3, 500, 1, 0.0, 120.0),
-        SignalSpec(SignalKind.ARRAY, 2, 3, 20, -1.5, 2.25),
+        SignalSpec(IMAGE_16, (1, 1), 1, 0.0, 65535.0),
+        SignalSpec(RANGE_IMAGE, (64, 1024), 1, 0.0, 80.0),
+        SignalSpec(RANGE_IMAGE, (3, 500), 1, 0.0, 120.0),
+        SignalSpec(ARRAY, (2, 3), 20, -1.5, 2.25),
     ],
 )
 def test_signals(spec: SignalSpec) -> None:
@@ -159,14 +159,14 @@ def test_signals(spec: SignalSpec) -> None:
     decoded = decode(compress(network, spec).data)
     assert decoded.spec == spec
     values = decoded.reconstruct(block=100)
-    assert values.shape == (spec.height, spec.width, spec.channels)
-    assert values.dtype == (np.uint16 if spec.kind is SignalKind.IMAGE_16 else np.float32)
+    assert values.shape == (*spec.shape, spec.channels)
+    assert values.dtype == (np.uint16 if spec.kind is IMAGE_16 else np.float32)
 
 
 def test_an_image_has_the_range_of_its_integers() -> None:
     for low, high in ((-1.0, 255.0), (0.0, 1e30)):
         with pytest.raises(QuinrError, match="within"):
-            SignalSpec(SignalKind.IMAGE_8, 2, 2, 1, low, high)
+            SignalSpec(IMAGE_8, (2, 2), 1, low, high)
 
 
 def test_weights_that_overflow_are_an_error_that_names_the_file() -> None:
@@ -219,7 +219,7 @@ def coin_file() -> bytes:
 @pytest.mark.parametrize(
     ("offset", "value", "message"),
     [
-        (4, b"\x37", "signal kind 7"),
+        (4, b"\x36", "signal kind 6"),
         (4, b"\x00", "signal shape"),
         (5, b"\x00", "signal shape"),
         (7, b"\x09", "network class 9"),
@@ -286,7 +286,7 @@ def test_step_sizes_off_the_grid_of_their_layer() -> None:
 
 def test_errors_of_the_encoder() -> None:
     with pytest.raises(QuinrError, match="3 outputs for a signal of 1 channels"):
-        compress(COIN(), SignalSpec(SignalKind.IMAGE_8, 2, 2, 1, 0.0, 255.0))
+        compress(COIN(), SignalSpec(IMAGE_8, (2, 2), 1, 0.0, 255.0))
     with pytest.raises(QuinrError, match="width 4000: must lie between 1 and 2048"):
         compress(COIN(layers=1, width=4000), IMAGE)
     diverged = COIN()

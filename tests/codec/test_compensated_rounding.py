@@ -19,9 +19,9 @@ from quinr_pl.codec.rounding.compensated import Compensation
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, CoordinateNetwork, QuINR
-from quinr_pl.signals import SignalKind, SignalSpec, coordinates
+from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
-IMAGE = SignalSpec(SignalKind.IMAGE_8, 24, 32, 3, 0.0, 255.0)
+IMAGE = SignalSpec(IMAGE_8, (24, 32), 3, 0.0, 255.0)
 COMPENSATED = QuantizationConfig(method="compensated")
 
 
@@ -31,7 +31,7 @@ def compensated_levels(
     return Compensation.of(hessian, steps, damping, rounded).round(values, steps, rounded)
 
 
-GRID = coordinates(IMAGE.height, IMAGE.width)
+GRID = coordinates(IMAGE.shape)
 TARGETS = 0.5 + 0.4 * torch.stack([(k + 2) * GRID[:, 0] + 3 * GRID[:, 1] for k in range(3)], 1).sin()
 
 

@@ -13,9 +13,9 @@ import torch
 
 from quinr_pl.codec import QuantizationConfig, compress, decompress
 from quinr_pl.network import COIN, CoordinateNetwork, QuINR
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, IMAGE_8, IMAGE_16, RANGE_IMAGE, SignalSpec
 
-IMAGE = SignalSpec(SignalKind.IMAGE_8, 12, 9, 3, 0.0, 255.0)
+IMAGE = SignalSpec(IMAGE_8, (12, 9), 3, 0.0, 255.0)
 LINEAR: dict[str, Any] = {"readout": "linear", "features": "own"}
 CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {}),
@@ -48,9 +48,9 @@ def test_same_pixels(kind: type[CoordinateNetwork], arguments: dict[str, Any], b
 @pytest.mark.parametrize(
     "spec",
     [
-        SignalSpec(SignalKind.RANGE_IMAGE, 5, 1, 1, 0.0, 80.0),
-        SignalSpec(SignalKind.ARRAY, 3, 4, 17, -2.5, 7.25),
-        SignalSpec(SignalKind.IMAGE_16, 1, 6, 4, 0.0, 65535.0),
+        SignalSpec(RANGE_IMAGE, (5, 1), 1, 0.0, 80.0),
+        SignalSpec(ARRAY, (3, 4), 17, -2.5, 7.25),
+        SignalSpec(IMAGE_16, (1, 6), 4, 0.0, 65535.0),
     ],
 )
 def test_other_signals(spec: SignalSpec) -> None:

@@ -24,9 +24,9 @@ from quinr_pl.codec.quantized import FIXED_POINT_CODES, QuantizedNetwork, Quanti
 from quinr_pl.codec.sections.latents import integer_context
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, LatentQuINR
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import IMAGE_8, SignalSpec
 
-IMAGE = SignalSpec(SignalKind.IMAGE_8, 37, 22, 3, 0.0, 255.0)
+IMAGE = SignalSpec(IMAGE_8, (37, 22), 3, 0.0, 255.0)
 CASES: list[dict[str, Any]] = [
     {},
     {"synthesis": "relu", "filters": 1, "neighbours": 5, "context_width": 3},
@@ -38,7 +38,8 @@ CASES: list[dict[str, Any]] = [
 def make(arguments: dict[str, Any], spec: SignalSpec = IMAGE, seed: int = 0) -> LatentQuINR:
     """A network with random weights and latents."""
     torch.manual_seed(seed)
-    network = LatentQuINR(out_features=spec.channels, height=spec.height, width=spec.width, **arguments)
+    height, width = spec.shape
+    network = LatentQuINR(out_features=spec.channels, height=height, width=width, **arguments)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if "grids" in name:
@@ -74,7 +75,7 @@ def test_the_independent_decoder_agrees(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 40), (517, 1041), (1100, 1200)])
 def test_a_band_is_that_of_the_whole(first: int, stop: int) -> None:
-    spec = SignalSpec(SignalKind.IMAGE_8, 120, 10, 3, 0.0, 255.0)
+    spec = SignalSpec(IMAGE_8, (120, 10), 3, 0.0, 255.0)
     network = make({"grids": 3}, spec)
     with torch.no_grad():
         whole = network.signal(0, 1200, (120, 10))
@@ -87,7 +88,7 @@ def test_a_part_of_the_signal_is_refused_in_training() -> None:
 
 
 def test_mean_bits_of_training_are_those_of_the_file() -> None:
-    spec = SignalSpec(SignalKind.IMAGE_8, 128, 128, 3, 0.0, 255.0)
+    spec = SignalSpec(IMAGE_8, (128, 128), 3, 0.0, 255.0)
     quantized = quantize(make({"grids": 3}, spec), QuantizationConfig(bits=12))
     network = make({"grids": 3}, spec)
     quantized.load_into(network)
@@ -104,7 +105,7 @@ def test_the_twin_has_as_many_weights() -> None:
 
 
 def test_searched_steps_cost_less_than_fixed_ones() -> None:
-    spec = SignalSpec(SignalKind.IMAGE_8, 64, 64, 3, 0.0, 255.0)
+    spec = SignalSpec(IMAGE_8, (64, 64), 3, 0.0, 255.0)
     network = make({"grids": 3, "rate_weight": 0.01}, spec)
     with torch.no_grad():
         targets = network.signal(0, spec.pixels, spec.shape).clamp(0, 1)

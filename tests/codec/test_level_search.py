@@ -9,10 +9,10 @@ import torch
 from quinr_pl.codec import QuantizationConfig, QuantizedNetwork, encode, quantize
 from quinr_pl.codec.rounding.rdoq import choose_moves, search_levels
 from quinr_pl.network import COIN
-from quinr_pl.signals import SignalKind, SignalSpec, coordinates
+from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
-IMAGE = SignalSpec(SignalKind.IMAGE_8, 24, 32, 3, 0.0, 255.0)
-GRID = coordinates(IMAGE.height, IMAGE.width)
+IMAGE = SignalSpec(IMAGE_8, (24, 32), 3, 0.0, 255.0)
+GRID = coordinates(IMAGE.shape)
 CONFIG = QuantizationConfig(bits=5)
 
 

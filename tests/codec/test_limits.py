@@ -27,10 +27,10 @@ from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.commands.main import main
 from quinr_pl.native.precision import Precision
 from quinr_pl.network import NETWORKS, LatentQuINR
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, IMAGE_8, RANGE_IMAGE, SignalSpec
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-PHOTOGRAPH = SignalSpec(SignalKind.IMAGE_8, 3000, 4000, 3, 0.0, 255.0)
+PHOTOGRAPH = SignalSpec(IMAGE_8, (3000, 4000), 3, 0.0, 255.0)
 BIG = {"qubits": 4, "angles": 8, "uploads": 2, "layers": 1}
 TOO_MUCH = {
     "sines of a wide network": Header("COIN", {"layers": 64, "width": 128}, 2000, 2000),
@@ -63,7 +63,7 @@ def test_a_few_bytes_cannot_ask_for_much(name: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_mask_cannot_ask_for_much() -> None:
-    range_image = Header("COIN", {"layers": 1, "width": 1}, 1, 50_000_000, 1, SignalKind.RANGE_IMAGE)
+    range_image = Header("COIN", {"layers": 1, "width": 1}, 1, 50_000_000, 1, RANGE_IMAGE.code)
     with pytest.raises(BitstreamError, match="the decoder allows"):
         decode(with_nothing(range_image, Section(SectionType.MASK, b"\1")))
 
@@ -80,13 +80,13 @@ def test_a_mask_cannot_ask_for_much() -> None:
         (Header("COIN", {"layers": 1, "width": 4}, channels=(1 << 16) + 1), "65537 channels"),
         (Header("COIN", {"layers": 1, "width": 4}, 1 << 31, 1 << 31), r"more than 2\*\*40"),
         *(
-            (Header("COIN", {"layers": 1, "width": 4}, 4, 4, 1, kind, interval), "signal range")
+            (Header("COIN", {"layers": 1, "width": 4}, 4, 4, 1, kind.code, interval), "signal range")
             for kind, interval in (
-                (SignalKind.RANGE_IMAGE, (-1.0, 80.0)),
-                (SignalKind.RANGE_IMAGE, (80.0, 0.0)),
-                (SignalKind.RANGE_IMAGE, (5.0, 5.0)),
-                (SignalKind.IMAGE_8, (0.0, 256.0)),
-                (SignalKind.ARRAY, (2.0, 1.0)),
+                (RANGE_IMAGE, (-1.0, 80.0)),
+                (RANGE_IMAGE, (80.0, 0.0)),
+                (RANGE_IMAGE, (5.0, 5.0)),
+                (IMAGE_8, (0.0, 256.0)),
+                (ARRAY, (2.0, 1.0)),
             )
         ),
     ],
@@ -125,7 +125,7 @@ def test_extreme_numbers_give_an_image_or_an_error_and_no_warning(
 @pytest.mark.parametrize("name", ["COIN", "QuINR"])
 def test_nothing_is_initialized_at_random(name: str) -> None:
     fields = {"layers": 2, "width": 3} if name == "COIN" else BIG | {"stages": 2}
-    spec = SignalSpec(SignalKind.IMAGE_8, 4, 4, 3, 0.0, 255.0)
+    spec = SignalSpec(IMAGE_8, (4, 4), 3, 0.0, 255.0)
     # No interval of random weights is that long.
     assert build_network(name, fields | {"omega0": 1e-300}, spec).parameter_count() > 0
     decoded = decode(with_payloads(Header(name, fields)))
@@ -145,9 +145,7 @@ def test_inspect_decodes_only_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> 
         raise AssertionError("decoded in vain")
 
     pyramid = with_payloads(Header("LatentQuINR", {"grids": 2}, 8, 8))
-    masked = with_payloads(
-        Header("COIN", {"layers": 1, "width": 2}, 8, 8, 1, SignalKind.RANGE_IMAGE), mask=True
-    )
+    masked = with_payloads(Header("COIN", {"layers": 1, "width": 2}, 8, 8, 1, RANGE_IMAGE.code), mask=True)
     monkeypatch.setattr(latent_coding, "decode", decoded)
     monkeypatch.setattr(mask_section, "read", decoded)
     assert inspect(pyramid)["shape"] == [8, 8, 3]
@@ -195,7 +193,7 @@ def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
         passes("QuINR", {**BIG, "angles": 12, "sine_layers": sine_layers, "sine_width": sine_width})
     passes("QuINR", {**BIG, "qubits": 5, "angles": 10, "uploads": 4, "features": "own", "stages": 2})
     passes("QuINR", {"qubits": 6, "angles": 24, "uploads": 6})
-    kodak = SignalSpec(SignalKind.IMAGE_8, 512, 768, 3, 0.0, 255.0)
+    kodak = SignalSpec(IMAGE_8, (512, 768), 3, 0.0, 255.0)
     for layers, width in ((10, 40), (13, 49)):
         passes("COIN", {"layers": layers, "width": width}, kodak)
     for size in (1000, 10_000, 100_000):  # up to 2 bits a pixel
@@ -203,7 +201,7 @@ def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
 
 
 def test_larger_pictures_may_take_more() -> None:
-    spec = SignalSpec(SignalKind.IMAGE_8, 10_000, 10_000, 3, 0.0, 255.0)
+    spec = SignalSpec(IMAGE_8, (10_000, 10_000), 3, 0.0, 255.0)
     passes("COIN", {"layers": 10, "width": 28}, spec)
     cost = FORMATS["COIN"].cost({"layers": 64, "width": 128, "in_features": 2}, spec)
     with pytest.raises(BitstreamError, match="operations"):

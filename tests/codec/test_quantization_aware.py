@@ -16,9 +16,9 @@ from quinr_pl.codec.rounding.aware import (
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates, total_curvature
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN
-from quinr_pl.signals import SignalKind, SignalSpec, coordinates
+from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
-IMAGE = SignalSpec(SignalKind.IMAGE_8, 16, 20, 3, 0.0, 255.0)
+IMAGE = SignalSpec(IMAGE_8, (16, 20), 3, 0.0, 255.0)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def network() -> COIN:
 
 
 def loss_of(network: COIN) -> torch.Tensor:
-    grid = coordinates(16, 20)
+    grid = coordinates((16, 20))
     return ((network(grid) - 0.5 - 0.4 * torch.sin(3 * grid[:, :1] + 2 * grid[:, 1:])) ** 2).mean()
 
 
@@ -122,7 +122,7 @@ def test_gradients_are_those_of_the_whole_loss(network: COIN) -> None:
         return float(loss_of_double(other) + 0.1 * rate / IMAGE.pixels)
 
     def loss_of_double(other: torch.nn.Module) -> torch.Tensor:
-        grid = coordinates(16, 20).double()
+        grid = coordinates((16, 20)).double()
         return ((other(grid) - 0.5 - 0.4 * torch.sin(3 * grid[:, :1] + 2 * grid[:, 1:])) ** 2).mean()
 
     change = 0.01 * steps[name]

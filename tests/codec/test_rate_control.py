@@ -7,7 +7,7 @@ from quinr_pl.codec import compress, rate_control
 from quinr_pl.codec.quantized import QuantizationConfig
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import QuINR
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, SignalSpec
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -32,7 +32,7 @@ def test_the_file_keeps_the_size() -> None:
     torch.manual_seed(0)
     network = QuINR(**point.network)
     config = QuantizationConfig(method="compensated", rate=point.quantization.rate, points=600)
-    spec = SignalSpec(SignalKind.RANGE_IMAGE, 64, 1024, 1, 0.0, 80.0)
+    spec = SignalSpec(RANGE_IMAGE, (64, 1024), 1, 0.0, 80.0)
     assert 0.95 * 500 <= len(compress(network, spec, config).data) <= 500
 
 

@@ -135,7 +135,7 @@ def test_sample_refuses_unknown_names():
 def test_sample_is_the_photograph(image, shape):
     data = SampleDataModule(image)
     data.setup()
-    assert data.values.shape == shape == (data.spec.height, data.spec.width, data.channels)
+    assert data.values.shape == shape == (*data.spec.shape, data.channels)
     skimage_data = pytest.importorskip("skimage.data")
     np.testing.assert_array_equal(data.values, getattr(skimage_data, image)())
 

@@ -14,7 +14,7 @@ from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, IMAGE_8, RANGE_IMAGE, SignalSpec, image_spec
 
 GENERATOR = np.random.default_rng(0)
 
@@ -23,7 +23,7 @@ GENERATOR = np.random.default_rng(0)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_image_round_trip(tmp_path, shape, dtype):
     pixels = GENERATOR.integers(0, np.iinfo(dtype).max, shape).astype(dtype)
-    spec = SignalSpec.of_image(pixels)
+    spec = image_spec(pixels)
     for name in ("a.png", "a.npy"):
         write_signal(pixels, spec, tmp_path / name)
         data = ImageDataModule(str(tmp_path / name))
@@ -43,7 +43,7 @@ def test_arrays_of_numbers(tmp_path, dtype, shape):
     np.save(tmp_path / "a.npy", array)
     data = ImageDataModule(str(tmp_path / "a.npy"), channel_axis=None if len(shape) == 2 else 2)
     data.setup()
-    assert data.spec.kind is SignalKind.ARRAY
+    assert data.spec.kind is ARRAY
     np.testing.assert_array_equal(data.values.reshape(shape), array)
     assert data.values.dtype == np.dtype(dtype).newbyteorder("=")
     assert data.channels == data.spec.channels == (7 if len(shape) == 3 else 1)
@@ -211,7 +211,7 @@ def test_archive_and_missing_and_folder(tmp_path):
 
 
 def test_range_image_png_follows_kitti_depth(tmp_path):
-    spec = SignalSpec(SignalKind.RANGE_IMAGE, 2, 2, 1, 0.0, 80.0)
+    spec = SignalSpec(RANGE_IMAGE, (2, 2), 1, 0.0, 80.0)
     metres = np.array([[0.0, 1.0], [12.5, 80.0]], np.float32)[:, :, None]
     write_signal(metres, spec, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
@@ -221,9 +221,9 @@ def test_range_image_png_follows_kitti_depth(tmp_path):
 
 
 def test_refused_outputs_leave_nothing(tmp_path):
-    real = SignalSpec(SignalKind.ARRAY, 1, 1, 1, 0.0, 1.0)
-    five = SignalSpec(SignalKind.IMAGE_8, 1, 1, 5, 0.0, 255.0)
-    far = SignalSpec(SignalKind.RANGE_IMAGE, 1, 1, 1, 0.0, 300.0)
+    real = SignalSpec(ARRAY, (1, 1), 1, 0.0, 1.0)
+    five = SignalSpec(IMAGE_8, (1, 1), 5, 0.0, 255.0)
+    far = SignalSpec(RANGE_IMAGE, (1, 1), 1, 0.0, 300.0)
     cases = [
         (real, "a.png"),
         (five, "a.png"),

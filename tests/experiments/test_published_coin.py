@@ -20,7 +20,7 @@ def test_rates_are_the_published_ones(layers, width):
 
 
 def test_coordinates_are_scaled_by_the_height():
-    points = coin_coordinates(3, 5).reshape(3, 5, 2)
+    points = coin_coordinates((3, 5)).reshape(3, 5, 2)
     assert points[:, 0, 0].tolist() == [-1, 0, 1]
     assert points[0, :, 1].tolist() == [-1, 0, 1, 2, 3]
 

@@ -79,7 +79,7 @@ def test_random_pixels_are_refused(folder, capsys):
 def test_the_loss_ignores_what_any_value_will_do_for():
     torch.manual_seed(0)
     network = LatentQuINR(out_features=1, height=12, width=20, grids=3, rate_weight=1e-9)
-    grid = coordinates(12, 20)
+    grid = coordinates((12, 20))
     targets = torch.rand(240, 1)
     known = torch.rand(240, 1) < 0.7
     masked = torch.where(known, targets, torch.nan)
@@ -110,7 +110,7 @@ def test_a_range_image_with_a_mask_fits(folder):
     data = SyntheticScanDataModule(height=16, width=64, dropout=0.98)
     data.setup()
     decoded = decode(file.read_bytes())
-    np.testing.assert_array_equal(decoded.spec.returns, data.valid)
+    np.testing.assert_array_equal(decoded.spec.mask, data.valid)
     assert (decoded.reconstruct()[~data.valid] == 0).all()
     assert 0.3 < data.valid.mean() < 0.97
     result = json.loads((file.parent / "result.json").read_text())

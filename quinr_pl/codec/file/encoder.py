@@ -41,6 +41,10 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
         raise QuinrError(
             f"network of {network.out_features} outputs for a signal of {spec.channels} channels"
         )
+    if network.in_features != len(spec.shape):
+        raise QuinrError(
+            f"network of {network.in_features} coordinates for a signal of {len(spec.shape)} axes"
+        )
     header = Writer()
     write_signal(header, spec)
     signal_bytes = len(header.getvalue())
@@ -49,8 +53,8 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
     further = {}
     if quantized.integers:
         further[SectionType.LATENTS] = latent_section.write(quantized)
-    if spec.returns is not None:
-        further[SectionType.MASK] = mask_section.write(spec.returns)
+    if spec.mask is not None:
+        further[SectionType.MASK] = mask_section.write(spec.mask)
     sections = [weights, *(Section(kind, payload) for kind, payload in further.items())]
     data = pack(header.getvalue(), sections)
     codes = len(layers(quantized.tensors))
@@ -62,10 +66,10 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
 
 def mask_bytes(spec: SignalSpec) -> int:
     """What the mask of a signal takes of its file."""
-    if spec.returns is None:
+    if spec.mask is None:
         return 0
     section = Writer()
-    section.varint(size := len(mask_section.write(spec.returns)))
+    section.varint(size := len(mask_section.write(spec.mask)))
     return 1 + len(section.getvalue()) + size
 
 

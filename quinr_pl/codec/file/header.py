@@ -24,6 +24,7 @@ from quinr_pl.codec.file.limits import (
     circuit_cost,
     latents_cost,
 )
+from quinr_pl.codec.file.signal_header import MOST_AXES
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS, Network
 from quinr_pl.network.base import MOST_NATS
@@ -88,10 +89,7 @@ def _latent_cost(fields: Mapping[str, Any], spec: SignalSpec) -> NetworkCost:
     operations = filters * FILTER + grids * (GRID + channels)
     operations += circuit + RELU * width if relu else pixel
     numbers = 4 * grids + (2 * width if relu else 0) + (fields["filters"] + 8) * channels
-    shapes = [
-        grid_shape(spec.height, spec.width, octave)
-        for octave in range(fields["finest"], fields["finest"] + grids)
-    ]
+    shapes = [grid_shape(*spec.shape, octave) for octave in range(fields["finest"], fields["finest"] + grids)]
     latents = latents_cost(shapes, reach_of(NEIGHBOURS[:neighbours]), neighbours, hidden)
     setup = latents if relu else plan + latents
     margin = fields["filters"] + INTERPOLATION_MARGIN
@@ -144,7 +142,7 @@ FORMATS: dict[str, NetworkFormat] = {
             "range_map": Switch(True, False),
             "stage_norm": Choice(("scaled", "none", "centred", "standardized"), "scaled"),
             "shuffle_seed": Integer(0, 2**32 - 1, 0),
-            "in_features": Integer(2, 2, 2),
+            "in_features": Integer(1, MOST_AXES, 2),
             "sine_layers": Integer(0, 64, 0),
             "sine_width": Integer(1, 2048, 28),
             "log_range": Integer(0, MOST_NATS, 0),
@@ -157,7 +155,7 @@ FORMATS: dict[str, NetworkFormat] = {
             "layers": Integer(1, 64),
             "width": Integer(1, 2048),
             "omega0": Real(30.0),
-            "in_features": Integer(2, 2, 2),
+            "in_features": Integer(1, MOST_AXES, 2),
             "log_range": Integer(0, MOST_NATS, 0),
         },
         cost=_coin_cost,
@@ -241,6 +239,18 @@ def read_architecture(reader: Reader) -> tuple[str, dict[str, Value]]:
     return names[code], values
 
 
+def check_axes(arguments: Mapping[str, Value], spec: SignalSpec) -> None:
+    """Refuses an architecture whose coordinates have another size than the signal's.
+
+    Raises:
+        BitstreamError: If they have.
+    """
+    if arguments["in_features"] != len(spec.shape):
+        raise BitstreamError(
+            f"network of {arguments['in_features']} coordinates for a signal of {len(spec.shape)} axes"
+        )
+
+
 class _Uninitialized(TorchFunctionMode):
     """Leaves out random initialisation, which a stranger's numbers may make impossible."""
 
@@ -257,7 +267,7 @@ def build_network(name: str, arguments: Mapping[str, Value], spec: SignalSpec) -
         BitstreamError: If the network refuses the arguments.
     """
     try:
-        shape = {"height": spec.height, "width": spec.width} if FORMATS[name].on_grids else {}
+        shape = dict(zip(("height", "width"), spec.shape, strict=True)) if FORMATS[name].on_grids else {}
         with torch.device("meta"), _Uninitialized():
             return NETWORKS[name](**arguments, out_features=spec.channels, **shape)
     except QuinrError as error:

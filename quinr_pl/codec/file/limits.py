@@ -91,7 +91,7 @@ class NetworkCost:
         if self.margin is None:
             return min(max(_BLOCK_BYTES // (4 * self.numbers), _LEAST_BLOCK), _MOST_BLOCK)
         rows = _BAND_BYTES // (4 * self.numbers * self._row(spec)) - 2 * self.margin
-        return spec.width * min(max(rows, 1), spec.height)
+        return spec.shape[-1] * min(max(rows, 1), spec.pixels // spec.shape[-1])
 
     def reconstruction(self, spec: SignalSpec) -> Cost:
         """From weights and latents to the signal."""
@@ -99,16 +99,16 @@ class NetworkCost:
         blocks = -(-spec.pixels // block)
         pixels, held = spec.pixels, block
         if self.margin is not None:
-            rows = block // spec.width + 2 * self.margin
+            rows = block // spec.shape[-1] + 2 * self.margin
             held = rows * self._row(spec)
-            pixels = blocks * min(rows, spec.height) * self._row(spec)
+            pixels = blocks * min(rows, spec.pixels // spec.shape[-1]) * self._row(spec)
         # The result, and its copy on the way to a picture.
         memory = 2 * values * spec.dtype.itemsize + 4 * self.numbers * held
         return Cost(pixels * (self.operations + _PIXEL) + values * _VALUE + blocks * _BLOCK, memory)
 
     def _row(self, spec: SignalSpec) -> int:
         """Numbers of a row in a frame."""
-        return _LANES * -(-spec.width // _LANES) + _FRAME
+        return _LANES * -(-spec.shape[-1] // _LANES) + _FRAME
 
 
 def circuit_cost(
@@ -155,7 +155,7 @@ def latents_cost(shapes: Sequence[tuple[int, int]], reach: int, neighbours: int,
 
 def mask_cost(spec: SignalSpec, reach: int) -> Cost:
     """Decoding the mask of a range image."""
-    fronts = wavefront_count(spec.height, spec.width, reach)
+    fronts = wavefront_count(*spec.shape, reach)
     return Cost(spec.pixels * _MASK_PIXEL + fronts * _FRONT, spec.pixels * _MASK_BYTES)
 
 
@@ -168,7 +168,7 @@ class DecodeLimits:
 
     Args:
         file_bytes: Size of the file.
-        pixels: Height times width.
+        pixels: Product of the sizes of the axes.
         memory: Bytes that decoding holds at a time, the result included.
         operations: Work by the count of docs/format.md, whatever the size of the signal.
         pixel_operations: The same for each pixel; the larger of both counts.

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import math
+
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalKind, SignalSpec
+from quinr_pl.signals import KINDS, SignalKind, SignalSpec
 
 _RANGE_FLAG = 0x08
-_CHANNELS_ESCAPE = 15
+_KIND_ESCAPE, _CHANNELS_ESCAPE = 7, 15
 _MOST_CHANNELS, _MOST_VALUES = 1 << 16, 1 << 40
-_KIND_RANGE = {
-    SignalKind.IMAGE_8: (0.0, 255.0),
-    SignalKind.IMAGE_16: (0.0, 65535.0),
-    SignalKind.RANGE_IMAGE: (0.0, 80.0),
-    SignalKind.ARRAY: (0.0, 1.0),
-}
+MOST_AXES = 8
+"""Of a signal in a file."""
 
 
 def write_signal(writer: Writer, spec: SignalSpec) -> None:
-    """Append kind, channels, height, width and, where it is not the kind's usual one, the range."""
+    """Append kind, channels, the size of each axis and, where it is not the kind's usual one, the range."""
     if spec.channels > _MOST_CHANNELS:
         raise QuinrError(f"signal of {spec.channels} channels: at most {_MOST_CHANNELS} fit a file")
-    usual = (spec.low, spec.high) == _KIND_RANGE[spec.kind]
-    channels = min(spec.channels, _CHANNELS_ESCAPE)
-    writer.byte(channels << 4 | (0 if usual else _RANGE_FLAG) | spec.kind)
+    if len(spec.shape) > MOST_AXES:
+        raise QuinrError(f"signal of {len(spec.shape)} axes: at most {MOST_AXES} fit a file")
+    usual = (spec.low, spec.high) == spec.kind.usual_range
+    kind, channels = min(spec.kind.code, _KIND_ESCAPE), min(spec.channels, _CHANNELS_ESCAPE)
+    writer.byte(channels << 4 | (0 if usual else _RANGE_FLAG) | kind)
+    if kind == _KIND_ESCAPE:
+        writer.varint(spec.kind.code)
     if channels == _CHANNELS_ESCAPE:
         writer.varint(spec.channels)
-    writer.varint(spec.height)
-    writer.varint(spec.width)
+    if spec.kind.axes is None:
+        writer.varint(len(spec.shape))
+    for size in spec.shape:
+        writer.varint(size)
     if not usual:
         writer.float32(spec.low)
         writer.float32(spec.high)
@@ -40,21 +44,31 @@ def read_signal(reader: Reader) -> SignalSpec:
         BitstreamError: If the kind is unknown, a size 0 or the range empty.
     """
     first = reader.byte()
-    kind_number, channels = first & 0x07, first >> 4
-    if kind_number not in list(SignalKind):
-        raise BitstreamError(f"signal kind {kind_number} is unknown")
-    kind = SignalKind(kind_number)
+    code, channels = first & 0x07, first >> 4
+    if code == _KIND_ESCAPE:
+        code = reader.varint()
+    kind = KINDS.find(code)
+    if kind is None:
+        raise BitstreamError(f"signal kind {code} is unknown")
     if channels == _CHANNELS_ESCAPE:
         channels = reader.varint()
         if channels > _MOST_CHANNELS:
             raise BitstreamError(f"{channels} channels are more than {_MOST_CHANNELS}")
-    height, width = reader.varint(), reader.varint()
-    if height * width * channels > _MOST_VALUES:
-        raise BitstreamError(f"{height} x {width} x {channels} values are more than 2**40")
-    low, high = _KIND_RANGE[kind]
+    shape = _read_shape(reader, kind)
+    if math.prod(shape) * channels > _MOST_VALUES:
+        sizes = " x ".join(map(str, (*shape, channels)))
+        raise BitstreamError(f"{sizes} values are more than 2**40")
+    low, high = kind.usual_range
     if first & _RANGE_FLAG:
         low, high = reader.float32(), reader.float32()
     try:
-        return SignalSpec(kind, height, width, channels, low, high)
+        return SignalSpec(kind, shape, channels, low, high)
     except QuinrError as error:
         raise BitstreamError(str(error)) from None
+
+
+def _read_shape(reader: Reader, kind: SignalKind) -> tuple[int, ...]:
+    axes = reader.varint() if kind.axes is None else len(kind.axes)
+    if axes > MOST_AXES:
+        raise BitstreamError(f"{axes} axes are more than {MOST_AXES}")
+    return tuple(reader.varint() for _ in range(axes))

@@ -22,7 +22,7 @@ _BLOCK = 512
 
 def sample_coordinates(spec: SignalSpec, count: int, seed: int = 0) -> Tensor:
     """Coordinates of random pixels of a signal, without repetition: (at most count, 2)."""
-    grid = coordinates(spec.height, spec.width)
+    grid = coordinates(spec.shape)
     return grid[torch.from_numpy(spec.sample_pixels(count, seed))]
 
 

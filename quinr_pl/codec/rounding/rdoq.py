@@ -75,7 +75,7 @@ class _Search:
         quantized.load_into(self._network)
         chosen = spec.sample_pixels(_ERROR_POINTS, config.seed)
         device = next(self._network.parameters()).device
-        self._points = coordinates(spec.height, spec.width)[chosen].to(device)
+        self._points = coordinates(spec.shape)[chosen].to(device)
         self._targets = targets[torch.from_numpy(chosen)].to(device)
 
     def values(self) -> dict[str, Tensor]:

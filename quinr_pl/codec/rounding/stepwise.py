@@ -92,7 +92,7 @@ def _round_in_turn(
     free = fast_copy(network)
     generator = torch.Generator().manual_seed(config.seed)
     counted = torch.from_numpy(spec.counted_pixels())
-    grid, targets = coordinates(spec.height, spec.width)[counted], targets[counted]
+    grid, targets = coordinates(spec.shape)[counted], targets[counted]
     done: dict[str, QuantizedTensor] = {}
     turns = _turns(free)
     for turn, names in enumerate(turns):

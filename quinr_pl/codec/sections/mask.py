@@ -47,8 +47,12 @@ def _written(shape: tuple[int, int], packed: bytes) -> bytes:
     return payload_of(coder)
 
 
-def read(payload: bytes, height: int, width: int) -> Mask:
-    """The mask of a payload, (height, width).
+def read(payload: bytes, shape: tuple[int, ...]) -> Mask:
+    """The mask of a payload.
+
+    Args:
+        payload: What ``write`` gave.
+        shape: Rows and columns.
 
     Raises:
         BitstreamError: If the payload cannot come from ``write``.
@@ -59,7 +63,8 @@ def read(payload: bytes, height: int, width: int) -> Mask:
         symbols: Integers = coder.decode(_family(), _parameters(frequencies)).astype(np.int64)
         return symbols
 
-    returns = _walk((height, width), decoded)
+    rows, columns = shape
+    returns = _walk((rows, columns), decoded)
     check_end(coder, "mask")
     if not returns.any():
         raise BitstreamError("section mask is malformed: no pixel has a return")
