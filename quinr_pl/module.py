@@ -14,8 +14,9 @@ from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from quinr_pl.checkpoint_io import write_checkpoints_atomically
+from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import NETWORKS, Network
+from quinr_pl.network import Network
 
 Batch = tuple[Tensor, Tensor]
 
@@ -24,7 +25,7 @@ class CoordinateNetworkModule(pl.LightningModule):
     """Fits any coordinate network to one signal by mean squared error.
 
     Args:
-        network: The network. A checkpoint passes the dictionary of its class name and constructor
+        network: The network. A checkpoint passes the dictionary of its class path and constructor
             arguments instead, which this class saved as a hyperparameter.
         learning_rate: Peak learning rate.
         optimizer: "adam"; or "soap": Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al., "SOAP:
@@ -74,7 +75,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         self.betas = (betas[0], betas[1])
         self.save_hyperparameters(
             {
-                "network": {"name": type(self.network).__name__, **self.network.architecture()},
+                "network": {"name": class_path(type(self.network)), **self.network.architecture()},
                 "learning_rate": learning_rate,
                 "optimizer": optimizer,
                 "betas": self.betas,
@@ -235,7 +236,6 @@ class CoordinateNetworkModule(pl.LightningModule):
 
 def _build(description: Mapping[str, Any]) -> Network:
     arguments = dict(description)
-    name = arguments.pop("name", None)
-    if name not in NETWORKS:
-        raise QuinrError(f"checkpoint with network {name!r}: this version knows {', '.join(NETWORKS)}")
-    return NETWORKS[name](**arguments)
+    cls: Any = find_class(arguments.pop("name", None), Network, "checkpoint with network")
+    network: Network = cls(**arguments)
+    return network

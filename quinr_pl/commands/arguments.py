@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from quinr_pl.commands.spelling import did_you_mean
 from quinr_pl.errors import QuinrError
+from quinr_pl.spelling import did_you_mean
 
 
 class OneLineArgumentParser(argparse.ArgumentParser):

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytorch_lightning.callbacks import Callback
+
+from quinr_pl.callbacks import (
+    LightningParity,
+    NetworkLogger,
+    PSNRCheckpoint,
+    ReconstructionLogger,
+    ReconstructionWriter,
+    WeightQuantization,
+)
+from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
 
-_NEEDED = ("WeightQuantization", "PSNRCheckpoint")
-_LEAVE_SOMETHING = {
-    "LightningParity",
-    "NetworkLogger",
-    "PSNRCheckpoint",
-    "ReconstructionLogger",
-    "ReconstructionWriter",
-}
+_NEEDED = (WeightQuantization, PSNRCheckpoint)
+_LEAVE_SOMETHING = (
+    LightningParity,
+    NetworkLogger,
+    PSNRCheckpoint,
+    ReconstructionLogger,
+    ReconstructionWriter,
+)
 
 
 def check_fit(trainer: Any) -> None:
@@ -34,17 +45,19 @@ def check_fit(trainer: Any) -> None:
         )
     callbacks = trainer.get("callbacks") or []
     callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
-    names = [callback.class_path.split(".")[-1] for callback in callbacks]
+    classes = [find_class(callback.class_path, Callback, "--trainer.callbacks") for callback in callbacks]
     if trainer.get("fast_dev_run"):
         trainer.callbacks = [
-            callback for name, callback in zip(names, callbacks, strict=True) if name not in _LEAVE_SOMETHING
+            callback
+            for cls, callback in zip(classes, callbacks, strict=True)
+            if not issubclass(cls, _LEAVE_SOMETHING)
         ]
         return
-    for name in _NEEDED:
-        if name not in names:
+    for needed in _NEEDED:
+        if not any(issubclass(cls, needed) for cls in classes):
             raise QuinrError(
-                f"--trainer.callbacks: without {name} no file is made; keep the callbacks of defaults.yaml "
-                "and add to them with --trainer.callbacks+=NAME"
+                f"--trainer.callbacks: without {needed.__name__} no file is made; keep the callbacks of "
+                "defaults.yaml and add to them with --trainer.callbacks+=NAME"
             )
     if trainer.get("enable_checkpointing") is False:
         raise QuinrError(

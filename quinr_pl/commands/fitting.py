@@ -18,9 +18,10 @@ from pytorch_lightning.cli import instantiate_class
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.callbacks import PSNRCheckpoint, WeightQuantization
+from quinr_pl.class_paths import find_class
 from quinr_pl.commands.lightning_cli import QuinrCLI
 from quinr_pl.configs.find import find_config, packaged_config
-from quinr_pl.datamodules import ImageDataModule
+from quinr_pl.datamodules import CoordinateDataModule, ImageDataModule
 from quinr_pl.errors import QuinrError
 
 _OWN = (
@@ -95,7 +96,7 @@ class _SettingsOnly(QuinrCLI):
 
 def _check(settings: dict[str, Any]) -> None:
     data = settings["data"]
-    if data["class_path"] != f"{ImageDataModule.__module__.rpartition('.')[0]}.{ImageDataModule.__name__}":
+    if find_class(data["class_path"], CoordinateDataModule, "--data") is not ImageDataModule:
         raise QuinrError(f"--data {data['class_path']}: compress reads its input itself; leave the flag out")
     if data["init_args"]["path"]:
         path = data["init_args"]["path"]

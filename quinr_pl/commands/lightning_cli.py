@@ -15,20 +15,17 @@ import torch
 from jsonargparse import ActionConfigFile
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback, instantiate_class
 
-# Imported so that their classes resolve by short names.
-import quinr_pl.callbacks
-import quinr_pl.datamodules
-import quinr_pl.network
 from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.class_paths import own_classes
 from quinr_pl.commands.fit_settings import check_fit
 from quinr_pl.commands.refusals import in_one_line, interpreting
 from quinr_pl.commands.runs import find_checkpoint
-from quinr_pl.commands.spelling import did_you_mean
 from quinr_pl.configs.find import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.native.threads import native_threads
+from quinr_pl.spelling import did_you_mean
 
 _UNKNOWN = re.compile(
     r"(?:unrecognized arguments: -*|Option '|Key '|import path string: )([^'\s]+)", re.IGNORECASE
@@ -73,10 +70,8 @@ class OneLineParser(LightningArgumentParser):
         """Keys of the parser and its commands, and arguments and names of this package's classes."""
         commands = getattr(self._subcommands_action, "_name_parser_map", {}).values()
         words = {action.dest for parser in (self, *commands) for action in parser._actions}
-        modules = (quinr_pl.network, quinr_pl.datamodules, quinr_pl.callbacks)
-        for part in (getattr(module, name) for module in modules for name in module.__all__):
-            if isinstance(part, type):
-                words |= {part.__name__, *inspect.signature(part).parameters}
+        for name, cls in own_classes().items():
+            words |= {name, *inspect.signature(cls).parameters}
         return words
 
 
@@ -115,6 +110,7 @@ class QuinrCLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         _quieten()
+        own_classes()  # jsonargparse resolves the bare names of what is imported
         defaults = {"default_config_files": [glob.escape(str(packaged_config("defaults.yaml")))]}
         with native_threads():
             super().__init__(

@@ -22,8 +22,8 @@ from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.interruption import Terminated, exit_status, interrupted_by_signals
 from quinr_pl.commands.refusals import refusal
 from quinr_pl.commands.search import search
-from quinr_pl.commands.spelling import did_you_mean
 from quinr_pl.errors import QuinrError
+from quinr_pl.spelling import did_you_mean
 
 
 def lightning(args: list[str]) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
 
 if TYPE_CHECKING:
@@ -86,12 +88,15 @@ class RatedFit:
 
     def _require_sizes(self) -> None:
         """Refuses networks and quantizers whose size no flag of the command sets."""
-        network = self.settings["model"]["network"]["class_path"].rpartition(".")[2]
-        if network != "QuINR":
-            remedy = {"LatentQuINR": "set --model.network.rate_weight instead"}
+        from quinr_pl.network import Network, QuINR
+
+        path = self.settings["model"]["network"]["class_path"]
+        network = find_class(path, Network, "--model.network")
+        if network is not QuINR:
+            weighs = "rate_weight" in inspect.signature(network).parameters
+            remedy = "set --model.network.rate_weight instead" if weighs else "leave one of them out"
             raise QuinrError(
-                f"{self._flag}: sets the size of QuINR, and the config has {network}; "
-                f"{remedy.get(network, 'leave one of them out')}"
+                f"{self._flag}: sets the size of QuINR, and the config has {network.__name__}; {remedy}"
             )
         if _quantization(self.settings)["training"] is not None:
             raise QuinrError(
@@ -168,9 +173,14 @@ class RatedFit:
 
 def _quantization(settings: dict[str, Any]) -> dict[str, Any]:
     """Arguments of the WeightQuantization in the settings of a fit."""
+    from pytorch_lightning.callbacks import Callback
+
+    from quinr_pl.callbacks import WeightQuantization
+
     callbacks = settings["trainer"]["callbacks"] or ()
     for callback in [callbacks] if isinstance(callbacks, dict) else callbacks:
-        if callback["class_path"].endswith(".WeightQuantization"):
+        cls = find_class(callback["class_path"], Callback, "--trainer.callbacks")
+        if issubclass(cls, WeightQuantization):
             arguments: dict[str, Any] = callback["init_args"]
             return arguments
     raise QuinrError("--trainer.callbacks: compress needs WeightQuantization; add to the callbacks instead")

@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
 
 _VERSION = re.compile(r"version_(\d+)")
@@ -45,13 +48,17 @@ def find_checkpoint(trainer: Any, which: str) -> str:
     for logger in filter(_has_versions, loggers):
         if logger.init_args.get("version") is None:
             logger.init_args.version = version
-        if logger.class_path.endswith("CSVLogger"):
+        if issubclass(_class_of(logger), CSVLogger):
             _put_aside(logger.init_args)
     return checkpoint
 
 
 def _has_versions(logger: Any) -> bool:
-    return logger is not True and logger.class_path.split(".")[-1] in ("TensorBoardLogger", "CSVLogger")
+    return logger is not True and issubclass(_class_of(logger), (TensorBoardLogger, CSVLogger))
+
+
+def _class_of(logger: Any) -> type[Logger]:
+    return find_class(logger.class_path, Logger, "--trainer.logger")
 
 
 def _expanded(folder: Any) -> Path:

@@ -15,12 +15,22 @@ from typing import Any
 
 import numpy.typing as npt
 import yaml
+from pytorch_lightning.callbacks import Callback
 
-import quinr_pl.datamodules
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.coin import PublishedCOIN
 from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
+from quinr_pl.callbacks import (
+    BitrateMonitor,
+    FitProgress,
+    LightningParity,
+    NetworkLogger,
+    ReconstructionLogger,
+    ReconstructionWriter,
+    WeightQuantization,
+)
+from quinr_pl.class_paths import find_class, same_class
 from quinr_pl.codec import UNLIMITED, decode
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.configs.find import packaged_config, read_text, read_tree
@@ -29,20 +39,20 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
 from quinr_pl.experiments.sweep import Job, check_folders
 from quinr_pl.experiments.table import AVERAGE
-from quinr_pl.network import COIN, NETWORKS
+from quinr_pl.network import COIN, Network
 from quinr_pl.openjpeg import openjpeg_version
 
 Tree = Mapping[str, Any]
 
 # A fit inside a sweep needs no pictures and no parity check, which leave its file as it is.
-_ONLY_SHOWING = {
-    "BitrateMonitor",
-    "FitProgress",
-    "LightningParity",
-    "NetworkLogger",
-    "ReconstructionLogger",
-    "ReconstructionWriter",
-}
+_ONLY_SHOWING = (
+    BitrateMonitor,
+    FitProgress,
+    LightningParity,
+    NetworkLogger,
+    ReconstructionLogger,
+    ReconstructionWriter,
+)
 _WIDEST_TWIN = 512
 _WHOLE_SIGNAL = 1 << 17  # pixels, for the time left: how large a signal is only its job finds out
 _MASK_SIZE = struct.Struct("<I")
@@ -199,10 +209,14 @@ def versions() -> dict[str, str]:
 
 
 def merge(base: Tree, change: Tree) -> dict[str, Any]:
-    """A tree with another's leaves put over it; a changed class starts with no arguments of the old one."""
+    """A tree with another's leaves put over it; a changed class starts with no arguments of the old one.
+
+    Raises:
+        QuinrError: If a changed class path leads to no class.
+    """
     merged = dict(base)
     old, new = base.get("class_path"), change.get("class_path")
-    if old and new and old.split(".")[-1] != new.split(".")[-1]:
+    if old and new and not same_class(old, new):
         merged.pop("init_args", None)
     for key, value in change.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -240,28 +254,26 @@ def file_making_callbacks(fit: Tree, final: Tree | None = None) -> list[Tree]:
     """
     kept = []
     for callback in fit.get("trainer", {}).get("callbacks", []):
-        name = callback["class_path"].split(".")[-1]
-        if final is not None and name == "WeightQuantization":
+        cls = find_class(callback["class_path"], Callback, "trainer.callbacks")
+        if final is not None and issubclass(cls, WeightQuantization):
             callback = {**callback, "init_args": {**callback.get("init_args", {}), "final": final}}
-        if name not in _ONLY_SHOWING:
+        if not issubclass(cls, _ONLY_SHOWING):
             kept.append(callback)
     return kept
 
 
-def network_of(fit: Tree) -> Any:
+def network_of(fit: Tree) -> Network:
     """The network of a fit's config, untrained, with the channels of its data."""
     return _network(fit, _data_module(fit["data"]).channels)
 
 
 def _data_module(data: Tree) -> CoordinateDataModule:
-    name = data["class_path"].split(".")[-1]
-    cls = getattr(quinr_pl.datamodules, name, None)
-    if not (isinstance(cls, type) and issubclass(cls, CoordinateDataModule)):
-        raise QuinrError(f"data.class_path {data['class_path']}: no such data module in quinr_pl.datamodules")
+    cls: Any = find_class(data["class_path"], CoordinateDataModule, "data.class_path")
     try:
-        return cls(**data.get("init_args", {}))
+        module: CoordinateDataModule = cls(**data.get("init_args", {}))
     except TypeError as error:
-        raise QuinrError(f"data {name}: {error}") from error
+        raise QuinrError(f"data {data['class_path']}: {error}") from error
+    return module
 
 
 # ---- networks that `quinr-pl fit` fits
@@ -297,12 +309,15 @@ def _fit_settings(tree: Tree, data: Tree) -> Tree:
     return {"kind": "fit", "fit": tree, "cost": cost}
 
 
-def _network(tree: Tree, channels: int) -> Any:
+def _network(tree: Tree, channels: int) -> Network:
     description = tree["model"]["network"]
-    name = description["class_path"].split(".")[-1]
-    if name not in NETWORKS:
-        raise QuinrError(f"network {name}: choose from {', '.join(NETWORKS)}")
-    return NETWORKS[name](**{**description.get("init_args", {}), "out_features": channels})
+    cls: Any = _network_class(tree)
+    network: Network = cls(**{**description.get("init_args", {}), "out_features": channels})
+    return network
+
+
+def _network_class(tree: Tree) -> type[Network]:
+    return find_class(tree["model"]["network"]["class_path"], Network, "model.network.class_path")
 
 
 def _encode_fit(job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -319,6 +334,7 @@ def _encode_fit(job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Pat
 
 
 def _decode_fit(job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
+    _network_class(job.settings["fit"])  # a module that brings a network may tell the decoder of it
     return decode(encoded, data.name, UNLIMITED).reconstruct()
 
 

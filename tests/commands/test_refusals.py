@@ -167,7 +167,7 @@ def test_a_library_refuses_what_it_is_given_and_nothing_else():
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_output_that_cannot_be_written(redirection):
-    command = f'"{sys.executable}" -m quinr_pl.commands.main inspect "{GOLDEN}" {redirection}'
+    command = f'"{sys.executable}" -m quinr_pl inspect "{GOLDEN}" {redirection}'
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, env=buffered)
     assert ended.returncode == 2
@@ -176,7 +176,7 @@ def test_output_that_cannot_be_written(redirection):
 
 
 def test_closed_errors_do_not_end_in_the_output():
-    command = f'"{sys.executable}" -m quinr_pl.commands.main inspect missing.quinr 2>&-'
+    command = f'"{sys.executable}" -m quinr_pl inspect missing.quinr 2>&-'
     ended = subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE)
     assert ended.returncode == 2
     assert ended.stdout == b""

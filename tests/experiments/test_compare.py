@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from quinr_pl.commands.main import main
 from quinr_pl.configs.find import PACKAGED_CONFIGS, packaged_config
+from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.experiments.comparison import Comparison, merge, nearest_siren
+from quinr_pl.experiments.comparison import Comparison, merge, nearest_siren, reconstruct
 from quinr_pl.file_lock import locked_folder
 
 TINY = """
@@ -186,7 +188,9 @@ def test_bad_flags(compared, arguments, message, capsys):
         ({"methods": {"x": {"kind": "coin", "points": {1: {}, "1": {}}}}}, "twice"),
         ({"images": [{"image": "coffee"}, {"image": "coffee"}]}, "coffee .*: is there twice"),
         ({"seeds": [1, 1]}, "seed 1: is there twice"),
-        ({"data": {"class_path": "Nothing"}}, "Nothing: no such data module"),
+        ({"data": {"class_path": "Nothing"}}, "data.class_path Nothing: no such class"),
+        ({"data": {"class_path": "nolab.SampleDataModule"}}, "nolab.SampleDataModule: cannot import nolab"),
+        ({"data": {"class_path": "quinr_pl.network.COIN"}}, "is no CoordinateDataModule"),
         ({"images": [{"picture": "coffee"}]}, "unexpected keyword argument 'picture'"),
     ],
 )
@@ -195,6 +199,35 @@ def test_bad_configs(change, message):
     with pytest.raises(QuinrError, match=message) as caught:
         read(text).jobs()
     assert "\n" not in str(caught.value)
+
+
+OWN = """
+from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.datamodules.coordinate_datamodule import Signal
+
+class KodakDataModule(SampleDataModule):
+    def read(self):
+        signal = super().read()
+        return Signal(255 - signal.values, signal.spec, signal.valid)
+"""
+
+
+def test_a_data_module_of_a_users_own(tmp_path, monkeypatch):
+    (tmp_path / "compared_lab.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    tree = yaml.safe_load(TINY.format(folder=tmp_path / "runs"))
+    tree["data"]["class_path"] = "compared_lab.KodakDataModule"  # not ours of that name
+    config = tmp_path / "own.yaml"
+    config.write_text(yaml.safe_dump(tree))
+    arguments = ["compare", "--config", str(config), "--methods", "JPEG2000"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--verify"]) == 0
+    ours = SampleDataModule("coffee", longer_side=16)
+    ours.setup()
+    job = next(job for job in read(config.read_text()).jobs() if job.method == "JPEG2000")
+    original, decoded = reconstruct(job, tmp_path / "runs" / job.folder, "coffee.j2k")
+    assert (original == 255 - ours.values).all()
+    assert np.abs(original - decoded.astype(float)).mean() < 40
 
 
 def test_not_yaml():
@@ -225,7 +258,7 @@ def test_twin_has_as_many_parameters():
 
 
 def test_another_class_starts_without_the_arguments_of_the_old_one():
-    base = {"network": {"class_path": "a.QuINR", "init_args": {"qubits": 4}}, "rate": 1}
+    base = {"network": {"class_path": "quinr_pl.network.QuINR", "init_args": {"qubits": 4}}, "rate": 1}
     assert merge(base, {"network": {"class_path": "COIN", "init_args": {"width": 3}}}) == {
         "network": {"class_path": "COIN", "init_args": {"width": 3}},
         "rate": 1,

@@ -101,6 +101,19 @@ def test_a_killed_search_ends_with_the_same_best(tmp_path):
     assert not (tmp_path / "killed" / "trial_1").exists()
 
 
+def test_a_data_module_of_a_users_own(tmp_path, monkeypatch):
+    own = "from quinr_pl.datamodules import SampleDataModule\nclass KodakDataModule(SampleDataModule): ..."
+    (tmp_path / "searched_lab.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    tree = yaml.safe_load(TINY.format(folder=tmp_path / "runs")) | {"trials": 1}
+    tree["fit"]["data"]["class_path"] = "searched_lab.KodakDataModule"  # not ours of that name
+    tree["fit"]["data"]["init_args"]["image"] = "coffee"
+    config = tmp_path / "own.yaml"
+    config.write_text(yaml.safe_dump(tree))
+    assert main(["search", "--config", str(config)]) == 0
+    assert results(tmp_path / "runs")[0]["image"] == "coffee"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
