@@ -50,7 +50,7 @@ class Case:
 
 
 MAIN = (Case(4, 3, 3, 2), Case(6, 4, 4, 1))
-"""Those that targets are stated for."""
+"""The circuits of the tables in README.md and docs/engines.md."""
 
 SHALLOW = (Case(2, 4, 2, 1), Case(4, 3, 3, 2), Case(6, 4, 4, 1), Case(8, 4, 4, 2), Case(10, 4, 4, 1))
 DEEP = (Case(2, 4, 12, 2), Case(4, 3, 12, 2), Case(6, 4, 12, 1), Case(8, 4, 12, 2), Case(10, 4, 12, 1))

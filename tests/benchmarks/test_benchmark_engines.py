@@ -69,7 +69,7 @@ def test_engines_side_by_side(tmp_path):
     with path.with_suffix(".csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(result["rows"])
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert "times default.qubit (target 120)" in done.stdout
+    assert "times default.qubit" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_table_takes_the_best_batch():
     machine = {"processor": "P", "threads": 2, "matrix_product_gflops": 7.0}
     text = table({"machine": machine, "rows": rows})
     assert "| n=4, 3 folds, 3×2 | qandle | 30 | 30.0× | 20 | 200.0× |" in text
-    assert "30.0 times best packaged (target 50), 3.0 times jax-merged (target 4)" in text
+    assert "30.0 times best packaged, 3.0 times jax-merged" in text
 
 
 def test_batches_that_would_take_too_long_are_foreseen():
