@@ -13,6 +13,8 @@ if find_spec("quinr_pl.callbacks") is None:
     # Folders at the top of the repository install inside the package, which lies in the way here.
     raise pytest.UsageError("tests need the repository itself: pip install -c constraints.txt -e '.[dev]'")
 
+from fits import QUICK_TINY, TINY, fitted
+
 if not torch.cuda.is_available():
     # Read when the kernels are defined: Triton's interpreter runs them without a GPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -40,6 +42,18 @@ def data_root() -> Path:
     if not root:
         pytest.skip("QUINR_DATA is not set: no real images or scans to test with")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def tiny_fit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run of ``conf/tiny.yaml`` and all callbacks, which tests only read, or copy."""
+    return fitted(tmp_path_factory.mktemp("tiny_fit"), "--config", TINY)
+
+
+@pytest.fixture(scope="session")
+def quick_fit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after four steps, with the quickest rounding."""
+    return fitted(tmp_path_factory.mktemp("quick_fit"), *QUICK_TINY, "--trainer.max_steps", "4")
 
 
 @pytest.fixture

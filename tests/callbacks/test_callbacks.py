@@ -148,6 +148,7 @@ ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 FIT = [*COMMAND, "fit", "--config", TINY]
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_keeps_and_names_the_best_file(tmp_path):
     encoded = tmp_path / "runs/tiny/version_0/astronaut.quinr"
     command = [*FIT, "--trainer.max_steps", "1000000"]
@@ -164,6 +165,7 @@ def test_an_interrupted_fit_keeps_and_names_the_best_file(tmp_path):
     assert not (encoded.parent / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_signal(tmp_path):
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "32"]
     done = completed([*FIT, *two], cwd=tmp_path, env=ONE_THREAD)

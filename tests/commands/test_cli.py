@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fits import QUICK, QUICK_TINY, TINY
 from PIL import Image
 from processes import COMMAND, completed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -16,8 +18,10 @@ from quinr_pl.commands import main as cli
 from quinr_pl.commands.main import main
 
 DATA = Path(__file__).parents[1] / "data"
-TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
-SMALL_FIT = ["--config", TINY, "--trainer.max_steps", "4"]
+SMALL_FIT = [*QUICK_TINY, "--trainer.max_steps", "4"]
+
+
+RUN = Path("runs/tiny/version_0")
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +31,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def result(version: int = 0) -> dict:
-    return json.loads(Path(f"runs/tiny/version_{version}/result.json").read_text())
+@pytest.fixture
+def small_fit(folder, quick_fit):
+    """The folder, as a fit of four steps leaves it."""
+    shutil.copytree(quick_fit, folder, dirs_exist_ok=True)
+
+
+def result(folder: Path = Path()) -> dict:
+    return json.loads((folder / RUN / "result.json").read_text())
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -43,10 +53,8 @@ def sample() -> np.ndarray:
     return data.values
 
 
-def test_fit_leaves_a_file_with_the_figures_it_reports():
-    assert main(["fit", "--config", TINY]) == 0
-    run = Path("runs/tiny/version_0")
-    figures = result()
+def test_fit_leaves_a_file_with_the_figures_it_reports(tiny_fit):
+    run, figures = tiny_fit / RUN, result(tiny_fit)
     encoded = run / "astronaut.quinr"
     assert encoded.stat().st_size == figures["bytes"]
     assert figures["bpp"] == 8 * figures["bytes"] / (24 * 24)
@@ -58,9 +66,8 @@ def test_fit_leaves_a_file_with_the_figures_it_reports():
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
-def test_tensorboard_gets_curves_pictures_histograms_and_hyperparameters():
-    main(["fit", "--config", TINY])
-    events = EventAccumulator("runs/tiny/version_0", size_guidance={"images": 0})
+def test_tensorboard_gets_curves_pictures_histograms_and_hyperparameters(tiny_fit):
+    events = EventAccumulator(str(tiny_fit / RUN), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
     expected = {"train/loss", "val/psnr", "val/psnr_quantized", "rate/bpp", "rate/bytes", "parity/values"}
@@ -68,41 +75,38 @@ def test_tensorboard_gets_curves_pictures_histograms_and_hyperparameters():
     assert {"target", "reconstruction", "error", "circuit"} <= set(tags["images"])
     assert "weights/readout.weight" in tags["histograms"]
     assert "_hparams_/experiment" in events.summary_metadata
-    assert events.Scalars("hp/psnr")[0].value == pytest.approx(result()["psnr"], abs=1e-4)
+    assert events.Scalars("hp/psnr")[0].value == pytest.approx(result(tiny_fit)["psnr"], abs=1e-4)
     size, rate = (events.Scalars(tag)[-1].value for tag in ("rate/bytes", "rate/bpp"))
     assert rate == pytest.approx(8 * size / 24**2)
-    assert size > result()["bytes"]  # validations quantize more finely than the final file
+    assert size > result(tiny_fit)["bytes"]  # validations quantize more finely than the final file
 
 
-def test_the_same_seed_gives_the_same_file_and_another_seed_another():
-    for _ in range(2):
-        main(["fit", *SMALL_FIT])
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(small_fit):
+    main(["fit", *SMALL_FIT])
     main(["fit", *SMALL_FIT, "--seed_everything", "1"])
     first, second, other = (Path(f"runs/tiny/version_{v}/astronaut.quinr").read_bytes() for v in range(3))
     assert first == second
     assert first != other
 
 
-def test_a_fit_goes_on_in_its_folder():
-    main(["fit", *SMALL_FIT])
-    assert main(["fit", "--config", TINY, "--ckpt_path", "last", "--trainer.max_steps", "12"]) == 0
+def test_a_fit_goes_on_in_its_folder(small_fit):
+    assert main(["fit", *QUICK_TINY, "--ckpt_path", "last", "--trainer.max_steps", "12"]) == 0
     assert not Path("runs/tiny/version_1").exists()
-    events = EventAccumulator("runs/tiny/version_0")
+    events = EventAccumulator(str(RUN))
     events.Reload()
     assert max(event.step for event in events.Scalars("val/psnr_quantized")) >= 9
 
 
-def test_a_continued_fit_refuses_other_hyperparameters(capsys):
-    main(["fit", *SMALL_FIT])
+def test_a_continued_fit_refuses_other_hyperparameters(small_fit, capsys):
     assert main(["fit", *SMALL_FIT, "--ckpt_path", "last", "--model.learning_rate", "0.5"]) == 2
     assert "--model.learning_rate 0.5" in capsys.readouterr().err
 
 
-def test_validate_test_and_predict_take_the_best_checkpoint():
-    main(["fit", *SMALL_FIT])
+def test_validate_test_and_predict_take_the_best_checkpoint(folder, tiny_fit):
+    shutil.copytree(tiny_fit, folder, dirs_exist_ok=True)
     for command in ("validate", "test", "predict"):
         assert main([command, "--config", TINY, "--ckpt_path", "best"]) == 0
-    saved = Path("runs/tiny/version_0/astronaut_reconstruction.png")
+    saved = RUN / "astronaut_reconstruction.png"
     assert np.asarray(Image.open(saved)).shape == (24, 24, 3)
 
 
@@ -117,7 +121,7 @@ def test_validate_test_and_predict_take_the_best_checkpoint():
     ],
 )
 def test_overrides(overrides):
-    assert main(["fit", "--config", TINY, *overrides]) == 0
+    assert main(["fit", *QUICK_TINY, *overrides]) == 0
     assert result()["bytes"] > 0
 
 
@@ -130,7 +134,7 @@ def test_print_config_shows_what_a_fit_would_use(capsys):
 
 def test_a_users_own_config_wins_over_the_packaged_one(folder):
     (folder / "sample.yaml").write_text(Path(TINY).read_text().replace("name: tiny", "name: mine"))
-    assert main(["fit", "--config", "sample.yaml", "--trainer.max_steps", "2"]) == 0
+    assert main(["fit", "--config", "sample.yaml", *QUICK, "--trainer.max_steps", "2"]) == 0
     assert Path("runs/mine/version_0").is_dir()
 
 
@@ -201,10 +205,9 @@ def test_help_and_version_import_nothing_heavy():
     assert "decompress" in done.stdout
 
 
-def test_a_fit_interrupted_after_its_last_step_is_finished_by_continuing_it():
-    main(["fit", *SMALL_FIT])
+def test_a_fit_interrupted_after_its_last_step_is_finished_by_continuing_it(small_fit):
     finished = result()
-    Path("runs/tiny/version_0/result.json").unlink()
+    (RUN / "result.json").unlink()
     assert main(["fit", *SMALL_FIT, "--ckpt_path", "last"]) == 0
     assert result()["psnr"] == finished["psnr"]
     assert result()["bytes"] == finished["bytes"]

@@ -231,7 +231,13 @@ def interrupted_at(call: int, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("config", "steps", "at"), [(TINY, 10, 8), (TINY, 10, 3), (TINY_LATENT, 40, 31)], ids=str
+    ("config", "steps", "at"),
+    [
+        (TINY, 10, 8),
+        pytest.param(TINY, 10, 3, marks=pytest.mark.slow),
+        pytest.param(TINY_LATENT, 40, 31, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: Path(str(value)).stem,
 )
 def test_an_interrupted_compress_goes_on_and_ends_in_the_same_bytes(
     config, steps, at, folder, monkeypatch, capsys
@@ -340,7 +346,14 @@ def test_compress_to_a_rate():
     assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
 
 
-@pytest.mark.parametrize("way", ["config", "init_args", "equals"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("config", marks=pytest.mark.slow),
+        "init_args",
+        pytest.param("equals", marks=pytest.mark.slow),
+    ],
+)
 def test_a_rate_sees_every_way_to_say_what_the_data_is(way):
     street_scan(0, dropout=0.9).astype("<f4").tofile("scan.bin")
     shape = {"height": 32, "width": 128}
@@ -354,6 +367,7 @@ def test_a_rate_sees_every_way_to_say_what_the_data_is(way):
     assert 0.9 <= 8 * Path("scan.quinr").stat().st_size / (32 * 128) <= 1.0
 
 
+@pytest.mark.slow
 def test_a_rate_holds_for_the_network_that_flags_make_larger():
     write_gray("noise.png", 96, 96)
     assert (
@@ -440,6 +454,7 @@ def test_flags_before_the_input_keep_their_values():
     ]
 
 
+@pytest.mark.slow
 def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
     points = street_scan(0, dropout=0.9)
     points.astype("<f4").tofile("scan.bin")
@@ -482,6 +497,7 @@ def test_compress_to_a_quality(capsys, monkeypatch):
     assert 10 * np.log10(255**2 / np.mean(error**2)) >= 15
 
 
+@pytest.mark.slow
 def test_finished_tries_are_not_repeated(folder, monkeypatch, capsys):
     monkeypatch.setattr(rate, "PSNR_TRIES", 2)
     write_waves("waves.png", 3)
@@ -520,6 +536,7 @@ def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
     assert kept(folder) == []
 
 
+@pytest.mark.slow
 def test_a_terminated_compress_leaves_nothing_beside_the_input(folder):
     write_gray("pattern.png", 64, 64)
     Path("pattern.quinr").write_bytes(b"an earlier file")

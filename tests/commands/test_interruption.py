@@ -66,6 +66,7 @@ def test_commands_run_in_other_threads_too():
     assert statuses == [2]
 
 
+@pytest.mark.slow
 def test_a_terminated_fit_keeps_its_last_state_and_goes_on(tmp_path):
     command = [*COMMAND, "fit", "--config", TINY, "--trainer.max_steps", "1000000"]
     run = tmp_path / "runs" / "tiny" / "version_0"

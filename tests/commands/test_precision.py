@@ -13,7 +13,7 @@ CONFIGS = Path(__file__).parents[1] / "conf"
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
-@pytest.mark.parametrize("name", ["tiny", "tiny_latent"])
+@pytest.mark.parametrize("name", [pytest.param("tiny", marks=pytest.mark.slow), "tiny_latent"])
 def test_a_fit_in_another_precision(name, precision, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = ["--trainer.precision", precision, "--trainer.max_steps", "4"]

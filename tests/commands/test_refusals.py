@@ -182,6 +182,7 @@ def test_closed_errors_do_not_end_in_the_output():
     assert ended.stdout == b""
 
 
+@pytest.mark.slow
 def test_names_that_the_terminal_cannot_show(tmp_path):
     data = Path(GOLDEN).read_bytes()
     name = os.fsdecode(b"caf\xe9.quinr")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fits import QUICK_TINY
 from jsonargparse import Namespace
 
 from quinr_pl.commands.main import main
 from quinr_pl.commands.runs import find_checkpoint
 from quinr_pl.errors import QuinrError
-
-TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +91,7 @@ def test_curves_of_the_first_part_are_kept():
 
 
 def test_a_fit_goes_on_in_the_run_that_is_named_and_not_with_another_signal(capsys):
-    steps = ["--config", TINY, "--trainer.max_steps"]
+    steps = [*QUICK_TINY, "--trainer.max_steps"]
     for _ in range(2):
         assert main(["fit", *steps, "2"]) == 0
     named = ["--trainer.logger.init_args.version", "0"]

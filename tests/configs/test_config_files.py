@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fits import QUICK
 from PIL import Image
 
 from quinr_pl.commands.main import main
@@ -16,7 +17,7 @@ from quinr_pl.errors import QuinrError
 
 TINY = (Path(__file__).parents[1] / "conf" / "tiny.yaml").read_text()
 STEPS = ["--trainer.max_steps", "2", "--data.batch_size", "64", "--data.steps_per_epoch", "2"]
-QUICK = [
+SMALL = [
     *STEPS,
     "--model.network.sine_layers",
     "0",
@@ -52,7 +53,12 @@ def opened_while(act, folder: Path) -> set[str]:
     return names
 
 
-def test_compress_reads_no_config_that_nobody_named(folder):
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [(["--trainer.max_steps", "0"], 2), pytest.param([], 0, marks=pytest.mark.slow)],
+    ids=["refused", "fitted"],
+)
+def test_compress_reads_no_config_that_nobody_named(folder, flags, status):
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save("photo.png")
     lying = [
         "compress.yaml",
@@ -66,8 +72,10 @@ def test_compress_reads_no_config_that_nobody_named(folder):
     ]
     for name in lying:
         Path(name).write_text("model: {learning_rate: 77.0, colour: red}\n")
-    assert not opened_while(lambda: main(["compress", "photo.png", *QUICK]), folder) & set(lying)
-    assert Path("photo.quinr").is_file()
+    statuses: list[int] = []
+    command = ["compress", "photo.png", *SMALL, *flags]
+    assert not opened_while(lambda: statuses.append(main(command)), folder) & set(lying)
+    assert statuses == [status]
 
 
 def test_what_a_packaged_config_names_is_packaged(folder):
@@ -93,7 +101,7 @@ def test_encodings_with_a_mark_are_read(encoding):
 
 def test_a_config_in_utf16_fits():
     Path("c.yaml").write_bytes(TINY.encode("utf-16"))
-    assert main(["fit", "--config", "c.yaml", "--trainer.max_steps", "2"]) == 0
+    assert main(["fit", "--config", "c.yaml", *QUICK, "--trainer.max_steps", "2"]) == 0
 
 
 @pytest.mark.parametrize(

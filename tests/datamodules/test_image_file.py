@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fits import QUICK_TINY
 from PIL import Image
 
 from quinr_pl.codec import decompress
@@ -253,8 +254,7 @@ def test_reported_quality_is_against_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     array = 1e5 + 10 * GENERATOR.random((12, 12))  # float32 steps by 1/128 there
     np.save("a.npy", array)
-    config = str(Path(__file__).parents[1] / "conf/tiny.yaml")
-    assert main(["fit", "--config", config, "--data", "ImageDataModule", "--data.path", "a.npy"]) == 0
+    assert main(["fit", *QUICK_TINY, "--data", "ImageDataModule", "--data.path", "a.npy"]) == 0
     (run,) = Path("runs/tiny").glob("version_*")
     decoded = decompress((run / "a.quinr").read_bytes())[..., 0].astype(np.float64)
     peak = float(np.float32(array.max())) - float(np.float32(array.min()))

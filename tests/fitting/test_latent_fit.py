@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fits import QUICK
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -53,7 +54,7 @@ def test_fit_leaves_a_file_with_the_figures_it_reports(folder, capsys):
 
 
 def test_the_same_seed_gives_the_same_file_and_a_larger_rate_weight_a_smaller_one(folder):
-    few = ["fit", "--config", TINY, "--trainer.max_steps", "20"]
+    few = ["fit", "--config", TINY, *QUICK, "--trainer.max_steps", "20"]
     for _ in range(2):
         main(few)
     main([*few, "--model.network.rate_weight", "1.0"])
@@ -105,7 +106,7 @@ def test_a_range_image_with_a_mask_fits(folder):
     shape = ["--data.height", "16", "--data.width", "64", "--data.dropout", "0.98"]
     few = ["--trainer.max_steps", "30"]
     scan = ["--data", "SyntheticScanDataModule", *shape, "--data.batch_size", "null"]
-    assert main(["fit", "--config", TINY, *scan, *few]) == 0
+    assert main(["fit", "--config", TINY, *QUICK, *scan, *few]) == 0
     (file,) = Path("runs").rglob("street-0.quinr")
     data = SyntheticScanDataModule(height=16, width=64, dropout=0.98)
     data.setup()

@@ -94,14 +94,15 @@ class Watch(Callback):
 
 LARGE = ["--data.longer_side", "256", "--model.network.coarse_steps", "[]"]
 # Sums over so many pixels are what torch shares out.
+STEPWISE = {"method": "stepwise", "points": 200, "retraining_steps": 3}
 
 
 @pytest.mark.parametrize(
     ("config", "rounding", "flags"),
     [
         ("tiny", {"method": "compensated", "points": 200}, []),
-        ("tiny", {"method": "stepwise", "points": 200, "retraining_steps": 3}, []),
-        ("tiny_latent", {"method": "nearest"}, LARGE),
+        pytest.param("tiny", STEPWISE, [], marks=pytest.mark.slow),
+        pytest.param("tiny_latent", {"method": "nearest"}, LARGE, marks=pytest.mark.slow),
     ],
     ids=["compensated", "stepwise", "latents"],
 )
