@@ -1,8 +1,33 @@
 """quINR for PyTorch Lightning: a signal becomes coordinates, a fitted network, and a file.
 
-Nothing heavy is imported here, so that ``quinr-pl --help`` answers at once.
+Nothing heavy is imported here, so that ``quinr-pl --help`` answers at once: what the package offers is
+loaded when it is first asked for.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from quinr_pl._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from quinr_pl.codec import decompress
+    from quinr_pl.network.layers.quantum_layer import QuantumLayer
+
+__all__ = ["QuantumLayer", "__version__", "decompress"]
+
+_HOMES = {"decompress": "quinr_pl.codec", "QuantumLayer": "quinr_pl.network.layers.quantum_layer"}
+
+
+def __getattr__(name: str) -> object:
+    """Load one of the names in ``__all__``, once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
