@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from fits import TINY, quiet_trainer
 from processes import COMMAND, completed, started, wait_until
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -29,8 +30,6 @@ from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import COIN, QuINR
 from quinr_pl.signals import RANGE_IMAGE, SignalSpec, image_spec
 
-TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
-
 
 def fit(folder: Path, callbacks: list, network=None, steps: int = 12, **arguments) -> pl.Trainer:
     torch.manual_seed(0)
@@ -38,16 +37,7 @@ def fit(folder: Path, callbacks: list, network=None, steps: int = 12, **argument
         qubits=2, angles=4, uploads=1, layers=1, readout="linear", omega0=10.0, weight_init=0.3
     )
     data = SampleDataModule(longer_side=16, batch_size=64, steps_per_epoch=4)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        default_root_dir=folder,
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        max_steps=steps,
-        callbacks=callbacks,
-        **arguments,
-    )
+    trainer = quiet_trainer(folder, callbacks, steps, **arguments)
     trainer.fit(CoordinateNetworkModule(network, learning_rate=3e-2), datamodule=data)
     return trainer
 

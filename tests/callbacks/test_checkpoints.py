@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from fits import TINY, quiet_trainer
 from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 
 from quinr_pl.callbacks import FitProgress, PSNRCheckpoint, WeightQuantization
@@ -60,21 +61,8 @@ def fit(
     torch.manual_seed(0)
     size = None if kind == "latents" else 64
     data = SampleDataModule(image="chelsea", longer_side=16, batch_size=size, steps_per_epoch=4)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        default_root_dir=folder,
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        max_steps=steps,
-        callbacks=[
-            *callbacks[:first],
-            WeightQuantization(),
-            PSNRCheckpoint(),
-            FitProgress(),
-            *callbacks[first:],
-        ],
-    )
+    own = [WeightQuantization(), PSNRCheckpoint(), FitProgress()]
+    trainer = quiet_trainer(folder, [*callbacks[:first], *own, *callbacks[first:]], steps)
     last = folder / "checkpoints" / "last.ckpt"
     module = CoordinateNetworkModule(NETWORKS[kind](), learning_rate=3e-2)
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if go_on and last.is_file() else None)
@@ -203,8 +191,7 @@ def test_a_damaged_checkpoint_ends_in_one_line(tmp_path, monkeypatch, capsys, da
     torch.save({"weights": torch.zeros(1000)}, path)
     if damage != "other":
         path.write_bytes(path.read_bytes()[: 1000 if damage == "cut" else 0])
-    tiny = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
-    assert main(["fit", "--config", tiny, "--ckpt_path", "last"]) == 2
+    assert main(["fit", "--config", TINY, "--ckpt_path", "last"]) == 2
     error = capsys.readouterr().err
     assert "last.ckpt: not a readable checkpoint" in error
     assert error.count("\n") == 1
