@@ -1,4 +1,4 @@
-"""Lightning callbacks."""
+"""Lightning callbacks of a fit: rounding, files, figures and progress."""
 
 from quinr_pl.callbacks.bitrate import BitrateMonitor
 from quinr_pl.callbacks.lightning_parity import LightningParity

@@ -14,7 +14,7 @@ class CoordinateDataset(Dataset):
     """Coordinates and targets of one signal, indexed by whole blocks.
 
     Args:
-        coordinates: (pixels, in_features).
+        coordinates: Coordinates in [-1, 1], (pixels, in_features).
         targets: (pixels, out_features), in [0, 1].
     """
 
@@ -55,7 +55,7 @@ class RandomBlockSampler(DistributedSampler):
             last block of a pass is filled up from the next permutation.
         seed: Seed of the permutations.
         num_replicas: Number of ranks.
-        rank: This rank.
+        rank: Number of this process, from 0.
 
     Attributes:
         skip: Blocks to leave out at the start of the next epoch: an interrupted fit has taken them.
@@ -150,7 +150,7 @@ class ResumableBlocks(DataLoader):
 
     Args:
         dataset: Coordinates and targets.
-        sampler: The blocks.
+        sampler: Draws the blocks of pixels.
     """
 
     def __init__(self, dataset: CoordinateDataset, sampler: RandomBlockSampler | WholeSignalSampler) -> None:

@@ -27,7 +27,7 @@ def deep_reader(picture: ImageFile.ImageFile, path: Path) -> Callable[[], Sample
 
     Args:
         picture: Opened and not yet loaded.
-        path: Its file.
+        path: The picture's file.
 
     Returns:
         A function for the loaded picture that gives (height, width, channels), white at 255 or 65535, alpha

@@ -29,7 +29,7 @@ def download(url: str, path: Path, sha256: str, remedy: str) -> None:
     several processes one fetches, and the others wait for it.
 
     Args:
-        url: Where from.
+        url: Address of the file.
         path: Where to; its folder is made.
         sha256: Hexadecimal digest that the file must have.
         remedy: What the user can do instead, the end of every message.

@@ -23,7 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """See `TorchCheckpointIO`.
+        """Writes a checkpoint; see `TorchCheckpointIO` for the arguments.
 
         Raises:
             QuinrError: If the disk is full, or nothing can be written there.

@@ -40,7 +40,7 @@ def locked_folder(folder: Path, flag: str) -> Iterator[None]:
     """A folder that no other process works in meanwhile.
 
     Args:
-        folder: It exists.
+        folder: The folder, which has to exist.
         flag: The flag that named it, for the message.
 
     Raises:

@@ -27,11 +27,11 @@ class PublishedCOIN:
     The decoder computes in single precision, which half precision can only fall short of.
 
     Args:
-        layers: Sine layers.
-        width: Units of each.
-        steps: Adam's steps.
-        learning_rate: Adam's.
-        omega0: Frequency of every sine layer.
+        layers: Number of SIREN layers.
+        width: Units of each layer.
+        steps: Number of Adam's steps.
+        learning_rate: Adam's learning rate, the same in all steps.
+        omega0: Frequency of every SIREN layer.
         batch_size: Pixels of a step, drawn at random; all of them when left out, as published. With fewer,
             weights are compared over all pixels a hundred times in all.
     """
@@ -47,9 +47,9 @@ class PublishedCOIN:
         """The weights' bytes, two a weight.
 
         Args:
-            values: (*shape, channels).
-            spec: What the values are.
-            seed: Of the initial weights.
+            values: The signal, (*shape, channels), of the signal's dtype.
+            spec: Shape and range of the values.
+            seed: Seed of the initial weights and of the batches.
         """
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with torch.random.fork_rng(devices=[]):

@@ -26,8 +26,8 @@ class KeptRun:
     """A folder of one process.
 
     Attributes:
-        folder: Where.
-        lasts: Whether a later command finds it.
+        folder: The folder's path.
+        lasts: Whether a later command finds the folder.
         finished: Set when nothing in it is needed any more.
     """
 
