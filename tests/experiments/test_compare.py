@@ -29,8 +29,14 @@ methods:
     kind: fit
     base: sample.yaml
     fit:
-      model: {{network: {{init_args: {{qubits: 2, angles: 4}}}}}}
-      trainer: {{max_steps: 4}}
+      model: {{network: {{init_args: {{qubits: 2, angles: 4, sine_layers: 1, sine_width: 4}}}}}}
+      trainer:
+        max_steps: 4
+        callbacks:
+          - class_path: quinr_pl.callbacks.WeightQuantization
+            init_args: {{quantization: {{method: nearest, bits: 8}}}}
+          - class_path: quinr_pl.callbacks.PSNRCheckpoint
+          - class_path: quinr_pl.callbacks.FitProgress
       data: {{init_args: {{batch_size: 64, steps_per_epoch: 2}}}}
     points:
       small: {{model: {{network: {{init_args: {{uploads: 1}}}}}}}}
@@ -237,6 +243,7 @@ def test_not_yaml():
         read("- a")
 
 
+@pytest.mark.slow
 def test_two_parents_do_not_share_a_folder(compared, capsys):
     config, folder = compared
     with locked_folder(folder, "--folder"):

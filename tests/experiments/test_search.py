@@ -16,10 +16,10 @@ folder: {folder}
 base: sample.yaml
 bytes: 300
 trials: 4
-workers: 2
+workers: 1
 startup: 4
 fit:
-  model: {{network: {{init_args: {{qubits: 2, angles: 4, uploads: 2}}}}}}
+  model: {{network: {{init_args: {{qubits: 2, angles: 4, uploads: 2, sine_layers: 1, sine_width: 4}}}}}}
   trainer: {{max_steps: 6}}
   data: {{init_args: {{longer_side: 16, batch_size: 64, steps_per_epoch: 3}}}}
 space:
@@ -68,17 +68,19 @@ def test_best_config_makes_the_winning_file_again(searched, tmp_path, one_thread
     assert again["psnr"] == max(result["psnr"] for result in results(folder))
 
 
+@pytest.mark.slow
 def test_goes_on_and_counts_what_is_done(searched, capsys):
     config, folder = searched
     assert main(["search", "--config", str(config)]) == 0
     assert "4 of 4 trials have ended already" in capsys.readouterr().out
     assert len(results(folder)) == 4
-    assert main(["search", "--config", str(config), "--trials", "5", "--workers", "1"]) == 0
+    assert main(["search", "--config", str(config), "--trials", "5", "--workers", "2"]) == 0
     printed = capsys.readouterr().out
     assert "trial 4: " in printed
     assert "best of " in printed
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_with_the_same_best(tmp_path):
     import optuna
 
@@ -143,6 +145,7 @@ def test_bad_storage(searched, capsys):
     assert "--storage nosql://x: no database that Optuna can use" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_failed_trials_are_told_and_do_not_stop_the_rest(tmp_path, capsys):
     tree = yaml.safe_load(TINY.format(folder=tmp_path / "runs")) | {"trials": 2, "workers": 1}
     tree["space"] = {"model.network.init_args.omega0": {"choices": [-1.0]}}
