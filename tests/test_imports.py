@@ -90,3 +90,10 @@ def test_the_codec_and_what_it_stands_on_do_without_lightning():
     for path in sources():
         if part_of(path) in BELOW_CALLBACKS:
             assert "pytorch_lightning" not in path.read_text(), path
+
+
+def test_one_file_knows_the_instructions_of_llvm():
+    knowing = {str(path.relative_to(ROOT)) for path in sources() if "llvmlite import ir" in path.read_text()}
+    assert knowing == {"quinr_pl/native/llvm.py"}
+    compiling = {str(path.relative_to(ROOT)) for path in sources() if "import llvmlite" in path.read_text()}
+    assert compiling == {"quinr_pl/native/machine_code.py"}

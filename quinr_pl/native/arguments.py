@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 
-from quinr_pl.native.precision import Precision
-from quinr_pl.native.vectors import Array, Emitter, Value
+from quinr_pl.native.arrays import Complexes, Integers, Numbers, Vectors
+from quinr_pl.native.code import Code
+from quinr_pl.native.values import Index
 
-Size = Value
-"""A 64-bit integer."""
-Integers = Value
-"""Address of 64-bit integers."""
-Numbers = Array
-"""Address of numbers, each of which fills all lanes when read."""
-Vectors = Array
-"""Address of vectors."""
+_ARRAYS = {kind.__name__: kind for kind in (Integers, Numbers, Vectors, Complexes)}
 
 
 class Arguments:
-    """A function under construction and its arguments; subclasses annotate them with the four types above.
+    """A kernel under construction and its arguments.
+
+    Subclasses annotate each argument with its type: ``Index``, or the address of ``Integers``, ``Numbers``,
+    ``Vectors`` or ``Complexes``.
 
     Args:
-        module: Where the function goes.
-        name: Its name.
-        precision: The format of its numbers.
+        code: The kernel.
     """
 
-    def __init__(self, module: ir.Module, name: str, precision: Precision) -> None:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.PointerType()]), name)
-        self.code = Emitter(function, precision)
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        emitter = code.emitter
         for position, (argument, kind) in enumerate(type(self).__annotations__.items()):
-            value = self.code.integer(function.args[0], position)
-            if kind != "Size":
-                value = self.code.builder.inttoptr(value, ir.PointerType())
-            if kind in ("Numbers", "Vectors"):
-                value = Array(value, scalar=kind == "Numbers")
+            word = emitter.argument(position)
+            array = _ARRAYS.get(kind)
+            value = Index(emitter, word) if array is None else array(emitter, emitter.pointer(word))
             setattr(self, argument, value)
 
     @classmethod

@@ -12,27 +12,26 @@ from functools import cache
 from types import ModuleType
 
 import llvmlite
-from llvmlite import binding as llvm
-from llvmlite import ir
+from llvmlite import binding
 
-from quinr_pl.native import arguments, kept_code, precision, vectors
+from quinr_pl.native import arguments, arrays, code, emitter, kept_code, llvm, mathematics, precision, values
 
 Function = Callable[[int], None]
 """A kernel; it takes the address of its 64-bit arguments."""
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_SOURCES = (sys.modules[__name__], arguments, precision, vectors)
-_alive: list[llvm.ExecutionEngine] = []
+_SOURCES = (sys.modules[__name__], arguments, arrays, code, emitter, llvm, mathematics, precision, values)
+_alive: list[binding.ExecutionEngine] = []
 """What holds the machine code."""
 
 
 @cache
 def load(
-    emitter: ModuleType, title: str, *settings: object, sources: tuple[ModuleType, ...] = ()
+    emitting: ModuleType, title: str, *settings: object, sources: tuple[ModuleType, ...] = ()
 ) -> Mapping[str, Function]:
     """Kernels of a module, from the cache on disk where this machine has compiled them.
 
     Args:
-        emitter: The Python module that emits them: its ``build(*settings)`` gives the functions ``NAMES``.
+        emitting: The Python module that emits them: its ``build(*settings)`` gives a ``Program``.
         title: What it is, for the line that says it is compiled.
         settings: What is built; their ``repr`` is part of the key in the cache.
         sources: Other Python modules that emit code: the text of all is part of the key, too.
@@ -40,55 +39,60 @@ def load(
     Returns:
         The kernels by name.
     """
+    program: code.Program = emitting.build(*settings)
+    name = emitting.__name__.rpartition(".")[2]
+    return _run_natively(program, name, _fingerprint((emitting, *sources), repr(settings)), title)
+
+
+def _run_natively(program: code.Program, name: str, key: str, title: str) -> Mapping[str, Function]:
     machine = _machine()
-    name = emitter.__name__.rpartition(".")[2]
-    key = _fingerprint((emitter, *sources), repr(settings))
-    code = kept_code.read(name, key)
-    if code is None:
+    compiled = kept_code.read(name, key)
+    if compiled is None:
         _say(f"compiling {title}, once for this machine")
-        code = _compile(emitter.build(*settings), machine)
-        if reason := kept_code.write(name, key, code):
+        compiled = _compile(program, machine)
+        if reason := kept_code.write(name, key, compiled):
             _say_once(f"compiled code is not kept, the next run compiles again: {reason}")
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+    engine.add_object_file(binding.ObjectFileRef.from_data(compiled))
     engine.finalize_object()
     _alive.append(engine)
-    return {kernel: _SIGNATURE(engine.get_function_address(kernel)) for kernel in emitter.NAMES}
+    return {kernel: _SIGNATURE(engine.get_function_address(kernel)) for kernel in program.kernels}
 
 
-def _machine() -> llvm.TargetMachine:
+def _machine() -> binding.TargetMachine:
     _initialize()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=_features(), opt=3, jit=True
+    return binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=_features(), opt=3, jit=True
     )
 
 
 @cache
 def _initialize() -> None:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
 
 
 def _features() -> str:
-    features: str = llvm.get_host_cpu_features().flatten()
+    features: str = binding.get_host_cpu_features().flatten()
     return features
 
 
-def _compile(emitted: ir.Module, machine: llvm.TargetMachine) -> bytes:
-    module = llvm.parse_assembly(str(emitted))
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
+def _compile(program: code.Program, machine: binding.TargetMachine) -> bytes:
+    module = binding.parse_assembly(llvm.emit(program))
+    options = binding.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-    builder = llvm.create_pass_builder(machine, options)
+    builder = binding.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    code: bytes = machine.emit_object(module)
-    return code
+    compiled: bytes = machine.emit_object(module)
+    return compiled
 
 
 def _fingerprint(sources: tuple[ModuleType, ...], settings: str) -> str:
     """Changes with anything that the machine code depends on."""
-    parts = [llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name(), _features(), settings]
+    processor = binding.get_default_triple(), binding.get_host_cpu_name(), _features()
     texts = [inspect.getsource(module) for module in (*_SOURCES, *sources)]
-    return hashlib.sha256("\n".join(parts + texts).encode()).hexdigest()
+    parts = [llvmlite.__version__, *processor, settings, *texts]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _say(line: str) -> None:

@@ -34,3 +34,18 @@ class Precision:
     def lanes(self) -> int:
         """Numbers in a vector."""
         return VECTOR_BYTES // self.dtype.itemsize
+
+    @property
+    def bits(self) -> int:
+        """Bits of a number."""
+        return 8 * self.dtype.itemsize
+
+    @property
+    def fraction_bits(self) -> int:
+        """Bits of a number's fraction, which are its last."""
+        return int(np.finfo(self.dtype).nmant)
+
+    @property
+    def exponent_bits(self) -> int:
+        """Bits of a number's exponent."""
+        return int(np.finfo(self.dtype).iexp)

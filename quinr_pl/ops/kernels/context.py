@@ -7,15 +7,18 @@ the latents, the bits' sum and the gradients touches memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import log
 
-from llvmlite import ir
-
-from quinr_pl.native.arguments import Arguments, Numbers, Size, Vectors
+from quinr_pl.native.arguments import Arguments
+from quinr_pl.native.arrays import Numbers, Vectors, pick
+from quinr_pl.native.code import Code, Program
+from quinr_pl.native.mathematics import exp2, log2
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.vectors import Value
+from quinr_pl.native.values import AnyIndex, Index, Vector, ceil_div, fma, maximum, minimum, where
 
-NAMES = ("forward", "gradient")
+Offsets = Sequence[tuple[int, int]]
 
 
 class Kernel(Arguments):
@@ -26,12 +29,12 @@ class Kernel(Arguments):
     they receive goes to ``halo``, which has ``reach_of`` rows, the last one next to ``first_row``.
     """
 
-    first_row: Size
-    last_row: Size
-    columns: Size
-    width: Size
-    stride: Size
-    coarser_stride: Size
+    first_row: Index
+    last_row: Index
+    columns: Index
+    width: Index
+    stride: Index
+    coarser_stride: Index
     grid: Numbers
     coarser: Numbers
     hidden_weight: Numbers
@@ -47,7 +50,7 @@ class Kernel(Arguments):
     """Sums: bits, then gradients of hidden_weight, hidden_bias, output_weight and output_bias."""
 
 
-def reach_of(offsets: Sequence[tuple[int, int]]) -> int:
+def reach_of(offsets: Offsets) -> int:
     """Rows up and columns to either side that neighbours lie within."""
     return max(max(-down, abs(right)) for down, right in offsets)
 
@@ -57,142 +60,165 @@ def sums_count(neighbours: int, width: int) -> int:
     return 1 + width * (neighbours + 2) + 2 * (width + 1)
 
 
-def build(
-    offsets: Sequence[tuple[int, int]], octaves: tuple[float, float], least: float, precision: Precision
-) -> ir.Module:
-    """The kernels for neighbours at ``offsets``, (rows down, columns right); the rest as in context_bits."""
-    module = ir.Module("context")
-    for name in NAMES:
-        kernel = Kernel(module, name, precision)
-        _emit(kernel, offsets, octaves, least, gradient=name == "gradient")
-        kernel.code.builder.ret_void()
-    return module
+def build(offsets: Offsets, octaves: tuple[float, float], least: float, precision: Precision) -> Program:
+    """The kernels ``forward`` and ``gradient``.
 
+    Args:
+        offsets: Rows down and columns right of the neighbours.
+        octaves: Binary logarithms of the smallest and of the largest scale.
+        least: The smallest probability of an integer.
+        precision: The number format.
+    """
 
-def _emit(
-    k: Kernel, offsets: Sequence[tuple[int, int]], octaves: tuple[float, float], least: float, gradient: bool
-) -> None:
-    code = k.code
-    inputs = len(offsets) + 1
-    reach = reach_of(offsets)
-    hidden_bias = code.offset(1, (k.width, inputs))
-    output_weight = code.plus(hidden_bias, k.width)
-    output_bias = code.offset(output_weight, (k.width, 2))
-    sums = code.plus(output_bias, 2)
-    code.loop(0, sums, lambda at: code.store(code.zero, k.sums, at))
+    def emit(code: Code, gradient: bool) -> None:
+        _Grid(Kernel(code), offsets, _Laplace(octaves, least), gradient).emit()
 
-    def row(y: Value) -> None:
-        start = code.times(y, k.stride)
-        # The row of the gradient that lies ``up`` rows above: in the frame, or in the halo.
-        above = [code.at(k.of_grid, start)]
-        for up in range(1, reach + 1):
-            own = code.at(k.of_grid, code.minus(start, code.times(k.stride, up)))
-            line = code.plus(code.minus(code.minus(y, k.first_row), up), reach)
-            other = code.at(k.halo, code.times(line, k.stride))
-            inside = code.builder.icmp_signed("<=", code.plus(k.first_row, up), y)
-            above.append(code.pick(inside, own, other))
-
-        def block(index: Value) -> None:
-            x = code.times(index, code.lanes)
-            at = code.plus(start, x)
-            seen = [
-                code.load_from(k.grid, code.offset(at, (k.stride, down), right)) for down, right in offsets
-            ]
-            at_coarser = code.offset((y, k.coarser_stride), x)
-            seen.append(code.load_from(k.coarser, at_coarser))
-
-            def unit(j: Value, mean: Value, scale: Value) -> list[Value]:
-                total = code.load(k.hidden_bias, j)
-                weights = code.at(k.hidden_weight, code.times(j, inputs))
-                for i, value in enumerate(seen):
-                    total = code.fma(code.load(weights, i), value, total)
-                total = code.maximum(total, code.zero)
-                if gradient:
-                    code.store(total, k.hidden, j)
-                second = code.load(k.output_weight, code.plus(k.width, j))
-                return [
-                    code.fma(code.load(k.output_weight, j), total, mean),
-                    code.fma(second, total, scale),
-                ]
-
-            biases = [code.load(k.output_bias, 0), code.load(k.output_bias, 1)]
-            mean, scale = code.loop(0, k.width, unit, biases)
-            valid = code.lanes_before(code.minus(k.columns, x))
-            deviation = code.sub(code.load_from(k.grid, at), mean)
-            bits, of_deviation, of_scale = _laplace(k, deviation, scale, octaves, least)
-            code.add_to(k.sums, 0, code.select(valid, bits, code.zero))
-            if not gradient:
-                return
-            of_deviation = code.select(valid, of_deviation, code.zero)
-            of_scale = code.select(valid, of_scale, code.zero)
-            of_mean = code.neg(of_deviation)
-            code.add_to(k.sums, output_bias, of_mean)
-            code.add_to(k.sums, code.plus(output_bias, 1), of_scale)
-
-            def back(j: Value, *received: Value) -> list[Value]:
-                value = code.load(k.hidden, j)
-                code.multiply_add_to(k.sums, code.plus(output_weight, j), of_mean, value)
-                second = code.offset(output_weight, k.width, j)
-                code.multiply_add_to(k.sums, second, of_scale, value)
-                of_hidden = code.fma(
-                    code.load(k.output_weight, code.plus(k.width, j)),
-                    of_scale,
-                    code.mul(code.load(k.output_weight, j), of_mean),
-                )
-                of_hidden = code.select(code.less(code.zero, value), of_hidden, code.zero)
-                code.add_to(k.sums, code.plus(hidden_bias, j), of_hidden)
-                weights = code.at(k.hidden_weight, code.times(j, inputs))
-                first = code.offset(1, (j, inputs))
-                for i, value in enumerate(seen):
-                    code.multiply_add_to(k.sums, code.plus(first, i), of_hidden, value)
-                return [code.fma(code.load(weights, i), of_hidden, total) for i, total in enumerate(received)]
-
-            *received, of_coarser = code.loop(0, k.width, back, [code.zero] * inputs)
-            code.store_to(of_coarser, k.of_coarser, at_coarser)
-            own = code.load_from(above[0], x)
-            code.store_to(code.add(own, of_deviation), above[0], x)
-            for (down, right), value in zip(offsets, received, strict=True):
-                place = code.plus(x, right)
-                code.store_to(code.add(code.load_from(above[-down], place), value), above[-down], place)
-
-        code.loop(0, code.ceil_div(k.columns, code.lanes), block)
-
-    code.loop(k.first_row, k.last_row, row)
-    code.loop(0, sums if gradient else 1, lambda at: code.store_sum(code.load(k.sums, at), k.totals, at))
-
-
-def _laplace(
-    k: Kernel, deviation: Value, log_scale: Value, octaves: tuple[float, float], least: float
-) -> tuple[Value, Value, Value]:
-    """Bits, and their derivatives by the deviation and by the binary logarithm of the scale."""
-    code = k.code
-    low, high = (code.constant(octave) for octave in octaves)
-    half = code.constant(0.5)
-    clamped = code.minimum(code.maximum(log_scale, low), high)
-    inverse = code.exp2(code.neg(clamped))
-    steepness = code.mul(inverse, code.constant(-1 / log(2)))  # of exponents of two
-    distance = code.abs(deviation)
-    beyond, outer = code.sub(distance, half), code.add(distance, half)
-    near = code.exp2(code.mul(code.abs(beyond), steepness))
-    far = code.exp2(code.mul(outer, steepness))
-    inside = code.less(distance, half)
-    mass = code.select(
-        inside,
-        code.fma(code.neg(half), code.add(near, far), code.one),
-        code.mul(half, code.sub(near, far)),
+    return Program(
+        "context",
+        precision,
+        {"forward": partial(emit, gradient=False), "gradient": partial(emit, gradient=True)},
     )
-    floor = code.constant(least)
-    kept = code.less(mass, floor)
-    mass = code.maximum(mass, floor)
-    bits = code.neg(code.log2(mass))
-    # d bits / d mass, times the half that both derivatives of the mass have.
-    slope = code.select(kept, code.zero, code.div(code.constant(-0.5 / log(2)), mass))
-    of_distance = code.neg(code.mul(slope, code.mul(inverse, code.sub(near, far))))
-    negative = code.less(deviation, code.zero)
-    of_deviation = code.select(negative, code.neg(of_distance), of_distance)
-    of_inverse = code.mul(slope, code.sub(code.mul(outer, far), code.mul(beyond, near)))
-    of_scale = code.mul(of_inverse, code.mul(inverse, code.constant(-log(2))))
-    clipped = code.less(log_scale, low), code.less(high, log_scale)
-    for where in clipped:
-        of_scale = code.select(where, code.zero, of_scale)
-    return bits, of_deviation, of_scale
+
+
+class _Grid:
+    """One of the kernels under construction.
+
+    Args:
+        k: Its arguments.
+        offsets: Rows down and columns right of the neighbours.
+        laplace: The distribution of the latents.
+        gradient: Whether gradients are wanted.
+    """
+
+    def __init__(self, k: Kernel, offsets: Offsets, laplace: _Laplace, gradient: bool) -> None:
+        self.k, self.offsets, self.laplace, self.gradient = k, offsets, laplace, gradient
+        self.inputs = len(offsets) + 1
+        # Where gradients begin in the sums; those of the hidden layer's matrix follow the bits.
+        self.hidden_bias = 1 + k.width * self.inputs
+        self.output_weight = self.hidden_bias + k.width
+        self.output_bias = self.output_weight + k.width * 2
+        self.sums = self.output_bias + 2
+
+    def emit(self) -> None:
+        """All rows."""
+        k, code = self.k, self.k.code
+        for at in code.range(0, self.sums):
+            k.sums[at] = 0.0
+        for y in code.range(k.first_row, k.last_row):
+            above = self._rows_above(y)
+            for index in code.range(0, ceil_div(k.columns, code.lanes)):
+                self._latents(y, index * code.lanes, above)
+        for wanted in code.range(0, self.sums if self.gradient else 1):
+            k.totals.set_sum(wanted, k.sums[wanted])
+
+    def _rows_above(self, y: AnyIndex) -> list[Numbers]:
+        """Rows of the gradient by how far up they lie: in the frame, or in the halo."""
+        k, reach = self.k, reach_of(self.offsets)
+        start = y * k.stride
+        above = [k.of_grid.at(start)]
+        for up in range(1, reach + 1):
+            own = k.of_grid.at(start - k.stride * up)
+            line = y - k.first_row - up + reach
+            other = k.halo.at(line * k.stride)
+            above.append(pick(k.first_row + up <= y, own, other))
+        return above
+
+    def _latents(self, y: AnyIndex, x: AnyIndex, above: Sequence[Numbers]) -> None:
+        """A vector of latents from column ``x`` on."""
+        k, code = self.k, self.k.code
+        at = y * k.stride + x
+        seen = [k.grid.vector(at + k.stride * down + right) for down, right in self.offsets]
+        at_coarser = y * k.coarser_stride + x
+        seen.append(k.coarser.vector(at_coarser))
+        mean, scale = self._output(seen)
+        valid = code.lanes_below(k.columns - x)
+        deviation = k.grid.vector(at) - mean
+        bits, of_deviation, of_scale = self.laplace.bits(deviation, scale)
+        bits = where(valid, bits, 0.0)
+        k.sums[0] += bits
+        if not self.gradient:
+            return
+        of_deviation = where(valid, of_deviation, 0.0)
+        of_scale = where(valid, of_scale, 0.0)
+        *received, of_coarser = self._backward(seen, -of_deviation, of_scale)
+        k.of_coarser.set_vector(at_coarser, of_coarser)
+        above[0].set_vector(x, above[0].vector(x) + of_deviation)
+        for (down, right), value in zip(self.offsets, received, strict=True):
+            row, place = above[-down], x + right
+            row.set_vector(place, row.vector(place) + value)
+
+    def _output(self, seen: Sequence[Vector]) -> tuple[Vector, Vector]:
+        """Mean and binary logarithm of the scale, from what is seen; keeps the hidden units."""
+        k, code = self.k, self.k.code
+        mean, scale = code.variable(k.output_bias[0]), code.variable(k.output_bias[1])
+        for j in code.range(0, k.width, mean, scale):
+            total = k.hidden_bias[j]
+            weights = k.hidden_weight.at(j * self.inputs)
+            for i, value in enumerate(seen):
+                total = fma(weights[i], value, total)
+            total = maximum(total, 0.0)
+            if self.gradient:
+                k.hidden[j] = total
+            second = k.output_weight[k.width + j]
+            mean.value = fma(k.output_weight[j], total, mean.value)
+            scale.value = fma(second, total, scale.value)
+        return mean.value, scale.value
+
+    def _backward(self, seen: Sequence[Vector], of_mean: Vector, of_scale: Vector) -> list[Vector]:
+        """Gradients in what is seen; those in the weights are added to the sums."""
+        k, code = self.k, self.k.code
+        k.sums[self.output_bias] += of_mean
+        k.sums[self.output_bias + 1] += of_scale
+        received = [code.variable() for _ in seen]
+        for j in code.range(0, k.width, *received):
+            hidden = k.hidden[j]
+            first, second = self.output_weight + j, self.output_weight + k.width + j
+            k.sums[first] = fma(of_mean, hidden, k.sums[first])
+            k.sums[second] = fma(of_scale, hidden, k.sums[second])
+            of_hidden = fma(k.output_weight[k.width + j], of_scale, k.output_weight[j] * of_mean)
+            of_hidden = where(hidden > 0.0, of_hidden, 0.0)
+            k.sums[self.hidden_bias + j] += of_hidden
+            weights = k.hidden_weight.at(j * self.inputs)
+            row = 1 + j * self.inputs
+            for i, value in enumerate(seen):
+                k.sums[row + i] = fma(of_hidden, value, k.sums[row + i])
+            for i, total in enumerate(received):
+                total.value = fma(weights[i], of_hidden, total.value)
+        return [total.value for total in received]
+
+
+@dataclass(frozen=True)
+class _Laplace:
+    """A Laplace distribution that is integrated over half a unit to either side.
+
+    Attributes:
+        octaves: Binary logarithms of the smallest and of the largest scale.
+        least: The smallest probability.
+    """
+
+    octaves: tuple[float, float]
+    least: float
+
+    def bits(self, deviation: Vector, log_scale: Vector) -> tuple[Vector, Vector, Vector]:
+        """Bits, and their derivatives by the deviation and by the binary logarithm of the scale."""
+        low, high = self.octaves
+        inverse = exp2(-minimum(maximum(log_scale, low), high))
+        steepness = inverse * (-1 / log(2))  # of exponents of two
+        distance = abs(deviation)
+        beyond, outer = distance - 0.5, distance + 0.5
+        near = exp2(abs(beyond) * steepness)
+        far = exp2(outer * steepness)
+        inside = distance < 0.5
+        mass = where(inside, fma(-0.5, near + far, 1.0), 0.5 * (near - far))
+        kept = mass < self.least
+        mass = maximum(mass, self.least)
+        bits = -log2(mass)
+        # d bits / d mass, times the half that both derivatives of the mass have.
+        slope = where(kept, 0.0, -0.5 / log(2) / mass)
+        of_distance = -(slope * (inverse * (near - far)))
+        of_deviation = where(deviation < 0.0, -of_distance, of_distance)
+        of_inverse = slope * (outer * far - beyond * near)
+        of_scale = of_inverse * (inverse * -log(2))
+        for clipped in (log_scale < low, high < log_scale):
+            of_scale = where(clipped, 0.0, of_scale)
+        return bits, of_deviation, of_scale

@@ -6,15 +6,15 @@ row, ``plane`` numbers a channel, the same for every array of a kernel.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
-from llvmlite import ir
-
-from quinr_pl.native.arguments import Arguments, Numbers, Size, Vectors
+from quinr_pl.native.arguments import Arguments
+from quinr_pl.native.arrays import Numbers, Vectors
+from quinr_pl.native.code import Program
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.vectors import Value
+from quinr_pl.native.values import AnyIndex, Index, ceil_div, fma
 
-NAMES = ("forward", "backward")
 _TAPS = tuple(product(range(3), range(3)))
 
 
@@ -27,13 +27,13 @@ class Kernel(Arguments):
     and column, -1 of the signal: there are two rows more than the signal has.
     """
 
-    first_row: Size
-    last_row: Size
-    columns: Size
-    rows: Size
-    channels: Size
-    row: Size
-    plane: Size
+    first_row: Index
+    last_row: Index
+    columns: Index
+    rows: Index
+    channels: Index
+    row: Index
+    plane: Index
     weight: Numbers
     bias: Numbers
     values: Numbers
@@ -45,93 +45,72 @@ class Kernel(Arguments):
     """Sums: gradients of weight (channels, channels, 3, 3), then of bias."""
 
 
-def build(precision: Precision) -> ir.Module:
+def build(precision: Precision) -> Program:
     """The kernels ``forward`` and ``backward``."""
-    module = ir.Module("filter")
-    for name, emit in zip(NAMES, (_forward, _backward), strict=True):
-        kernel = Kernel(module, name, precision)
-        emit(kernel)
-        kernel.code.builder.ret_void()
-    return module
+    return Program(
+        "filter",
+        precision,
+        {"forward": lambda code: _forward(Kernel(code)), "backward": lambda code: _backward(Kernel(code))},
+    )
 
 
 def _forward(k: Kernel) -> None:
     code = k.code
-
-    def row(y: Value) -> None:
-        def block(index: Value) -> None:
-            at = code.offset((y, k.row), (index, code.lanes))
-
-            def output(o: Value) -> None:
-                own = code.plus(at, code.times(o, k.plane))
-                start = code.add(code.load_from(k.values, own), code.load(k.bias, o))
-
-                def channel(i: Value, total: Value) -> list[Value]:
-                    weights = code.at(k.weight, code.times(code.offset((o, k.channels), i), 9))
-                    plane = code.plus(at, code.times(i, k.plane))
+    for y in code.range(k.first_row, k.last_row):
+        for index in code.range(0, ceil_div(k.columns, code.lanes)):
+            at = y * k.row + index * code.lanes
+            for o in code.range(0, k.channels):
+                own = at + o * k.plane
+                total = code.variable(k.values.vector(own) + k.bias[o])
+                for i in code.range(0, k.channels, total):
+                    weights = k.weight.at((o * k.channels + i) * 9)
+                    plane = at + i * k.plane
                     for tap, (down, right) in enumerate(_TAPS):
-                        near = code.offset(plane, (k.row, down - 1), right - 1)
-                        total = code.fma(code.load(weights, tap), code.load_from(k.values, near), total)
-                    return [total]
-
-                (total,) = code.loop(0, k.channels, channel, [start])
-                code.store_to(total, k.result, own)
-
-            code.loop(0, k.channels, output)
-
-        code.loop(0, code.ceil_div(k.columns, code.lanes), block)
-
-    code.loop(k.first_row, k.last_row, row)
+                        near = plane + k.row * (down - 1) + (right - 1)
+                        total.value = fma(weights[tap], k.values.vector(near), total.value)
+                k.result.set_vector(own, total.value)
 
 
 def _backward(k: Kernel) -> None:
     """Row ``y`` of the frame's gradient, and row ``y`` of the signal's share in the sums, if it has one."""
     code = k.code
-    biases = code.times(code.times(k.channels, k.channels), 9)
-    sums = code.plus(biases, k.channels)
-    code.loop(0, sums, lambda at: code.store(code.zero, k.sums, at))
+    biases = k.channels * k.channels * 9
+    sums = biases + k.channels
+    for at in code.range(0, sums):
+        k.sums[at] = 0.0
+    for y in code.range(k.first_row, k.last_row):
+        for index in code.range(0, ceil_div(k.columns + 2, code.lanes)):
+            _of_values(k, y * k.row + index * code.lanes)
+        code.when(y < k.rows, partial(_of_weights, k, y, biases))
+    for at in code.range(0, sums):
+        k.totals.set_sum(at, k.sums[at])
 
-    def row(y: Value) -> None:
-        def of_values(index: Value) -> None:
-            at = code.offset((y, k.row), (index, code.lanes))
 
-            def channel(i: Value) -> None:
-                def output(o: Value, total: Value) -> list[Value]:
-                    weights = code.at(k.weight, code.times(code.offset((o, k.channels), i), 9))
-                    plane = code.plus(at, code.times(o, k.plane))
-                    for tap, (down, right) in enumerate(_TAPS):
-                        near = code.offset(plane, (k.row, -down), -right)
-                        total = code.fma(code.load(weights, tap), code.load_from(k.cotangent, near), total)
-                    return [total]
+def _of_values(k: Kernel, at: AnyIndex) -> None:
+    """The gradient of the frame's values in a vector of every channel."""
+    code = k.code
+    for i in code.range(0, k.channels):
+        total = code.variable()
+        for o in code.range(0, k.channels, total):
+            weights = k.weight.at((o * k.channels + i) * 9)
+            plane = at + o * k.plane
+            for tap, (down, right) in enumerate(_TAPS):
+                near = plane + k.row * -down + -right
+                total.value = fma(weights[tap], k.cotangent.vector(near), total.value)
+        k.of_values.set_vector(at + i * k.plane, total.value)
 
-                (total,) = code.loop(0, k.channels, output, [code.zero])
-                code.store_to(total, k.of_values, code.plus(at, code.times(i, k.plane)))
 
-            code.loop(0, k.channels, channel)
-
-        def of_weights(index: Value) -> None:
-            at = code.offset((y, k.row), (index, code.lanes))
-
-            def output(o: Value) -> None:
-                given = code.load_from(k.cotangent, code.plus(at, code.times(o, k.plane)))
-                code.add_to(k.sums, code.plus(biases, o), given)
-
-                def channel(i: Value) -> None:
-                    first = code.times(code.offset((o, k.channels), i), 9)
-                    plane = code.plus(at, code.times(i, k.plane))
-                    for tap, (down, right) in enumerate(_TAPS):
-                        near = code.offset(plane, (k.row, down - 1), right - 1)
-                        value = code.load_from(k.values, near)
-                        code.multiply_add_to(k.sums, code.plus(first, tap), given, value)
-
-                code.loop(0, k.channels, channel)
-
-            code.loop(0, k.channels, output)
-
-        code.loop(0, code.ceil_div(code.plus(k.columns, 2), code.lanes), of_values)
-        inside = code.builder.icmp_signed("<", y, k.rows)
-        with code.builder.if_then(inside):
-            code.loop(0, code.ceil_div(k.columns, code.lanes), of_weights)
-
-    code.loop(k.first_row, k.last_row, row)
-    code.loop(0, sums, lambda at: code.store_sum(code.load(k.sums, at), k.totals, at))
+def _of_weights(k: Kernel, y: AnyIndex, biases: AnyIndex) -> None:
+    """The share of a row of every channel in the gradients of weights and biases."""
+    code = k.code
+    for index in code.range(0, ceil_div(k.columns, code.lanes)):
+        at = y * k.row + index * code.lanes
+        for o in code.range(0, k.channels):
+            given = k.cotangent.vector(at + o * k.plane)
+            k.sums[biases + o] += given
+            for i in code.range(0, k.channels):
+                first = (o * k.channels + i) * 9
+                plane = at + i * k.plane
+                for tap, (down, right) in enumerate(_TAPS):
+                    value = k.values.vector(plane + k.row * (down - 1) + (right - 1))
+                    k.sums[first + tap] = fma(given, value, k.sums[first + tap])

@@ -6,15 +6,15 @@ A vector is sixteen values of a row (eight in float64).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 
-from llvmlite import ir
-
-from quinr_pl.native.arguments import Arguments, Numbers, Size, Vectors
+from quinr_pl.native.arguments import Arguments
+from quinr_pl.native.arrays import Numbers, Vectors
+from quinr_pl.native.code import Program
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.vectors import Array, Value
+from quinr_pl.native.values import AnyIndex, Index, Vector, ceil_div, deinterleave, dot, fma, interleave
 
-NAMES = ("forward", "of_lines", "of_values")
 TAPS = 4
 MARGIN = 2
 """Values around a signal in its frame."""
@@ -34,13 +34,13 @@ class Kernel(Arguments):
     first one it is. ``of_values`` is at the frame's first row and column.
     """
 
-    first_row: Size
-    last_row: Size
-    rows: Size
-    columns: Size
-    values_row: Size
-    result_row: Size
-    lines_row: Size
+    first_row: Index
+    last_row: Index
+    rows: Index
+    columns: Index
+    values_row: Index
+    result_row: Index
+    lines_row: Index
     weight: Numbers
     values: Numbers
     result: Numbers
@@ -60,152 +60,146 @@ def scratch_numbers(columns: int, lanes: int) -> int:
     return lanes * (-(-(columns + 2 * MARGIN) // lanes) + 1) + 2 * LEAD
 
 
-def build(precision: Precision) -> ir.Module:
+def build(precision: Precision) -> Program:
     """The kernels; ``of_lines`` and ``of_values`` are the backward pass, in this order."""
-    module = ir.Module("doubling")
-    for name, emit in zip(NAMES, (_forward, _of_lines, _of_values), strict=True):
-        kernel = Kernel(module, name, precision)
-        emit(kernel)
-        kernel.code.builder.ret_void()
-    return module
+    return Program(
+        "doubling",
+        precision,
+        {
+            "forward": lambda code: _forward(Kernel(code)),
+            "of_lines": lambda code: _of_lines(Kernel(code)),
+            "of_values": lambda code: _of_values(Kernel(code)),
+        },
+    )
 
 
-def _framed_blocks(k: Kernel) -> Value:
-    return k.code.ceil_div(k.code.plus(k.columns, 2 * MARGIN), k.code.lanes)
+def _framed_columns(k: Kernel) -> Iterator[AnyIndex]:
+    """A loop over the vectors of a row of the frame; gives the column of each."""
+    for index in k.code.range(0, _framed_blocks(k)):
+        yield index * k.code.lanes
 
 
-def _blocks(k: Kernel) -> Value:
-    return k.code.ceil_div(k.columns, k.code.lanes)
+def _columns(k: Kernel) -> Iterator[AnyIndex]:
+    """A loop over the vectors of a row of the signal; gives the column of each."""
+    for index in k.code.range(0, _blocks(k)):
+        yield index * k.code.lanes
 
 
-def _combine(k: Kernel, y: Value, odd: bool) -> None:
+def _framed_blocks(k: Kernel) -> AnyIndex:
+    return ceil_div(k.columns + 2 * MARGIN, k.code.lanes)
+
+
+def _blocks(k: Kernel) -> AnyIndex:
+    return ceil_div(k.columns, k.code.lanes)
+
+
+def _taps(k: Kernel) -> list[Vector]:
+    return [k.weight[tap] for tap in range(TAPS)]
+
+
+def _combine(k: Kernel, y: AnyIndex, odd: bool) -> None:
     """One doubled row of the frame, into ``line``."""
-    code = k.code
-    start = code.times(y, k.values_row)
-    taps = [code.load(k.weight, tap) for tap in range(TAPS)]
-
-    def block(index: Value) -> None:
-        x = code.times(index, code.lanes)
-        total = code.zero
+    start = y * k.values_row
+    taps = _taps(k)
+    for x in _framed_columns(k):
+        total = k.code.constant(0.0)
         for tap, weight in enumerate(taps):
             down = TAPS - tap if odd else tap
-            value = code.load_from(k.values, code.offset(start, (k.values_row, down), x))
-            total = code.fma(weight, value, total)
-        code.store_to(total, k.line, x)
-
-    code.loop(0, _framed_blocks(k), block)
+            total = fma(weight, k.values.vector(start + k.values_row * down + x), total)
+        k.line.set_vector(x, total)
     # Lanes past the signal read on: what they find is multiplied by zero and must be a number.
-    code.store_to(code.zero, k.line, code.times(_framed_blocks(k), code.lanes))
+    k.line.set_vector(_framed_blocks(k) * k.code.lanes, 0.0)
 
 
 def _forward(k: Kernel) -> None:
-    code = k.code
-
-    def row(y: Value) -> None:
+    for y in k.code.range(k.first_row, k.last_row):
         for odd_row in (False, True):
             _combine(k, y, odd_row)
-            start = code.times(code.offset((y, 2), int(odd_row)), k.result_row)
-            taps = [code.load(k.weight, tap) for tap in range(TAPS)]
-
-            def block(index: Value, start: Value = start, taps: list[Value] = taps) -> None:
-                x = code.times(index, code.lanes)
-                near = [code.load_from(k.line, code.plus(x, shift)) for shift in range(TAPS + 1)]
-                even = code.dot(*((taps[tap], near[tap]) for tap in range(TAPS)))
-                odd = code.dot(*((taps[tap], near[TAPS - tap]) for tap in range(TAPS)))
-                low, high = code.interleave(even, odd)
-                at = code.offset(start, (x, 2))
-                code.store_to(low, k.result, at)
-                code.store_to(high, k.result, code.plus(at, code.lanes))
-
-            code.loop(0, _blocks(k), block)
-
-    code.loop(k.first_row, k.last_row, row)
+            start = (y * 2 + int(odd_row)) * k.result_row
+            taps = _taps(k)
+            for x in _columns(k):
+                near = [k.line.vector(x + shift) for shift in range(TAPS + 1)]
+                even = dot(*((taps[tap], near[tap]) for tap in range(TAPS)))
+                odd = dot(*((taps[tap], near[TAPS - tap]) for tap in range(TAPS)))
+                low, high = interleave(even, odd)
+                at = start + x * 2
+                k.result.set_vector(at, low)
+                k.result.set_vector(at + k.code.lanes, high)
 
 
-def _summed(k: Kernel, body: Callable[[], object]) -> None:
-    code = k.code
-    code.loop(0, TAPS, lambda tap: code.store(code.zero, k.sums, tap))
-    body()
-    code.loop(0, TAPS, lambda tap: code.store_sum(code.load(k.sums, tap), k.totals, tap))
+def _clear_sums(k: Kernel) -> None:
+    for tap in k.code.range(0, TAPS):
+        k.sums[tap] = 0.0
+
+
+def _write_sums(k: Kernel) -> None:
+    for tap in k.code.range(0, TAPS):
+        k.totals.set_sum(tap, k.sums[tap])
 
 
 def _of_lines(k: Kernel) -> None:
     """From ``given`` to ``lines``."""
-    code = k.code
-
-    def clear(array: Array) -> None:
-        """Zeros before a line and after it."""
-        code.store_to(code.zero, array, 0)
-        end = code.plus(code.times(_blocks(k), code.lanes), LEAD)
-        code.store_to(code.zero, array, end)
-
-    def row(y: Value) -> None:
+    _clear_sums(k)
+    for y in k.code.range(k.first_row, k.last_row):
         for odd_row in (False, True):
             _combine(k, y, odd_row)
-            line = code.offset((y, 2), int(odd_row))
-            start, to = code.times(line, k.result_row), code.times(line, k.lines_row)
-            taps = [code.load(k.weight, tap) for tap in range(TAPS)]
-
-            def split(index: Value, start: Value = start) -> None:
-                x = code.times(index, code.lanes)
-                at = code.offset(start, (x, 2))
-                even, odd = code.deinterleave(
-                    code.load_from(k.given, at), code.load_from(k.given, code.plus(at, code.lanes))
-                )
-                for value, array in ((even, k.even), (odd, k.odd)):
-                    code.store_to(value, array, code.plus(x, LEAD))
-                for tap in range(TAPS):
-                    for value, shift in ((even, tap), (odd, TAPS - tap)):
-                        seen = code.load_from(k.line, code.plus(x, shift))
-                        code.multiply_add_to(k.sums, tap, value, seen)
-
-            clear(k.even)
-            clear(k.odd)
-            code.loop(0, _blocks(k), split)
-
-            def gather(index: Value, to: Value = to, taps: list[Value] = taps) -> None:
-                x = code.times(index, code.lanes)
-                total = code.zero
+            line = y * 2 + int(odd_row)
+            start, to = line * k.result_row, line * k.lines_row
+            taps = _taps(k)
+            _clear_ends(k, k.even)
+            _clear_ends(k, k.odd)
+            for x in _columns(k):
+                _split(k, start + x * 2, x)
+            for x in _framed_columns(k):
+                total = k.code.constant(0.0)
                 for tap, weight in enumerate(taps):
-                    total = code.fma(weight, code.load_from(k.even, code.plus(x, LEAD - tap)), total)
-                    total = code.fma(weight, code.load_from(k.odd, code.plus(x, tap)), total)
-                code.store_to(total, k.lines, code.plus(to, x))
+                    total = fma(weight, k.even.vector(x + (LEAD - tap)), total)
+                    total = fma(weight, k.odd.vector(x + tap), total)
+                k.lines.set_vector(to + x, total)
+    _write_sums(k)
 
-            code.loop(0, _framed_blocks(k), gather)
 
-    _summed(k, lambda: code.loop(k.first_row, k.last_row, row))
+def _clear_ends(k: Kernel, line: Numbers) -> None:
+    """Zeros before a line and after it."""
+    line.set_vector(0, 0.0)
+    line.set_vector(_blocks(k) * k.code.lanes + LEAD, 0.0)
+
+
+def _split(k: Kernel, at: AnyIndex, x: AnyIndex) -> None:
+    """Two vectors of ``given`` into ``even`` and ``odd``, and their share in the gradients of the taps."""
+    even, odd = deinterleave(k.given.vector(at), k.given.vector(at + k.code.lanes))
+    for value, line in ((even, k.even), (odd, k.odd)):
+        line.set_vector(x + LEAD, value)
+    for tap in range(TAPS):
+        for value, shift in ((even, tap), (odd, TAPS - tap)):
+            seen = k.line.vector(x + shift)
+            k.sums[tap] = fma(value, seen, k.sums[tap])
 
 
 def _of_values(k: Kernel) -> None:
     """From ``lines`` to ``of_values``."""
-    code = k.code
-
-    def row(z: Value) -> None:
-        taps = [code.load(k.weight, tap) for tap in range(TAPS)]
-
-        def gather(index: Value) -> None:
-            x = code.times(index, code.lanes)
-            total = code.zero
+    _clear_sums(k)
+    for z in k.code.range(k.first_row, k.last_row):
+        taps = _taps(k)
+        for x in _framed_columns(k):
+            total = k.code.constant(0.0)
             for tap, weight in enumerate(taps):
-                even = code.times(code.offset((z, 2), -2 * tap), k.lines_row)
-                odd = code.times(code.offset((z, 2), 1 - 2 * (TAPS - tap)), k.lines_row)
+                even = (z * 2 + -2 * tap) * k.lines_row
+                odd = (z * 2 + (1 - 2 * (TAPS - tap))) * k.lines_row
                 for start in (even, odd):
-                    total = code.fma(weight, code.load_from(k.lines, code.plus(start, x)), total)
-            code.store_to(total, k.of_values, code.offset((z, k.values_row), x))
+                    total = fma(weight, k.lines.vector(start + x), total)
+            k.of_values.set_vector(z * k.values_row + x, total)
+        k.code.when(z < k.rows, partial(_weigh, k, z))
+    _write_sums(k)
 
-        def weigh(index: Value) -> None:
-            x = code.times(index, code.lanes)
-            for parity in (0, 1):
-                line = code.times(code.offset((z, 2), parity), k.lines_row)
-                given = code.load_from(k.lines, code.plus(line, x))
-                for tap in range(TAPS):
-                    down = TAPS - tap if parity else tap
-                    seen = code.load_from(k.values, code.offset((code.plus(z, down), k.values_row), x))
-                    code.multiply_add_to(k.sums, tap, given, seen)
 
-        code.loop(0, _framed_blocks(k), gather)
-        inside = code.builder.icmp_signed("<", z, k.rows)
-        with code.builder.if_then(inside):
-            code.loop(0, _framed_blocks(k), weigh)
-
-    _summed(k, lambda: code.loop(k.first_row, k.last_row, row))
+def _weigh(k: Kernel, z: AnyIndex) -> None:
+    """The share of two rows of ``lines`` in the gradients of the taps."""
+    for x in _framed_columns(k):
+        for parity in (0, 1):
+            line = (z * 2 + parity) * k.lines_row
+            given = k.lines.vector(line + x)
+            for tap in range(TAPS):
+                down = TAPS - tap if parity else tap
+                seen = k.values.vector((z + down) * k.values_row + x)
+                k.sums[tap] = fma(given, seen, k.sums[tap])

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from quinr_pl.native.arguments import Arguments, Integers, Numbers, Size, Vectors
+from quinr_pl.native.arguments import Arguments
+from quinr_pl.native.arrays import Complexes, Integers, Numbers, Vectors
+from quinr_pl.native.code import Code
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.vectors import Array, Value
+from quinr_pl.native.values import AnyIndex, Index, Vector
 
 MATRIX = 6
 """Vectors of one matrix: tan(φ/2), sin φ, e^{iα}, e^{iγ}; in layer 0 its column: a, 1, b."""
 
 
 class Kernel(Arguments):
-    """A function under construction and its arguments, which arrive as one array of 64-bit words.
+    """A kernel under construction and its arguments, which arrive as one array of 64-bit words.
 
     Args:
-        module: Where the function goes.
-        name: Its name.
+        code: The kernel.
         qubits: Number of qubits.
-        precision: The format of its numbers.
     """
 
     # Sizes.
-    first_block: Size
-    last_block: Size
-    batch: Size
-    inputs: Size
-    angles: Size
-    weights: Size
-    outputs: Size
-    layers: Size
-    width: Size
-    sine: Size
-    state_stride: Size
-    input_gradient: Size
-    controlled: Size
-    sums: Size
-    reduced: Size
+    first_block: Index
+    last_block: Index
+    batch: Index
+    inputs: Index
+    angles: Index
+    weights: Index
+    outputs: Index
+    layers: Index
+    width: Index
+    sine: Index
+    state_stride: Index
+    input_gradient: Index
+    controlled: Index
+    sums: Index
+    reduced: Index
     # The plan.
     embeds: Integers
     pairs: Integers
@@ -52,22 +50,22 @@ class Kernel(Arguments):
     scales: Numbers
     # The batch, its strides counting numbers, and its states (blocks, 2**qubits, 2).
     x: Numbers
-    x_row: Size
-    x_column: Size
+    x_row: Index
+    x_column: Index
     y: Numbers
     cotangent: Numbers
-    cotangent_row: Size
-    cotangent_column: Size
+    cotangent_row: Index
+    cotangent_column: Index
     x_gradient: Numbers
     state: Vectors
     # Memory of one thread.
     phases: Vectors
-    trigonometry: Vectors
+    trigonometry: Complexes
     slopes: Vectors
     matrices: Vectors
-    table: Vectors
+    table: Complexes
     diagonal: Vectors
-    amplitudes: Vectors
+    amplitudes: Complexes
     bloch: Vectors
     cotangents: Vectors
     inputs_block: Vectors
@@ -80,36 +78,32 @@ class Kernel(Arguments):
     readout_sum: Vectors
     totals: Numbers
 
-    def __init__(self, module: ir.Module, name: str, qubits: int, precision: Precision) -> None:
-        super().__init__(module, name, precision)
+    def __init__(self, code: Code, qubits: int) -> None:
+        super().__init__(code)
         self.qubits = qubits
         self.states = 1 << qubits
-        self.state_vectors = state_vectors(qubits, precision)
+        self.state_vectors = state_vectors(qubits, code.precision)
 
-    def read(self, array: Array, block: Value, column: Value, strides: tuple[Size, Size]) -> Value:
-        """A column of a (batch, k) array for a block, 0 in lanes past the end of the batch."""
-        start = self.code.offset((column, strides[1]))
-        return self.code.gather(array, start, *self._lanes(block), strides[0])
+    def read_x(self, block: AnyIndex, column: AnyIndex) -> Vector:
+        """A column of the inputs or angles for a block, 0 in lanes past the end of the batch."""
+        return self._read(self.x, block, column * self.x_column, self.x_row)
 
-    def write(self, value: Value, array: Array, block: Value, column: Value, width: Size) -> None:
+    def read_cotangent(self, block: AnyIndex, output: AnyIndex) -> Vector:
+        """The cotangent of an output for a block, 0 in lanes past the end of the batch."""
+        return self._read(self.cotangent, block, output * self.cotangent_column, self.cotangent_row)
+
+    def _read(self, array: Numbers, block: AnyIndex, start: AnyIndex, stride: AnyIndex) -> Vector:
+        return array.gather(start, block * self.code.lanes, self.batch, stride)
+
+    def write(
+        self, value: Vector, array: Numbers, block: AnyIndex, column: AnyIndex, width: AnyIndex
+    ) -> None:
         """Write a column of a contiguous (batch, width) array for a block."""
-        self.code.scatter(value, array, column, *self._lanes(block), width)
+        array.scatter(value, column, block * self.code.lanes, self.batch, width)
 
-    def _lanes(self, block: Value) -> tuple[Value, Value]:
-        return self.code.times(block, self.code.lanes), self.batch
-
-    def read_x(self, block: Value, column: Value) -> Value:
-        """A column of the inputs or angles."""
-        return self.read(self.x, block, column, (self.x_row, self.x_column))
-
-    def read_cotangent(self, block: Value, output: Value) -> Value:
-        """The cotangent of an output."""
-        return self.read(self.cotangent, block, output, (self.cotangent_row, self.cotangent_column))
-
-    def matrix(self, layer: Value, qubit: Value) -> Array:
+    def matrix(self, layer: AnyIndex, qubit: AnyIndex) -> Vectors:
         """The matrix of a layer on a qubit."""
-        position = self.code.offset((layer, self.qubits), qubit)
-        return self.code.at(self.matrices, self.code.times(position, MATRIX))
+        return self.matrices.at((layer * self.qubits + qubit) * MATRIX)
 
 
 def state_vectors(qubits: int, precision: Precision) -> int:

@@ -7,25 +7,26 @@ un-computes the state layer by layer, which takes no memory that grows with dept
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from quinr_pl.circuit.engines.cpu import rotations
 from quinr_pl.circuit.engines.cpu import state as states
 from quinr_pl.circuit.engines.cpu.arguments import Kernel
+from quinr_pl.native.arrays import Complexes
+from quinr_pl.native.code import Program
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.vectors import Array, Value
-
-NAMES = ("prepare", "forward", "backward")
+from quinr_pl.native.values import AnyIndex
 
 
-def build(qubits: int, precision: Precision) -> ir.Module:
+def build(qubits: int, precision: Precision) -> Program:
     """The kernels: ``prepare`` once for each thread, then ``forward`` or ``backward`` on blocks."""
-    module = ir.Module("quinr")
-    for name, emit in zip(NAMES, (_prepare, _forward, _backward), strict=True):
-        kernel = Kernel(module, name, qubits, precision)
-        emit(kernel)
-        kernel.code.builder.ret_void()
-    return module
+    return Program(
+        "quinr",
+        precision,
+        {
+            "prepare": lambda code: _prepare(Kernel(code, qubits)),
+            "forward": lambda code: _forward(Kernel(code, qubits)),
+            "backward": lambda code: _backward(Kernel(code, qubits)),
+        },
+    )
 
 
 def _prepare(k: Kernel) -> None:
@@ -33,43 +34,39 @@ def _prepare(k: Kernel) -> None:
     states.prepare_diagonals(k)
 
 
-def _state(k: Kernel, block: Value) -> Array:
-    return k.code.at(k.state, k.code.times(block, k.state_stride))
+def _state(k: Kernel, block: AnyIndex) -> Complexes:
+    return k.state.at(block * k.state_stride).complexes()
 
 
 def _forward(k: Kernel) -> None:
-    def one(block: Value) -> None:
+    for block in k.code.range(k.first_block, k.last_block):
         rotations.embed(k, block, slopes=False)
         state = _state(k, block)
         states.product_state(k, state)
-        k.code.loop(1, k.layers, lambda layer: states.advance(k, layer, state))
+        for layer in k.code.range(1, k.layers):
+            states.advance(k, layer, state)
         states.measure(k, block, state)
-
-    k.code.loop(k.first_block, k.last_block, one)
 
 
 def _backward(k: Kernel) -> None:
     code = k.code
-    code.loop(0, k.sums, lambda at: code.store(code.zero, k.phase_sum, at))
-
-    def one(block: Value) -> None:
+    for at in code.range(0, k.sums):
+        k.phase_sum[at] = 0.0
+    for block in code.range(k.first_block, k.last_block):
         rotations.embed(k, block, slopes=True)
-        code.loop(0, k.angles, lambda column: code.store(code.zero, k.column_sum, column))
+        for column in code.range(0, k.angles):
+            k.column_sum[column] = 0.0
         states.cotangents(k, block, _state(k, block))
         states.no_z_overlaps(k)
-
-        def undo(step: Value) -> None:
-            layer = code.minus(code.minus(k.layers, 1), step)
+        for step in code.range(0, k.layers - 1):
+            layer = k.layers - 1 - step
             states.retreat(k, layer, undo=True)
             rotations.gather(k, layer)
             states.z_overlaps(k)
-
-        code.loop(0, code.minus(k.layers, 1), undo)
         states.retreat(k, 0, undo=False)
         rotations.gather(k, 0)
         rotations.unembed(k, block)
-
-    code.loop(k.first_block, k.last_block, one)
     rotations.finish(k)
     states.finish_diagonals(k)
-    code.loop(0, k.reduced, lambda at: code.store_sum(code.load(k.column_sum, at), k.totals, at))
+    for at in code.range(0, k.reduced):
+        k.totals.set_sum(at, k.column_sum[at])

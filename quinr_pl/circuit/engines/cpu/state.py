@@ -8,11 +8,15 @@ Its outer factors join the CRZ gates in one diagonal; RX turns pairs (re, im), e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from quinr_pl.circuit.engines.cpu.arguments import Kernel
 from quinr_pl.circuit.lowering.stages import LARGE
-from quinr_pl.native.vectors import INDEX, Array, Complex, Value
+from quinr_pl.native.arrays import Complexes
+from quinr_pl.native.code import Variable
+from quinr_pl.native.mathematics import cos_sin
+from quinr_pl.native.values import AnyIndex, Complex, Index, Vector, dot, fma, maximum
 
 UNROLL = 4
 
@@ -24,359 +28,300 @@ def groups(qubits: int, most: int) -> list[range]:
     return [range(first, last) for first, last in pairwise(edges)]
 
 
-def product_state(k: Kernel, state: Array) -> None:
+def product_state(k: Kernel, state: Complexes) -> None:
     """The state after layer 0: the product of its columns (a, b)."""
-    code = k.code
     columns = []
     for qubit in range(k.qubits):
-        matrix = k.matrix(0, qubit)
-        columns.append((code.load_complex(matrix, 0), code.load_complex(matrix, 2)))
+        column = k.matrix(0, qubit).complexes()
+        columns.append((column[0], column[2]))
     for bit, amplitude in enumerate(columns[-1]):
-        code.store_complex(amplitude, state, bit)
+        state[bit] = amplitude
     for level in range(1, k.qubits):
         a, b = columns[k.qubits - 1 - level]
-
-        def double(j: Value, a: Complex = a, b: Complex = b, half: int = 1 << level) -> None:
-            z = code.load_complex(state, j)
-            code.store_complex(code.multiply(b, z), state, code.plus(j, half))
-            code.store_complex(code.multiply(a, z), state, j)
-
-        code.loop(0, 1 << level, double, unroll=UNROLL)
+        for j in k.code.range(0, 1 << level, unroll=UNROLL):
+            z = state[j]
+            state[j + (1 << level)] = b * z
+            state[j] = a * z
 
 
-def advance(k: Kernel, layer: Value, state: Array) -> None:
+def advance(k: Kernel, layer: Index, state: Complexes) -> None:
     """The diagonal before a layer, then the layer's RX on every qubit."""
-    code = k.code
     for number, group in enumerate(groups(k.qubits, 3)):
         products = _phase_products(k, layer, group)
-        turns = [(code.load(m, 0), code.load(m, 1)) for m in (k.matrix(layer, q) for q in group)]
-
-        def sweep(
-            rest: Value,
-            group: range = group,
-            products: list[Complex | None] = products,
-            turns: list[Complex] = turns,
-            shared: bool = number == 0,
-        ) -> None:
+        turns = [(matrix[0], matrix[1]) for matrix in (k.matrix(layer, qubit) for qubit in group)]
+        for rest in k.code.range(0, k.states >> len(group), unroll=UNROLL):
             positions = _positions(k, group, rest)
-            amplitudes = [code.load_complex(state, j) for j in positions]
+            amplitudes = [state[j] for j in positions]
             for at, j in enumerate(positions):
-                if shared:
-                    amplitudes[at] = code.multiply(amplitudes[at], _shared_phase(k, layer, j))
+                if number == 0:
+                    amplitudes[at] *= _shared_phase(k, layer, j)
                 phase = products[at]
                 if phase is not None:
-                    amplitudes[at] = code.multiply(amplitudes[at], phase)
+                    amplitudes[at] *= phase
             for bit, (tan, sin) in zip(_bits(group), turns, strict=True):
-                _shear(k, amplitudes, bit, tan, sin)
+                _shear(amplitudes, bit, tan, sin)
             for z, j in zip(amplitudes, positions, strict=True):
-                code.store_complex(z, state, j)
-
-        code.loop(0, k.states >> len(group), sweep, unroll=UNROLL)
+                state[j] = z
 
 
-def measure(k: Kernel, block: Value, state: Array) -> None:
+def measure(k: Kernel, block: Index, state: Complexes) -> None:
     """Probabilities, or linear functions of them, of a block."""
     code = k.code
 
-    def probability(j: Value) -> Value:
-        x, y = code.load_complex(state, j)
-        return code.dot((x, x), (y, y))
-
     def probabilities() -> None:
-        code.loop(0, k.states, lambda j: k.write(probability(j), k.y, block, j, k.states))
+        for j in code.range(0, k.states):
+            k.write(state[j].squared(), k.y, block, j, k.states)
 
     def linear() -> None:
-        code.loop(0, k.states, lambda j: code.store(probability(j), k.diagonal, j))
+        for j in code.range(0, k.states):
+            k.diagonal[j] = state[j].squared()
+        for o in code.range(0, k.outputs):
+            row = k.readout.at(o * k.states)
+            total = code.variable()
+            for j in code.range(0, k.states, total):
+                total.value = fma(row[j], k.diagonal[j], total.value)
+            k.write(total.value, k.y, block, o, k.outputs)
 
-        def output(o: Value) -> None:
-            row = code.at(k.readout, code.times(o, k.states))
-
-            def accumulate(j: Value, total: Value) -> list[Value]:
-                return [code.fma(code.load(row, j), code.load(k.diagonal, j), total)]
-
-            (total,) = code.loop(0, k.states, accumulate, [code.zero])
-            k.write(total, k.y, block, o, k.outputs)
-
-        code.loop(0, k.outputs, output)
-
-    code.choose(k.outputs, linear, probabilities)
+    code.choose(k.outputs.is_not_zero(), linear, probabilities)
 
 
-def cotangents(k: Kernel, block: Value, state: Array) -> None:
+def cotangents(k: Kernel, block: Index, state: Complexes) -> None:
     """Final amplitudes and their cotangents, side by side, and the gradient of the read-out."""
     code = k.code
 
-    def start(j: Value, gradient: Value) -> None:
-        x, y = code.load_complex(state, j)
-        code.store_complex((x, y), k.amplitudes, code.times(j, 2))
-        bra = code.mul(x, gradient), code.mul(y, gradient)
-        code.store_complex(bra, k.amplitudes, code.plus(code.times(j, 2), 1))
+    def start(j: AnyIndex, gradient: Vector) -> None:
+        ket = state[j]
+        k.amplitudes[j * 2] = ket
+        bra = Complex(ket.real * gradient, ket.imag * gradient)
+        k.amplitudes[j * 2 + 1] = bra
 
     def probabilities() -> None:
-        code.loop(0, k.states, lambda j: start(j, k.read_cotangent(block, j)))
+        for j in code.range(0, k.states):
+            start(j, k.read_cotangent(block, j))
 
     def linear() -> None:
-        code.loop(0, k.outputs, lambda o: code.store(k.read_cotangent(block, o), k.cotangents, o))
+        for o in code.range(0, k.outputs):
+            k.cotangents[o] = k.read_cotangent(block, o)
+        for j in code.range(0, k.states):
+            start(j, _readout_gradient(k, j, state[j].squared()))
 
-        def one(j: Value) -> None:
-            x, y = code.load_complex(state, j)
-            probability = code.dot((x, x), (y, y))
-
-            def output(o: Value, total: Value) -> list[Value]:
-                cotangent = code.load(k.cotangents, o)
-                index = code.offset((o, k.states), j)
-                summed = code.fma(cotangent, probability, code.load(k.readout_sum, index))
-                code.store(summed, k.readout_sum, index)
-                return [code.fma(code.load(k.readout, index), cotangent, total)]
-
-            (gradient,) = code.loop(0, k.outputs, output, [code.zero])
-            start(j, gradient)
-
-        code.loop(0, k.states, one)
-
-    code.choose(k.outputs, linear, probabilities)
+    code.choose(k.outputs.is_not_zero(), linear, probabilities)
 
 
-def retreat(k: Kernel, layer: Value, undo: bool) -> None:
+def _readout_gradient(k: Kernel, j: AnyIndex, probability: Vector) -> Vector:
+    """The cotangent of a probability; adds to the gradients of its column of the read-out."""
+    gradient = k.code.variable()
+    for o in k.code.range(0, k.outputs, gradient):
+        cotangent = k.cotangents[o]
+        index = o * k.states + j
+        k.readout_sum[index] = fma(cotangent, probability, k.readout_sum[index])
+        gradient.value = fma(k.readout[index], cotangent, gradient.value)
+    return gradient.value
+
+
+def retreat(k: Kernel, layer: AnyIndex, undo: bool) -> None:
     """Overlaps with X and Y of each qubit after a layer; with ``undo``, un-compute it and its diagonal."""
-    code = k.code
-    parts = groups(k.qubits, 2)
+    *others, final = groups(k.qubits, 2)
     if undo:
-        _outside_phases(k, layer, parts[-1])
-    for group in parts:
-        last = undo and group is parts[-1]
-        products = _phase_products(k, layer, group) if last else []
-        turns = []
-        if undo:
-            matrices = [k.matrix(layer, q) for q in group]
-            turns = [(code.neg(code.load(m, 0)), code.neg(code.load(m, 1))) for m in matrices]
-
-        def sweep(
-            rest: Value,
-            *totals: Value,
-            group: range = group,
-            turns: list[Complex] = turns,
-            last: bool = last,
-            products: list[Complex | None] = products,
-        ) -> list[Value]:
+        _outside_phases(k, layer, final)
+    for group in (*others, final):
+        undone = _Undone(k, layer, group, group is final) if undo else None
+        totals = [k.code.variable() for _ in range(2 * len(group))]
+        for rest in k.code.range(0, k.states >> len(group), *totals, unroll=UNROLL):
             positions = _positions(k, group, rest)
-            kets = [code.load_complex(k.amplitudes, code.times(j, 2)) for j in positions]
-            bras = [code.load_complex(k.amplitudes, code.plus(code.times(j, 2), 1)) for j in positions]
-            following: list[Value] = []
+            kets = [k.amplitudes[j * 2] for j in positions]
+            bras = [k.amplitudes[j * 2 + 1] for j in positions]
             for at, bit in enumerate(_bits(group)):
-                following += _overlaps(k, kets, bras, bit, totals[2 * at], totals[2 * at + 1])
-            if not undo:
-                return following
-            for bit, (tan, sin) in zip(_bits(group), turns, strict=True):
-                _shear(k, kets, bit, tan, sin)
-                _shear(k, bras, bit, tan, sin)
-            if last:
-                _undo_diagonal(k, layer, rest, positions, products, kets, bras)
+                _add_overlaps(kets, bras, bit, totals[2 * at], totals[2 * at + 1])
+            if undone is None:
+                continue
+            undone.uncompute(rest, positions, kets, bras)
             for j, ket, bra in zip(positions, kets, bras, strict=True):
-                code.store_complex(ket, k.amplitudes, code.times(j, 2))
-                code.store_complex(bra, k.amplitudes, code.plus(code.times(j, 2), 1))
-            return following
-
-        start = [code.zero] * (2 * len(group))
-        totals = code.loop(0, k.states >> len(group), sweep, start, unroll=UNROLL)
-        for at, q in enumerate(group):
-            code.store(totals[2 * at], k.bloch, 3 * q)
-            code.store(totals[2 * at + 1], k.bloch, 3 * q + 1)
+                k.amplitudes[j * 2] = ket
+                k.amplitudes[j * 2 + 1] = bra
+        for at, qubit in enumerate(group):
+            k.bloch[3 * qubit] = totals[2 * at].value
+            k.bloch[3 * qubit + 1] = totals[2 * at + 1].value
 
 
 def z_overlaps(k: Kernel) -> None:
     """Overlaps with Z of each qubit from those with single basis states, by halving."""
-    code = k.code
+    diagonal = k.diagonal.complexes()
     for qubit in reversed(range(k.qubits)):
-
-        def halve(j: Value, total: Value) -> list[Value]:
-            up = code.load(k.diagonal, code.times(j, 2))
-            down = code.load(k.diagonal, code.plus(code.times(j, 2), 1))
-            code.store(code.add(up, down), k.diagonal, j)
-            return [code.add(total, code.sub(up, down))]
-
-        (total,) = code.loop(0, 1 << qubit, halve, [code.zero], unroll=UNROLL)
-        code.store(total, k.bloch, 3 * qubit + 2)
+        total = k.code.variable()
+        for j in k.code.range(0, 1 << qubit, total, unroll=UNROLL):
+            up, down = diagonal[j]
+            k.diagonal[j] = up + down
+            total.value += up - down
+        k.bloch[3 * qubit + 2] = total.value
 
 
 def no_z_overlaps(k: Kernel) -> None:
     """At the end of the circuit the cotangent is a real multiple of the state: Z has no overlap."""
     for qubit in range(k.qubits):
-        k.code.store(k.code.zero, k.bloch, 3 * qubit + 2)
+        k.bloch[3 * qubit + 2] = 0.0
 
 
-def _undo_diagonal(
-    k: Kernel,
-    layer: Value,
-    rest: Value,
-    positions: list[Value],
-    products: list[Complex | None],
-    kets: list[Complex],
-    bras: list[Complex],
+class _Undone:
+    """The inverse of a layer on a group of qubits, and with the last group that of the diagonal before it.
+
+    Args:
+        k: The kernel.
+        layer: The layer.
+        group: The qubits.
+        last: Whether the diagonal is undone.
+    """
+
+    def __init__(self, k: Kernel, layer: AnyIndex, group: range, last: bool) -> None:
+        self.k, self.layer, self.group = k, layer, group
+        self.products = _phase_products(k, layer, group) if last else None
+        matrices = [k.matrix(layer, qubit) for qubit in group]
+        self.turns = [(-matrix[0], -matrix[1]) for matrix in matrices]
+
+    def uncompute(
+        self, rest: AnyIndex, positions: Sequence[AnyIndex], kets: list[Complex], bras: list[Complex]
+    ) -> None:
+        """Replace amplitudes and cotangents, of every pattern of the group, by those before the layer."""
+        for bit, (tan, sin) in zip(_bits(self.group), self.turns, strict=True):
+            _shear(kets, bit, tan, sin)
+            _shear(bras, bit, tan, sin)
+        if self.products is None:
+            return
+        k, outside = self.k, self.k.table[rest]
+        for at, (j, product) in enumerate(zip(positions, self.products, strict=True)):
+            (x, y), (p, q) = kets[at], bras[at]
+            overlap = dot((p, y), (-q, x))
+            k.diagonal[j] = overlap
+            k.phase_sum[self.layer * k.states + j] += overlap
+            phase = outside if product is None else outside * product
+            phase = (phase * _shared_phase(k, self.layer, j)).conj()
+            kets[at], bras[at] = kets[at] * phase, bras[at] * phase
+
+
+def _add_overlaps(
+    kets: list[Complex], bras: list[Complex], bit: int, x_total: Variable, y_total: Variable
 ) -> None:
-    code = k.code
-    outside = code.load_complex(k.table, rest)
-    for at, j in enumerate(positions):
-        (x, y), (p, q) = kets[at], bras[at]
-        overlap = code.dot((p, y), (code.neg(q), x))
-        code.store(overlap, k.diagonal, j)
-        code.add_to(k.phase_sum, code.offset((layer, k.states), j), overlap)
-        product = products[at]
-        phase = outside if product is None else code.multiply(outside, product)
-        phase = code.conj(code.multiply(phase, _shared_phase(k, layer, j)))
-        kets[at], bras[at] = code.multiply(kets[at], phase), code.multiply(bras[at], phase)
-
-
-def _overlaps(
-    k: Kernel, kets: list[Complex], bras: list[Complex], bit: int, x_total: Value, y_total: Value
-) -> tuple[Value, Value]:
-    code = k.code
     for low in range(len(kets)):
         if low & bit:
             continue
         (x, y), (u, v), (p, q), (r, s) = kets[low], kets[low | bit], bras[low], bras[low | bit]
-        for a, b in ((p, v), (code.neg(q), u), (r, y), (code.neg(s), x)):
-            x_total = code.fma(a, b, x_total)
-        for a, b in ((r, x), (s, y), (code.neg(p), u), (code.neg(q), v)):
-            y_total = code.fma(a, b, y_total)
-    return x_total, y_total
+        for a, b in ((p, v), (-q, u), (r, y), (-s, x)):
+            x_total.value = fma(a, b, x_total.value)
+        for a, b in ((r, x), (s, y), (-p, u), (-q, v)):
+            y_total.value = fma(a, b, y_total.value)
 
 
-def _shear(k: Kernel, amplitudes: list[Complex], bit: int, tan: Value, sin: Value) -> None:
-    code, minus = k.code, k.code.neg(sin)
+def _shear(amplitudes: list[Complex], bit: int, tan: Vector, sin: Vector) -> None:
+    minus = -sin
     for low in range(len(amplitudes)):
         if low & bit:
             continue
         (x, y), (u, v) = amplitudes[low], amplitudes[low | bit]
-        x, u = code.fma(tan, v, x), code.fma(tan, y, u)
-        v, y = code.fma(minus, x, v), code.fma(minus, u, y)
-        x, u = code.fma(tan, v, x), code.fma(tan, y, u)
-        amplitudes[low], amplitudes[low | bit] = (x, y), (u, v)
+        x, u = fma(tan, v, x), fma(tan, y, u)
+        v, y = fma(minus, x, v), fma(minus, u, y)
+        x, u = fma(tan, v, x), fma(tan, y, u)
+        amplitudes[low], amplitudes[low | bit] = Complex(x, y), Complex(u, v)
 
 
 def _bits(group: Sequence[int]) -> list[int]:
     return [1 << (len(group) - 1 - at) for at in range(len(group))]
 
 
-def _positions(k: Kernel, group: range, rest: Value) -> list[Value]:
+def _positions(k: Kernel, group: range, rest: AnyIndex) -> list[AnyIndex]:
     """Basis states of every pattern of a group of qubits, the other qubits being at ``rest``."""
-    code, low = k.code, k.qubits - group.stop
-    if isinstance(rest, int):
-        base: Value = (rest >> low << (low + len(group))) | (rest & ((1 << low) - 1))
-    else:
-        builder = code.builder
-        high = builder.shl(builder.lshr(rest, code.index(low)), code.index(low + len(group)))
-        base = builder.or_(high, builder.and_(rest, code.index((1 << low) - 1)))
-    return [code.plus(base, pattern << low) for pattern in range(1 << len(group))]
+    low = k.qubits - group.stop
+    base = (rest >> low << (low + len(group))) | (rest & ((1 << low) - 1))
+    return [base + (pattern << low) for pattern in range(1 << len(group))]
 
 
 def prepare_diagonals(k: Kernel) -> None:
     """Phases of the basis states in every diagonal: all cosines of a layer, then all sines."""
     code = k.code
-
-    def layer(at: Value) -> None:
-        first = code.times(at, k.controlled)
-
-        def weight(gate: Value) -> Value:
-            return code.load(k.weight, code.integer(k.diagonal_weights, code.plus(first, gate)))
-
-        def generator(gate: Value, vector: Value) -> Value:
-            return code.load(k.generators, code.offset((gate, k.state_vectors), vector))
-
-        def store(vector: Value, phase: Complex) -> None:
-            for part, value in enumerate(phase):
-                row = code.plus(code.times(at, 2), part)
-                code.store(value, k.phases, code.offset((row, k.state_vectors), vector))
-
-        def of_sum(vector: Value) -> None:
-            def accumulate(gate: Value, angle: Value) -> list[Value]:
-                return [code.fma(weight(gate), generator(gate, vector), angle)]
-
-            (angle,) = code.loop(0, k.controlled, accumulate, [code.zero])
-            store(vector, code.cos_sin(angle))
-
-        def product(vector: Value) -> None:
-            def accumulate(gate: Value, *phase: Value) -> Complex:
-                turn = code.cos_sin(code.mul(weight(gate), generator(gate, vector)))
-                return code.multiply((phase[0], phase[1]), turn)
-
-            cos, sin = code.loop(0, k.controlled, accumulate, [code.one, code.zero])
-            store(vector, (cos, sin))
-
-        def greater(gate: Value, greatest: Value) -> list[Value]:
-            return [code.maximum(greatest, code.abs(weight(gate)))]
-
-        (greatest,) = code.loop(0, k.controlled, greater, [code.zero])
+    for layer in code.range(0, k.layers):
+        first = layer * k.controlled
+        greatest = code.variable()
+        for gate in code.range(0, k.controlled, greatest):
+            greatest.value = maximum(greatest.value, abs(_diagonal_weight(k, first + gate)))
         # A sum of large angles has no bits left for its phase.
-        _, large = code.beyond(greatest, LARGE)
-        code.choose(
-            code.builder.zext(large, INDEX),
-            lambda: code.loop(0, k.state_vectors, product),
-            lambda: code.loop(0, k.state_vectors, of_sum),
-        )
+        large = abs(greatest.value).exceeds(LARGE).any()
+        code.choose(large, partial(_phase_by_product, k, layer), partial(_phase_of_sum, k, layer))
 
-    code.loop(0, k.layers, layer)
+
+def _phase_of_sum(k: Kernel, layer: Index) -> None:
+    """A layer's phases from the sums of the angles of its gates."""
+    first = layer * k.controlled
+    for vector in k.code.range(0, k.state_vectors):
+        angle = k.code.variable()
+        for gate in k.code.range(0, k.controlled, angle):
+            angle.value = fma(_diagonal_weight(k, first + gate), _generator(k, gate, vector), angle.value)
+        _store_phases(k, layer, vector, cos_sin(angle.value))
+
+
+def _phase_by_product(k: Kernel, layer: Index) -> None:
+    """A layer's phases as products of those of its gates."""
+    code, first = k.code, layer * k.controlled
+    for vector in code.range(0, k.state_vectors):
+        cos, sin = code.variable(1.0), code.variable(0.0)
+        for gate in code.range(0, k.controlled, cos, sin):
+            turn = cos_sin(_diagonal_weight(k, first + gate) * _generator(k, gate, vector))
+            cos.value, sin.value = Complex(cos.value, sin.value) * turn
+        _store_phases(k, layer, vector, Complex(cos.value, sin.value))
+
+
+def _diagonal_weight(k: Kernel, index: Index) -> Vector:
+    return k.weight[k.diagonal_weights[index]]
+
+
+def _generator(k: Kernel, gate: Index, vector: AnyIndex) -> Vector:
+    return k.generators[gate * k.state_vectors + vector]
+
+
+def _store_phases(k: Kernel, layer: Index, vector: AnyIndex, phases: Complex) -> None:
+    for part, value in enumerate(phases):
+        k.phases[(layer * 2 + part) * k.state_vectors + vector] = value
 
 
 def finish_diagonals(k: Kernel) -> None:
     """Gradients of the CRZ gates: a phase e^{iφ} on state j changes the loss by -2 Im⟨λ|j⟩⟨j|ψ⟩ dφ."""
-    code = k.code
-    generators = Array(k.generators.pointer, scalar=True)
-
-    def layer(at: Value) -> None:
-        def gate(number: Value) -> None:
-            index = code.offset((at, k.controlled), number)
-            row = code.times(number, k.state_vectors * code.lanes)
-
-            def accumulate(j: Value, total: Value) -> list[Value]:
-                overlap = code.load(k.phase_sum, code.offset((at, k.states), j))
-                return [code.fma(code.load(generators, code.plus(row, j)), overlap, total)]
-
-            (total,) = code.loop(0, k.states, accumulate, [code.zero])
-            column = code.offset(k.angles, 1, code.integer(k.diagonal_weights, index))
-            code.add_to(k.column_sum, column, code.mul(total, code.constant(-2.0)))
-
-        code.loop(0, k.controlled, gate)
-
-    code.loop(0, k.layers, layer)
+    code, generators = k.code, k.generators.numbers()
+    for layer in code.range(0, k.layers):
+        for gate in code.range(0, k.controlled):
+            index = layer * k.controlled + gate
+            row = gate * (k.state_vectors * code.lanes)
+            total = code.variable()
+            for j in code.range(0, k.states, total):
+                overlap = k.phase_sum[layer * k.states + j]
+                total.value = fma(generators[row + j], overlap, total.value)
+            column = k.angles + 1 + k.diagonal_weights[index]
+            gradient = total.value * -2.0
+            k.column_sum[column] += gradient
 
 
-def _shared_phase(k: Kernel, layer: Value, j: Value) -> Complex:
-    code, width = k.code, k.state_vectors * k.code.lanes
-    phases = Array(k.phases.pointer, scalar=True)
-    at = code.offset((layer, 2 * width), j)
-    return code.load(phases, at), code.load(phases, code.plus(at, width))
+def _shared_phase(k: Kernel, layer: AnyIndex, j: AnyIndex) -> Complex:
+    width, phases = k.state_vectors * k.code.lanes, k.phases.numbers()
+    at = layer * (2 * width) + j
+    return Complex(phases[at], phases[at + width])
 
 
-def _omega(k: Kernel, layer: Value, qubit: Value) -> Complex:
+def _omega(k: Kernel, layer: AnyIndex, qubit: int) -> Complex:
     """Phase of a qubit at 1 between one layer's RX and the next: e^{iα} and e^{iγ}."""
-    code = k.code
-    previous = k.matrix(code.plus(layer, -1), qubit)
-    return code.multiply(code.load_complex(previous, 1), code.load_complex(k.matrix(layer, qubit), 2))
+    previous = k.matrix(layer + -1, qubit)
+    return previous.complexes()[1] * k.matrix(layer, qubit).complexes()[2]
 
 
-def _phase_products(k: Kernel, layer: Value, qubits: range) -> list[Complex | None]:
+def _phase_products(k: Kernel, layer: AnyIndex, qubits: range) -> list[Complex | None]:
     """Phases of every pattern of the qubits; None stands for 1."""
     products: list[Complex | None] = [None]
     for qubit in qubits:
         omega = _omega(k, layer, qubit)
-        products = [
-            product
-            for low in products
-            for product in (low, omega if low is None else k.code.multiply(low, omega))
-        ]
+        products = [product for low in products for product in (low, omega if low is None else low * omega)]
     return products
 
 
-def _outside_phases(k: Kernel, layer: Value, group: range) -> None:
+def _outside_phases(k: Kernel, layer: AnyIndex, group: range) -> None:
     """Phases of the qubits before the last group, into ``table``."""
-    code = k.code
-    code.store_complex((code.one, code.zero), k.table, 0)
+    k.table[0] = k.code.complex(1.0, 0.0)
     for level, qubit in enumerate(reversed(range(group.start))):
         omega = _omega(k, layer, qubit)
-
-        def double(j: Value, omega: Complex = omega, half: int = 1 << level) -> None:
-            phase = code.multiply(code.load_complex(k.table, j), omega)
-            code.store_complex(phase, k.table, code.plus(j, half))
-
-        code.loop(0, 1 << level, double, unroll=UNROLL)
+        for j in k.code.range(0, 1 << level, unroll=UNROLL):
+            k.table[j + (1 << level)] = k.table[j] * omega
