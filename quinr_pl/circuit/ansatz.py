@@ -141,6 +141,10 @@ class Ansatz:
         """
         return np.array([4 * pi if gate.name == "CRZ" else 2 * pi for gate in self._entangling(0, 0)])
 
+    def flat_index(self, gate: Gate) -> int:
+        """Position of the weight that turns a gate in the flattened weights."""
+        return int(np.ravel_multi_index(gate.index, self.weights_shape))
+
     def gates(self) -> Iterator[Gate]:
         """The circuit, first gate first; padded rotations, which are the identity, are left out."""
         for upload in range(self.uploads):

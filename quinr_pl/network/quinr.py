@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.protocol import Engine
+from quinr_pl.circuit.engines.registry import make_engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.base import CoordinateNetwork, check_log_range, from_log_scale
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.embedding import sine_layers as build_sine_layers
-from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.network.layers.quantum_layer import QuantumStage
 from quinr_pl.network.layers.readout import LastStatesReadout, LinearReadout
 from quinr_pl.network.layers.stage_norm import StageNorm
 
@@ -45,7 +47,8 @@ class QuINR(CoordinateNetwork):
         sine_width: Units of each of them.
         shuffle_seed: Seed of the shuffled re-uploads.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
-        engine: What runs the circuit in training; see quinr_pl.circuit.engines.registry.choose.
+        engine: What runs the circuit: a name (see quinr_pl.circuit.engines.registry.make_engine) or an
+            engine.
 
     Raises:
         QuinrError: If an argument is out of range.
@@ -72,7 +75,7 @@ class QuINR(CoordinateNetwork):
         sine_width: int = 28,
         shuffle_seed: int = 0,
         log_range: int = 0,
-        engine: str = "auto",
+        engine: str | Engine = "auto",
     ) -> None:
         super().__init__()
         self.in_features = in_features
@@ -96,7 +99,10 @@ class QuINR(CoordinateNetwork):
             )
             for index, size in enumerate(sizes)
         )
-        self.circuits = nn.ModuleList(QuantumLayer(self.ansatz, engine, weight_init) for _ in sizes)
+        shared = make_engine(engine)  # one engine, whose random numbers go on from circuit to circuit
+        self.circuits = nn.ModuleList(
+            QuantumStage(ansatz=self.ansatz, engine=shared, weight_init=weight_init) for _ in sizes
+        )
         self.stage_norm = StageNorm(stage_norm, stages)
         self.readout: LastStatesReadout | LinearReadout
         if readout == "linear":
@@ -126,10 +132,10 @@ class QuINR(CoordinateNetwork):
             coordinates = layer(coordinates)
         return coordinates
 
-    def _earlier_stages(self) -> Iterator[tuple[SinusoidalEmbedding, QuantumLayer]]:
+    def _earlier_stages(self) -> Iterator[tuple[SinusoidalEmbedding, QuantumStage]]:
         for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
             assert isinstance(embedding, SinusoidalEmbedding)
-            assert isinstance(circuit, QuantumLayer)
+            assert isinstance(circuit, QuantumStage)
             yield embedding, circuit
 
     def architecture(self) -> dict[str, int | float | bool | str]:

@@ -27,7 +27,7 @@ from quinr_pl.codec.rounding.aware import QuantizationTraining
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
-from quinr_pl.network import COIN, QuINR
+from quinr_pl.network import COIN, LatentQuINR, QuINR
 from quinr_pl.signals import RANGE_IMAGE, SignalSpec, image_spec
 
 
@@ -112,10 +112,13 @@ def test_callbacks_ask_for_the_one_they_read():
 
 
 def test_engines_agree_and_a_wrong_one_is_refused(tmp_path):
-    network = QuINR(qubits=2, angles=5, uploads=1, layers=1)
-    points, targets = torch.rand(4, 2) * 2 - 1, torch.rand(4, 3)
-    differences = compare_engines(network, points, targets)
-    assert 0 < max(differences.values()) < 1e-5
+    spec = image_spec(np.zeros((20, 12, 3), np.uint8))
+    for network in (
+        QuINR(qubits=2, angles=5, uploads=1, layers=1, stages=2),
+        LatentQuINR(height=20, width=12, grids=3, qubits=2, angles=4),
+    ):
+        differences = compare_engines(network, spec, count=3)
+        assert 0 < max(differences.values()) < 1e-5
     strict = LightningParity(coordinates=2, threshold=0.0)
     with pytest.raises(QuinrError, match="lightning"):
         fit(tmp_path, [WeightQuantization(), PSNRCheckpoint(), strict, FitProgress()], steps=1)

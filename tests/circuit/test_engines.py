@@ -14,7 +14,7 @@ from processes import completed
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines import lightning_vjp
-from quinr_pl.circuit.engines.registry import ENGINES, Engine, choose
+from quinr_pl.circuit.engines.registry import choose
 from quinr_pl.circuit.engines.triton import engine as batched_triton
 from quinr_pl.errors import QuinrError
 
@@ -153,7 +153,7 @@ def test_results_do_not_depend_on_threads(wake_all_threads):
     torch.testing.assert_close(results[0][2], results[1][2])
 
 
-@pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp"])
+@pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp", "shots"])
 def test_an_empty_batch_is_fine(name):
     ansatz = Ansatz(qubits=2, angles=4)
     angles, weights, _ = inputs(ansatz, 0, torch.float32, device=device_of(name))
@@ -220,46 +220,7 @@ def test_triton_sums_blocks_that_share_a_program(monkeypatch):
     assert_agree(run("triton", ansatz, 150, torch.float32), run("torch", ansatz, 150), 1e-5)
 
 
-def test_auto_and_triton_when_kernels_fail(monkeypatch):
-    """Without a driver, or with wrong results, auto takes torch and an explicit choice says why."""
-    monkeypatch.setattr(batched_triton, "failure", lambda device: "no driver found")
-    assert choose("auto", "cuda").name == "torch"
-    with pytest.raises(QuinrError, match="engine triton on a cuda device: no driver found; choose auto"):
-        choose("triton", "cuda")
-
-
-@NEEDS_TRITON
-def test_kernels_that_compute_wrongly_are_noticed(monkeypatch):
-    device = torch.device(TRITON_DEVICE)
-    find = batched_triton.failure.__wrapped__
-    assert find(device) == ""
-    with torch.device("meta"):
-        assert find(device) == ""
-    monkeypatch.setattr(batched_triton._Circuit, "__call__", lambda _, a, w: (a.sum() + w.sum()).expand(5, 4))
-    assert "differ" in find(device)
-    monkeypatch.setattr(batched_triton._Circuit, "__call__", lambda *_: 1 / 0)
-    assert find(device) == "division by zero"
-
-
-def test_choose():
-    assert choose("auto", "cpu").name == "cpu"
-    assert choose("auto", "meta").name == "torch"
-    for name in ENGINES[1:]:
-        if name == "triton" and find_spec("triton") is None:
-            continue
-        engine = choose(name, device_of(name))
-        assert engine.name == name
-        assert isinstance(engine, Engine)
-    with pytest.raises(
-        QuinrError,
-        match="unknown engine 'gpu': choose one of auto, cpu, triton, torch, lightning, lightning_vjp",
-    ):
-        choose("gpu")
-    with pytest.raises(QuinrError, match="engine cpu on a cuda device"):
-        choose("cpu", "cuda")
-
-
-@pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp"])
+@pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp", "shots"])
 def test_unfit_tensors_are_refused(name):
     ansatz = Ansatz(qubits=2, angles=4)
     angles, weights, _ = inputs(ansatz, 3, device=device_of(name))

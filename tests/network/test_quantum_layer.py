@@ -27,15 +27,56 @@ def seed():
 
 
 def test_the_layer_takes_angles_and_gives_probabilities():
-    layer = QuantumLayer(ANSATZ)
+    layer = QuantumLayer(ansatz=ANSATZ)
     angles = torch.randn(5, 3)
     torch.testing.assert_close(
         layer(angles), choose("lightning").probabilities(ANSATZ, angles, layer.weight), rtol=0, atol=1e-6
     )
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 0), (4, 3, 2)])
+@pytest.mark.parametrize("outputs", [None, 1, 3])
+def test_angles_have_any_leading_axes(shape, outputs):
+    layer = QuantumLayer(ansatz=ANSATZ, outputs=outputs)
+    angles = torch.randn(*shape, 3, requires_grad=True)
+    found = layer(angles)
+    rows = choose("torch").probabilities(ANSATZ, angles.reshape(-1, 3), layer.weight)
+    expected = rows[:, -(outputs or 4) :].reshape(*shape, outputs or 4)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    cotangent = torch.randn(found.shape)
+    gradients = [
+        torch.autograd.grad(values, [angles, layer.weight], cotangent) for values in (found, expected)
+    ]
+    for gradient, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=0, atol=1e-5)
+
+
+def test_the_circuit_comes_as_arguments_or_as_a_whole():
+    layer = QuantumLayer(
+        qubits=3, angles=7, uploads=2, layers=2, features="own", pairs="ring", shuffle_seed=5
+    )
+    assert layer.ansatz == Ansatz(3, 7, 2, 2, "own", "ring", 5)
+    assert QuantumLayer(qubits=3).ansatz == Ansatz(qubits=3, angles=3)
+    assert "qubits=3" in repr(nn.Sequential(layer))
+    for arguments in ({}, {"ansatz": ANSATZ, "uploads": 2}):
+        with pytest.raises(QuinrError, match="needs either an ansatz or qubits"):
+            QuantumLayer(**arguments)
+    with pytest.raises(QuinrError, match="needs either an ansatz or qubits"):
+        QuantumLayer(angles=3)
+    for outputs in (0, 5):
+        with pytest.raises(QuinrError, match=f"outputs = {outputs}: must lie between 1 and 4"):
+            QuantumLayer(qubits=2, outputs=outputs)
+    with pytest.raises(QuinrError, match="qubits = 0"):
+        QuantumLayer(qubits=0)
+
+
+def test_weights_start_within_their_bound():
+    weight = QuantumLayer(qubits=4, layers=20, weight_init=0.3).weight
+    assert 0.25 < weight.abs().max() <= 0.3
+
+
 def test_the_layer_in_a_sequence_trains():
-    network = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ANSATZ, "cpu"), nn.Linear(4, 1))
+    network = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ansatz=ANSATZ, engine="cpu"), nn.Linear(4, 1))
     inputs, targets = torch.randn(16, 2), torch.rand(16, 1)
     optimizer = torch.optim.Adam(network.parameters(), 0.05)
     losses = []
@@ -50,17 +91,17 @@ def test_the_layer_in_a_sequence_trains():
 
 
 def test_copies_are_the_same_layer():
-    network = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ANSATZ))
+    network = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ansatz=ANSATZ))
     inputs = torch.randn(5, 2)
     expected = network(inputs)
-    fresh = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ANSATZ))
+    fresh = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ansatz=ANSATZ))
     fresh.load_state_dict(network.state_dict())
     for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network)), fresh):
         assert torch.equal(other(inputs), expected)
 
 
 def test_precisions_and_devices():
-    network = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ANSATZ))
+    network = nn.Sequential(nn.Linear(2, 3), QuantumLayer(ansatz=ANSATZ))
     inputs = torch.randn(5, 2)
     expected = network(inputs)
     torch.testing.assert_close(copy.deepcopy(network).double()(inputs.double()).float(), expected)
@@ -68,12 +109,12 @@ def test_precisions_and_devices():
         with pytest.raises(QuinrError, match="both must be float32 or both float64"):
             copy.deepcopy(network).to(dtype)(inputs.to(dtype))
     assert copy.deepcopy(network).to("meta")(inputs.to("meta")).shape == (5, 4)
-    with pytest.raises(QuinrError, match="needs \\(batch, 3\\)"):
-        network[1](torch.randn(3))
+    with pytest.raises(QuinrError, match=r"needs \(\.\.\., 3\)"):
+        network[1](torch.randn(4))
 
 
 @pytest.mark.parametrize(
-    "network", [nn.Sequential(nn.Linear(2, 3), QuantumLayer(ANSATZ)), QuINR(sine_layers=1)]
+    "network", [nn.Sequential(nn.Linear(2, 3), QuantumLayer(ansatz=ANSATZ)), QuINR(sine_layers=1)]
 )
 def test_autocast_has_no_part_in_the_circuit(network):
     inputs = torch.rand(50, 2)

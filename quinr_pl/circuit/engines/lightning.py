@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.registry import check
-from quinr_pl.circuit.engines.torch_adjoint import probabilities_in_torch
+from quinr_pl.circuit.engines.protocol import Engine, check
+from quinr_pl.circuit.lowering.in_torch import probabilities_in_torch
 from quinr_pl.native.operation import Gradients, Operation
 
 with warnings.catch_warnings():
@@ -57,15 +57,16 @@ def qnode(ansatz: Ansatz, states: tuple[int, ...]) -> Callable[[Tensor, Tensor],
     return circuit
 
 
-class LightningEngine:
+class LightningEngine(Engine):
     """PennyLane's lightning.qubit through the plain QNode. Slow; what every other engine must agree with."""
 
     name = "lightning"
+    exact = True
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.registry.Engine.probabilities`.
+        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`.
 
         Computes in float64 on the CPU.
         """

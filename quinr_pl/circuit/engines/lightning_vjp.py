@@ -20,22 +20,23 @@ from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.lightning import LightningEngine, in_double
-from quinr_pl.circuit.engines.registry import check
-from quinr_pl.circuit.engines.torch_adjoint import probabilities_in_torch
+from quinr_pl.circuit.engines.protocol import Engine, check
+from quinr_pl.circuit.lowering.in_torch import probabilities_in_torch
 from quinr_pl.native.operation import Gradients, Operation
 
 Floats = npt.NDArray[np.float64]
 
 
-class LightningVjpEngine:
+class LightningVjpEngine(Engine):
     """lightning.qubit through its state-vector and adjoint classes: the reference's numbers, only sooner."""
 
     name = "lightning_vjp"
+    exact = True
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.registry.Engine.probabilities`.
+        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`.
 
         Computes in float64 on the CPU.
         """
@@ -94,9 +95,7 @@ class _Simulator:
         # Column of each gate's parameter among angles, then weights.
         self.columns = np.array(
             [
-                gate.index[0]
-                if gate.source == "angle"
-                else ansatz.features_count + np.ravel_multi_index(gate.index, ansatz.weights_shape)
+                gate.index[0] if gate.source == "angle" else ansatz.features_count + ansatz.flat_index(gate)
                 for gate in gates
             ]
         )

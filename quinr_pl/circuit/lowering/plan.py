@@ -94,7 +94,7 @@ def plan(ansatz: Ansatz) -> Plan:
     for at, diagonal in enumerate(diagonals):
         assert [gate.wires for gate in diagonal] in ([], [wires for _, wires in gates])
         for k, gate in enumerate(diagonal):
-            weights[at, k] = np.ravel_multi_index(gate.index, ansatz.weights_shape)
+            weights[at, k] = ansatz.flat_index(gate)
     embeds = np.array([layer.embeds for layer in layers], dtype=np.int64)
     return Plan(ansatz, embeds, pairs, columns, weights, generators(ansatz.qubits, gates))
 
@@ -121,7 +121,7 @@ def _pairs(ansatz: Ansatz, chain: list[Gate]) -> list[int]:
             columns.append(ansatz.features_count)
         column = gate.index[0]
         if gate.source == "weight":
-            column = ansatz.features_count + 1 + int(np.ravel_multi_index(gate.index, ansatz.weights_shape))
+            column = ansatz.features_count + 1 + ansatz.flat_index(gate)
         columns.append(column)
     if len(columns) % 2 == 1:
         columns.append(ansatz.features_count)

@@ -81,7 +81,7 @@ def _gather(ansatz: Ansatz, run: list[Gate]) -> Stage:
         for gate in run:
             chains[gate.wires[0]].append((gate.name, gate.index[0]))
         return Embedding(tuple(tuple(chain) for chain in chains))
-    weights = np.array([np.ravel_multi_index(gate.index, ansatz.weights_shape) for gate in run])
+    weights = np.array([ansatz.flat_index(gate) for gate in run])
     if kind == "rotations":
         return Rotations(weights, tuple(gate.wires[0] for gate in run))
     return Diagonal(weights, generators(ansatz.qubits, tuple((gate.name, gate.wires) for gate in run)))

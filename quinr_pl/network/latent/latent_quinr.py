@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz, Pairs
+from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.base import SignalNetwork
 from quinr_pl.network.latent.context_model import ContextModel
@@ -55,7 +56,8 @@ class LatentQuINR(SignalNetwork):
             share a of the steps at 1/4, then a share b at 1/2.
         hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
         latent_learning_rate: Learning rate of latents in units of that of weights.
-        engine: What runs the circuit in training; see quinr_pl.circuit.engines.registry.choose.
+        engine: What runs the circuit: a name (see quinr_pl.circuit.engines.registry.make_engine) or an
+            engine.
 
     Raises:
         QuinrError: If an argument is out of range.
@@ -85,7 +87,7 @@ class LatentQuINR(SignalNetwork):
         coarse_steps: Sequence[float] = (0.5, 0.35),
         hard_share: float = 0.08,
         latent_learning_rate: float = 6.0,
-        engine: str = "auto",
+        engine: str | Engine = "auto",
     ) -> None:
         super().__init__()
         _check(out_features, (height, width), finest, grids, filters)

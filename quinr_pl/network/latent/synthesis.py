@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import linear_of_columns
-from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.network.layers.quantum_layer import QuantumStage
 from quinr_pl.network.layers.readout import LinearReadout
 
 SynthesisKind = Literal["circuit", "relu"]
@@ -25,15 +26,20 @@ class CircuitSynthesis(nn.Module):
         out_features: Size of the values.
         ansatz: The circuit.
         angle_scale: Largest angle in radians.
-        engine: What runs the circuit in training.
+        engine: What runs the circuit: a name or an engine.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, ansatz: Ansatz, angle_scale: float, engine: str
+        self,
+        in_features: int,
+        out_features: int,
+        ansatz: Ansatz,
+        angle_scale: float,
+        engine: str | Engine,
     ) -> None:
         super().__init__()
         self.embedding = SinusoidalEmbedding(in_features, ansatz.features_count, 1.0, angle_scale)
-        self.circuit = QuantumLayer(ansatz, engine, weight_init=0.3)
+        self.circuit = QuantumStage(ansatz=ansatz, engine=engine, weight_init=0.3)
         self.readout = LinearReadout(ansatz.states, out_features)
         # Latents grow to tens: larger weights would wrap their phases around.
         nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
@@ -80,7 +86,12 @@ def twin_width(ansatz: Ansatz, in_features: int, out_features: int) -> int:
 
 
 def make_synthesis(
-    kind: SynthesisKind, in_features: int, out_features: int, ansatz: Ansatz, angle_scale: float, engine: str
+    kind: SynthesisKind,
+    in_features: int,
+    out_features: int,
+    ansatz: Ansatz,
+    angle_scale: float,
+    engine: str | Engine,
 ) -> CircuitSynthesis | ReluSynthesis:
     """The synthesis of a kind.
 

@@ -8,10 +8,138 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.registry import check_name, choose
+from quinr_pl.circuit.ansatz import Ansatz, Features, Pairs
+from quinr_pl.circuit.engines.protocol import Engine, FusedEngine
+from quinr_pl.circuit.engines.registry import AutoEngine, make_engine
+from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import is_plain
+
+_AUTO = AutoEngine()
+
+
+class QuantumLayer(nn.Module):
+    """The circuit as a layer: angles in radians to probabilities of basis states.
+
+    It goes into ``nn.Sequential`` as it is, with any leading axes. Gradients flow into the angles and into
+    the rotations of the entangling layers. Without gradients an exact engine leaves its place to the fastest
+    exact one of the device, as both compute the same function; any other engine always runs itself.
+
+    Args:
+        qubits: Number of qubits n.
+        angles: Angles that one upload embeds, folded onto the qubits; as many as qubits when left out.
+        uploads: How often angles are embedded; see :class:`quinr_pl.circuit.ansatz.Ansatz`, also for the
+            defaults of what follows.
+        layers: Entangling layers after each upload.
+        features: Whether all uploads take the ``shared`` angles or each its ``own``.
+        pairs: Which qubits the entangling layers couple: ``ordered``, ``unordered`` or ``ring``.
+        shuffle_seed: Seed of the shuffled re-uploads.
+        ansatz: The circuit as a whole, instead of all of the above.
+        outputs: Measures the last so many basis states; all 2**n when left out.
+        engine: What runs the circuit: a name (see :func:`quinr_pl.circuit.engines.registry.make_engine`) or
+            an engine.
+        weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
+
+    Attributes:
+        ansatz: The circuit.
+        engine: The engine that trains.
+        weight: The rotations, in radians: (uploads, layers, ansatz.weights_per_layer).
+
+    Raises:
+        QuinrError: If an argument is out of range or there is no such engine.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from quinr_pl import QuantumLayer
+        >>> layer = QuantumLayer(qubits=4, angles=12, uploads=2, outputs=3)
+        >>> layer(torch.zeros(5, 12)).shape
+        torch.Size([5, 3])
+        >>> network = nn.Sequential(nn.Linear(2, 4), QuantumLayer(qubits=4), nn.Linear(16, 1))
+        >>> network(torch.zeros(7, 5, 2)).shape
+        torch.Size([7, 5, 1])
+    """
+
+    def __init__(
+        self,
+        qubits: int | None = None,
+        angles: int | None = None,
+        uploads: int | None = None,
+        layers: int | None = None,
+        features: Features | None = None,
+        pairs: Pairs | None = None,
+        shuffle_seed: int | None = None,
+        *,
+        ansatz: Ansatz | None = None,
+        outputs: int | None = None,
+        engine: str | Engine = "auto",
+        weight_init: float = torch.pi,
+    ) -> None:
+        super().__init__()
+        given = {
+            "qubits": qubits,
+            "angles": qubits if angles is None else angles,
+            "uploads": uploads,
+            "layers": layers,
+            "features": features,
+            "pairs": pairs,
+            "shuffle_seed": shuffle_seed,
+        }
+        circuit = {name: value for name, value in given.items() if value is not None}
+        if qubits is None if ansatz is None else circuit:
+            raise QuinrError(
+                f"QuantumLayer with ansatz {ansatz} and {circuit or 'no other arguments'} of a circuit: "
+                "needs either an ansatz or qubits"
+            )
+        self.ansatz = ansatz or Ansatz(**circuit)
+        if outputs is not None and not 1 <= outputs <= self.ansatz.states:
+            raise QuinrError(f"outputs = {outputs}: must lie between 1 and {self.ansatz.states}")
+        self.outputs = outputs
+        self.engine = make_engine(engine)  # an unknown name fails here, not at the first step
+        self.weight = nn.Parameter(torch.empty(self.ansatz.weights_shape).uniform_(-weight_init, weight_init))
+
+    def forward(self, angles: Tensor) -> Tensor:
+        """Probabilities of all basis states, or of the last ``outputs`` ones.
+
+        Args:
+            angles: (..., ansatz.features_count) in radians, float32 or float64 as the weights; under
+                autocast of any precision, as it has no part in this layer.
+
+        Returns:
+            (..., 2**qubits) or (..., outputs), in the order of the states, qubit 0 as the most significant
+            bit.
+
+        Raises:
+            QuinrError: If a shape, dtype or device does not fit, or the engine cannot serve the device.
+        """
+        if _in_autocast(angles):
+            with torch.autocast(angles.device.type, enabled=False):
+                return self.forward(angles.to(self.weight.dtype))
+        if angles.ndim == 0 or angles.shape[-1] != self.ansatz.features_count:
+            raise QuinrError(
+                f"angles of shape {tuple(angles.shape)}: needs (..., {self.ansatz.features_count})"
+            )
+        states = None if self.outputs is None else range(self.ansatz.states)[-self.outputs :]
+        engine = self.running_engine(angles.device)
+        if angles.ndim == 2:
+            return engine.probabilities(self.ansatz, angles, self.weight, states)
+        batch = angles.reshape(-1, angles.shape[-1])  # (coordinates, features_count)
+        probabilities = engine.probabilities(self.ansatz, batch, self.weight, states)
+        return probabilities.reshape(*angles.shape[:-1], probabilities.shape[-1])
+
+    def running_engine(self, device: torch.device) -> Engine:
+        """The engine that computes on a device, with or without gradients as they are at present.
+
+        Raises:
+            QuinrError: If it cannot serve the device.
+        """
+        replaced = self.engine.exact and not torch.is_grad_enabled()
+        return (_AUTO if replaced else self.engine).on(device)
+
+    def extra_repr(self) -> str:
+        """Circuit and engine."""
+        outputs = "" if self.outputs is None else f", outputs={self.outputs}"
+        return f"{self.ansatz}{outputs}, engine={self.engine.name}"
 
 
 class Observables(Protocol):
@@ -29,30 +157,8 @@ class Observables(Protocol):
         ...
 
 
-class QuantumLayer(nn.Module):
-    """The circuit as a layer: angles in radians to probabilities, (batch, features) -> (batch, 2**qubits).
-
-    It goes into ``nn.Sequential`` as it is. Given an embedding and observables, it is one stage of quINR,
-    which the CPU engine computes in one pass.
-
-    Gradients flow through the chosen engine. Without gradients (validation, decoding) the fastest engine
-    of the device runs, since all of them compute the same function.
-
-    Args:
-        ansatz: The circuit.
-        engine: Name of the engine that trains.
-        weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
-
-    Raises:
-        QuinrError: If there is no such engine.
-    """
-
-    def __init__(self, ansatz: Ansatz, engine: str = "auto", weight_init: float = torch.pi) -> None:
-        super().__init__()
-        check_name(engine)  # an unknown name fails here, not at the first step
-        self.ansatz = ansatz
-        self.engine = engine
-        self.weight = nn.Parameter(torch.empty(ansatz.weights_shape).uniform_(-weight_init, weight_init))
+class QuantumStage(QuantumLayer):
+    """A stage of quINR: embedding, circuit and observables, which a fused engine computes in one pass."""
 
     def forward(
         self,
@@ -60,14 +166,12 @@ class QuantumLayer(nn.Module):
         embedding: SinusoidalEmbedding | None = None,
         observables: Observables | None = None,
     ) -> Tensor:
-        """Probabilities, or linear combinations of them.
+        """Linear combinations of probabilities, or the probabilities of all basis states.
 
         Args:
-            inputs: (batch, in_features), float32 or float64 as the weights; under autocast of any precision,
-                as it has no part in this layer.
-            embedding: Makes the angles of them; without one they are the angles, (batch, features_count of
-                the ansatz), in radians.
-            observables: What is measured; the probabilities of all basis states when left out.
+            inputs: (batch, in_features); dtypes as in :class:`QuantumLayer`.
+            embedding: Makes the angles of them; without one they are the angles, in radians.
+            observables: What is measured; the probabilities when left out.
 
         Returns:
             (batch, out_features) of the observables, or (batch, 2**qubits).
@@ -75,16 +179,14 @@ class QuantumLayer(nn.Module):
         Raises:
             QuinrError: If a shape, dtype or device does not fit, or the engine cannot serve the device.
         """
-        device = inputs.device.type
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-            # Half precision is too coarse for angles.
-            with torch.autocast(device, enabled=False):
+        if _in_autocast(inputs):
+            with torch.autocast(inputs.device.type, enabled=False):
                 return self.forward(inputs.to(self.weight.dtype), embedding, observables)
-        engine = choose(self.engine if torch.is_grad_enabled() else "auto", inputs.device)
+        engine = self.running_engine(inputs.device)
         # An engine that computes the sines itself never calls the embedding.
         if (
             embedding is not None
-            and hasattr(engine, "sine_layer")
+            and isinstance(engine, FusedEngine)
             and is_plain(embedding, SinusoidalEmbedding)
         ):
             return engine.sine_layer(
@@ -105,16 +207,22 @@ class QuantumLayer(nn.Module):
         return nn.functional.linear(probabilities, observables.matrix[:, states.start : states.stop])
 
 
+def _in_autocast(inputs: Tensor) -> bool:
+    """Whether autocast is on, which a circuit leaves out: half precision is too coarse for angles."""
+    device = inputs.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def fast_copy(network: Network) -> Network:
-    """A copy of a network whose circuits run, and train, on the fastest engine of the device.
+    """A copy of a network whose exact engines are the fastest of the device, in training too.
 
-    All engines compute the same function, some of them a thousand times slower.
+    All exact engines compute the same function, some of them a thousand times slower.
     """
     result = copy.deepcopy(network)
     for module in result.modules():
-        if isinstance(module, QuantumLayer):
-            module.engine = "auto"
+        if isinstance(module, QuantumLayer) and module.engine.exact:
+            module.engine = _AUTO
     return result

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cpu.call import Call
-from quinr_pl.circuit.engines.registry import check
-from quinr_pl.circuit.engines.torch_adjoint import probabilities_in_torch
+from quinr_pl.circuit.engines.protocol import FusedEngine, check
+from quinr_pl.circuit.lowering.in_torch import probabilities_in_torch
 from quinr_pl.errors import QuinrError
 from quinr_pl.native.memory import check_readable
 from quinr_pl.native.operation import Gradients, Operation
 
 
-class CpuEngine:
+class CpuEngine(FusedEngine):
     """Batched adjoint simulator for the CPU.
 
     Threads are those of ``quinr_pl.native.threads``. A coordinate's result depends neither on its batch nor
@@ -25,11 +25,16 @@ class CpuEngine:
     """
 
     name = "cpu"
+    exact = True
+
+    def refusal(self, device: torch.device) -> str:
+        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.refusal`."""
+        return "" if device.type == "cpu" else "its kernels are for the CPU"
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.registry.Engine.probabilities`."""
+        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         if not measured:
             return angles[:, :0] + 0 * weights.sum()
@@ -51,27 +56,7 @@ class CpuEngine:
         omega0: float = 30.0,
         angle_scale: float = 1.0,
     ) -> Tensor:
-        """Embedding, circuit and read-out in one pass: ``readout @ probabilities(angle_scale * h)``.
-
-        With ``h = sin(omega0 * (inputs @ embedding_weight.T + embedding_bias))``; differentiable in every
-        tensor.
-
-        Args:
-            ansatz: The circuit.
-            inputs: (batch, in_features).
-            embedding_weight: (ansatz.features_count, in_features).
-            embedding_bias: (ansatz.features_count,).
-            weights: ansatz.weights_shape.
-            readout: (out_features, 2**qubits), or None for all probabilities.
-            omega0: Frequency of the sine.
-            angle_scale: Amplitude of the angles in radians.
-
-        Returns:
-            (batch, out_features), or (batch, 2**qubits) without a readout.
-
-        Raises:
-            QuinrError: If a shape or dtype does not fit.
-        """
+        """See :meth:`quinr_pl.circuit.engines.protocol.FusedEngine.sine_layer`."""
         expected = (ansatz.features_count, inputs.shape[-1])
         if inputs.ndim != 2 or tuple(embedding_weight.shape) != expected:
             raise QuinrError(

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.registry import check
-from quinr_pl.circuit.engines.torch_adjoint import TorchEngine, probabilities_in_torch, without_large
+from quinr_pl.circuit.engines.protocol import Engine, check
+from quinr_pl.circuit.engines.torch_adjoint import TorchEngine
+from quinr_pl.circuit.lowering.in_torch import CircuitOperation, without_large
 from quinr_pl.circuit.lowering.plan import plan
-from quinr_pl.native.operation import Gradients, Operation
+from quinr_pl.native.operation import Gradients
 
 MAX_QUBITS = 8
 """Of more qubits the amplitudes of one coordinate outgrow a warp's registers: torch operations take over."""
@@ -30,18 +31,24 @@ OPTIONS = {"num_warps": 1, "enable_fp_fusion": True}
 """What the kernels are compiled with."""
 
 
-class TritonEngine:
+class TritonEngine(Engine):
     """Batched adjoint simulator in Triton kernels, for up to ``MAX_QUBITS`` qubits; torch operations above.
 
     A result does not depend on what else the device does: each sum has one order.
     """
 
     name = "triton"
+    exact = True
+
+    def refusal(self, device: torch.device) -> str:
+        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.refusal`."""
+        # On a CPU they run in Triton's interpreter, where that is switched on.
+        return failure(device) if device.type in ("cuda", "cpu") else "its kernels are for CUDA"
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.registry.Engine.probabilities`."""
+        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         if ansatz.qubits > MAX_QUBITS or not angles.numel():
             return TorchEngine().probabilities(ansatz, angles, weights, states)
@@ -91,14 +98,8 @@ def _tables(ansatz: Ansatz, device: torch.device, dtype: torch.dtype) -> _Tables
     )
 
 
-@dataclass(frozen=True)
-class _Circuit(Operation):
-    """Probabilities of all basis states from angles and weights."""
-
-    ansatz: Ansatz
-
-    def in_torch(self, angles: Tensor, weights: Tensor) -> Tensor:
-        return probabilities_in_torch(self.ansatz, angles, weights)
+class _Circuit(CircuitOperation):
+    """Probabilities of all basis states, by the kernels."""
 
     def run(self, keep: bool, angles: Tensor, weights: Tensor) -> tuple[Tensor, Gradients]:
         from quinr_pl.circuit.engines.triton import kernels as triton_kernels
