@@ -13,11 +13,11 @@ if find_spec("quinr_pl.callbacks") is None:
     # Folders at the top of the repository install inside the package, which lies in the way here.
     raise pytest.UsageError("tests need the repository itself: pip install -c constraints.txt -e '.[dev]'")
 
-from fits import QUICK_TINY, TINY, fitted
-
 if not torch.cuda.is_available():
-    # Read when the kernels are defined: Triton's interpreter runs them without a GPU.
+    # Triton's interpreter runs the kernels without a GPU. Triton reads this when it is imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+from fits import QUICK_TINY, TINY, fitted
 
 
 @pytest.hookimpl(tryfirst=True)
