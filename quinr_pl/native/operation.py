@@ -45,16 +45,6 @@ class Operation(ABC):
         return _computed(self, *tensors)
 
 
-class CpuOperation(Operation):
-    """An operation whose kernels are for the CPU: torch operations serve other devices."""
-
-    def __call__(self, *tensors: Tensor | None) -> Tensor:
-        """The values, differentiable in every tensor."""
-        if any(tensor is not None and tensor.device.type != "cpu" for tensor in tensors):
-            return self.in_torch(*tensors)
-        return super().__call__(*tensors)
-
-
 def _computed(operation: Operation, *tensors: Tensor | None) -> Tensor:
     if _transformed():
         return operation.in_torch(*tensors)

@@ -1,76 +1,111 @@
-"""A kernel on the rows of an image, dealt out to threads."""
+"""Kernels on the rows of planes, dealt out to threads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
+from types import ModuleType
 
 from torch import Tensor
 
-from quinr_pl.native.arguments import Arguments
-from quinr_pl.native.machine_code import Function
+from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import scratch
-from quinr_pl.native.precision import VECTOR_BYTES
+from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.threads import in_parallel
 
 Words = Mapping[str, int]
 
 
-def over_rows(
-    kernel: Function,
-    arguments: type[Arguments],
-    shared: Words,
-    like: Tensor,
-    *,
-    rows: int,
-    chunk_rows: int,
-    sums: int,
-    memory: Words,
-    most_threads: int,
-    planes: Sequence[Words] = ({},),
-    chunks: Sequence[Words] | None = None,
-) -> Tensor:
-    """Run a kernel that takes ``first_row``, ``last_row`` and ``totals`` on all rows of all planes.
+@dataclass(frozen=True)
+class RowKernels:
+    """Kernels that take ``first_row``, ``last_row``, ``sums`` and ``totals``, and how rows are dealt out.
 
     Rows are dealt out in chunks whose bounds depend on their number only, and sums are taken chunk by chunk:
     results do not depend on the number of threads.
 
-    Args:
-        kernel: The kernel.
-        arguments: Its arguments.
-        shared: Words that are the same everywhere.
-        like: Has the dtype of the sums.
-        rows: Rows of a plane.
-        chunk_rows: Rows of a chunk.
-        sums: How many sums the kernel writes to ``totals``.
-        memory: Bytes of a thread's own memory for each argument that lies there, uninitialized.
-        most_threads: More are not woken.
-        planes: Words of each plane.
-        chunks: Words of each chunk, if it has any of its own.
-
-    Returns:
-        The sums over everything, (sums,).
+    Attributes:
+        emitter: The module that emits them, with ``Kernel``, their arguments.
+        title: What they are, for the line that says that they are compiled.
+        thread_numbers: Numbers of a plane whose work takes about 1 ms. Waking a thread takes 0.1 to 0.4 ms.
+        least_rows: A chunk has as many rows, or more.
+        most_chunks: A plane has as many chunks, or fewer; None for no such bound.
     """
-    count = -(-rows // chunk_rows)
-    totals = like.new_zeros(len(planes) * count, sums)
-    sizes = [VECTOR_BYTES * -(-size // VECTOR_BYTES) for size in memory.values()]
-    starts = dict(zip(memory, accumulate(sizes, initial=0), strict=False))
 
-    def work(items: Iterable[int]) -> None:
-        kept = scratch(sum(sizes))
-        own = {name: kept.data_ptr() + start for name, start in starts.items()}
-        for item in items:
-            plane, chunk = divmod(item, count)
-            words = arguments.words(
-                **shared,
-                **own,
-                **planes[plane],
-                **(chunks[chunk] if chunks else {}),
-                first_row=chunk * chunk_rows,
-                last_row=min((chunk + 1) * chunk_rows, rows),
-                totals=totals[item].data_ptr(),
-            )
-            kernel(words.ctypes.data)
+    emitter: ModuleType
+    title: str
+    thread_numbers: int
+    least_rows: int
+    most_chunks: int | None = None
 
-    in_parallel(work, len(totals), most_threads)
-    return totals.double().sum(0).to(like.dtype)
+    def chunk_rows(self, rows: int) -> int:
+        """Rows of a chunk of a plane."""
+        return (
+            self.least_rows
+            if self.most_chunks is None
+            else max(self.least_rows, -(-rows // self.most_chunks))
+        )
+
+    def run(
+        self,
+        name: str,
+        like: Tensor,
+        shared: Words,
+        *,
+        size: tuple[int, int],
+        sums: int,
+        memory: Words | None = None,
+        planes: Sequence[Words] = ({},),
+        chunks: Sequence[Words] = (),
+        settings: Sequence[object] = (),
+    ) -> Tensor:
+        """Run a kernel on all rows of all planes.
+
+        Args:
+            name: The kernel.
+            like: Has the dtype of the numbers.
+            shared: Words that are the same everywhere.
+            size: Rows of a plane, numbers of a row.
+            sums: How many sums the kernel writes to ``totals``.
+            memory: Bytes of a thread's own memory for each argument that lies there, uninitialized;
+                ``sums`` has its vectors without being named.
+            planes: Words of each plane.
+            chunks: Words of each chunk, if it has any of its own.
+            settings: What the kernels are built for, besides the precision.
+
+        Returns:
+            The sums over everything, (sums,).
+        """
+        rows, row = size
+        kernel = load(self.emitter, self.title, *settings, Precision.of(like))[name]
+        chunk_rows = self.chunk_rows(rows)
+        count = -(-rows // chunk_rows)
+        totals = like.new_zeros(len(planes) * count, sums)
+        starts, own_bytes = _places({"sums": sums * VECTOR_BYTES, **(memory or {})})
+
+        def work(items: Iterable[int]) -> None:
+            kept = scratch(own_bytes)
+            own = {name: kept.data_ptr() + start for name, start in starts.items()}
+            for item in items:
+                plane, chunk = divmod(item, count)
+                words = self.emitter.Kernel.words(
+                    **shared,
+                    **own,
+                    **planes[plane],
+                    **(chunks[chunk] if chunks else {}),
+                    first_row=chunk * chunk_rows,
+                    last_row=min((chunk + 1) * chunk_rows, rows),
+                    totals=totals[item].data_ptr(),
+                )
+                kernel(words.ctypes.data)
+
+        in_parallel(work, len(totals), 1 + len(planes) * rows * row // self.thread_numbers)
+        return totals.double().sum(0).to(like.dtype)
+
+
+def _places(sizes: Words) -> tuple[Words, int]:
+    """Where parts of a memory begin in it, each at a whole vector, and how large it is, in bytes."""
+    *starts, total = accumulate(
+        (VECTOR_BYTES * -(-size // VECTOR_BYTES) for size in sizes.values()), initial=0
+    )
+    return dict(zip(sizes, starts, strict=True)), total

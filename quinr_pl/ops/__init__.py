@@ -1,1 +1,5 @@
-"""The array operations of latent fits: one function each, with its gradient."""
+"""The array operations of latent fits, each a function of tensors with its gradient.
+
+A file here holds an operation: the function, its form in torch operations, and by device type what computes
+it in kernels. ``cpu`` holds those for the CPU, and ``kernels`` the code that they emit.
+"""

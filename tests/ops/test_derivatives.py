@@ -16,8 +16,9 @@ from quinr_pl.circuit.engines.lightning import apply_gates
 from quinr_pl.circuit.engines.registry import choose
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.filters import filtered
-from quinr_pl.ops.context import Bits
-from quinr_pl.ops.upsampling import doubled, interpolated
+from quinr_pl.ops.context import context_bits
+from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.upsampling import interpolated, upsampled
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -178,7 +179,7 @@ KERNELS = {
         [draw(0, 3, 2), draw(1, 3, 2), draw(2, 3), draw(3, *ANSATZ.weights_shape), draw(4, 2, 4)],
     ),
     "bits": (
-        Bits(((0, -1), (-1, 0), (-1, 1)), (-5, 6), 2**-20, 0),
+        partial(context_bits, context=LaplaceContext(((0, -1), (-1, 0), (-1, 1)), (-5, 6), 2**-20)),
         [draw(i, *s) for i, s in enumerate([(3, 4), (3,), (2, 3), (2,), (2,), (5, 4), (3, 2)])],
     ),
     "filters": (
@@ -189,7 +190,7 @@ KERNELS = {
         lambda weight, *grids: interpolated(weight, grids, [(2, 1), (3, 2), (5, 4)]),
         [draw(0, 4), draw(1, 2, 1), draw(2, 3, 2)],
     ),
-    "doubling": (lambda values, weight: doubled(values, weight), [draw(0, 2, 3, 2), draw(1, 4)]),
+    "upsampling": (partial(upsampled, shape=(5, 4)), [draw(0, 2, 3, 2), draw(1, 4)]),
 }
 kernels = pytest.mark.parametrize(("function", "tensors"), KERNELS.values(), ids=KERNELS)
 
@@ -261,9 +262,8 @@ def test_expanded_cotangents_and_gradients_of_some(function, tensors):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64], ids=str)
-@pytest.mark.parametrize("name", [name for name in KERNELS if name != "doubling"])
-def test_kernels_refuse_what_they_would_misread(name, dtype):
-    function, tensors = KERNELS[name]
+@kernels
+def test_kernels_refuse_what_they_would_misread(function, tensors, dtype):
     with pytest.raises(QuinrError, match=r"float32"):
         function(tensors[0].to(dtype), *tensors[1:])
     if dtype != torch.float32:

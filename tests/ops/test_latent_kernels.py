@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from quinr_pl.errors import QuinrError
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, SCALE_OCTAVES, ContextModel
-from quinr_pl.network.latent.pyramid import Doubling, grid_shape
+from quinr_pl.network.latent.pyramid import Upsampling, grid_shape
 from quinr_pl.network.layers.filters import filtered
-from quinr_pl.ops.context import Bits, laplace_bits
-from quinr_pl.ops.upsampling import interpolated
+from quinr_pl.ops.context import context_bits, seen_latents
+from quinr_pl.ops.laplace import LaplaceContext, laplace_bits
+from quinr_pl.ops.upsampling import _UpsampledAlong, interpolated, upsampled
 
 TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-12}
 SHAPES = [(1, 1), (5, 3), (16, 32), (37, 53), (70, 33), (90, 130)]
@@ -45,10 +47,9 @@ def assert_same(functions, leaves, dtype):
 
 
 def bits_in_torch(model, grids, first):
-    bits = Bits(model.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
     result = []
     for index in range(first, len(grids)):
-        inputs = bits._inputs(grids, index)
+        inputs = seen_latents(grids, index, model.offsets)
         hidden = torch.relu(model.hidden(inputs.T))
         mean, scale = model.output(hidden).T
         scale = scale + model.grid.bias[index]
@@ -88,7 +89,8 @@ def test_machine_code_is_kept_apart_by_its_constants():
     """The smallest probability is a constant of the kernel: kept code of another one must not run."""
     weights = [torch.zeros(1, 2), torch.zeros(1), torch.zeros(2, 1), torch.zeros(2), torch.zeros(1)]
     grid = torch.full((1, 1), 1000.0)
-    bits = [float(Bits(((0, -1),), (-5, 6), least, 0)(*weights, grid)) for least in (2**-20, 2**-12)]
+    contexts = [LaplaceContext(((0, -1),), (-5, 6), least) for least in (2**-20, 2**-12)]
+    bits = [float(context_bits(*weights, grid, context=context)) for context in contexts]
     assert bits == pytest.approx([20, 12])
 
 
@@ -110,38 +112,74 @@ def test_filters_are_those_of_torch(dtype, shape, channels, count):
     assert_same([lambda: filtered(values, convolutions), in_torch], leaves, dtype)
 
 
+def by_convolution(values, weight):
+    """Upsampling by two as a transposed convolution along each axis, of values with repeated edges."""
+    taps = torch.stack([weight, weight.flip(0)], 1).flatten()  # of the results -3 to 4 places from a value
+    kernel = taps[:, None] * taps
+    framed = nn.functional.pad(values[:, None], (2, 2, 2, 2), mode="replicate")
+    return nn.functional.conv_transpose2d(framed, kernel[None, None], stride=2)[:, 0, 7:-7, 7:-7]
+
+
 @dtypes
 @shapes
 @pytest.mark.parametrize(("levels", "grids"), [(4, 4), (3, 1), (1, 1)])
 def test_interpolation_is_that_of_torch(dtype, shape, levels, grids):
-    doubling = Doubling().to(dtype)
-    doubling.weight.data += 0.1 * draw(5, 4, dtype=dtype)
+    weight = (torch.tensor([0, 0.25, 0.75, 0]).to(dtype) + 0.1 * draw(5, 4, dtype=dtype)).requires_grad_()
     sizes = [grid_shape(*shape, level) for level in reversed(range(levels))]
     known = [draw(i, *size, dtype=dtype).requires_grad_() for i, size in enumerate(sizes[:grids])]
 
     def in_torch():
         result = known[0][None]
         for level, (rows, columns) in enumerate(sizes[1:], 1):
-            result = doubling(result)[:, :rows, :columns]
+            result = by_convolution(result, weight)[:, :rows, :columns]
             result = torch.cat([known[level][None], result]) if level < grids else result
         return result
 
-    leaves = known if levels == 1 else [doubling.weight, *known]
-    assert_same([lambda: interpolated(doubling.weight, known, sizes), in_torch], leaves, dtype)
+    leaves = known if levels == 1 else [weight, *known]
+    assert_same([lambda: interpolated(weight, known, sizes), in_torch], leaves, dtype)
+
+
+@dtypes
+@shapes
+def test_upsampling_is_that_of_torch(dtype, shape):
+    leaves = [draw(i, *size, dtype=dtype).requires_grad_() for i, size in enumerate([(2, *shape), (4,)])]
+    rows, columns = 2 * shape[0], 2 * shape[1] - 1
+    functions = [
+        lambda: upsampled(*leaves, (rows, columns)),
+        lambda: by_convolution(*leaves)[:, :, :columns],
+        lambda: upsampled(*leaves)[:, :, :columns],
+    ]
+    for function in functions[::2]:
+        assert_same([function, functions[1]], leaves, dtype)
+
+
+@pytest.mark.parametrize("shape", [(8, 14), (10, 12), (11, 14), (10, 15)], ids=str)
+def test_upsampling_refuses_shapes_that_are_not_twice_as_large(shape):
+    with pytest.raises(QuinrError, match="shapes"):
+        upsampled(torch.zeros(1, 5, 7), torch.zeros(4), shape)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_gradients_of_the_torch_form_are_those_of_finite_differences(axis):
+    leaves = [
+        draw(i, *size, dtype=torch.float64).requires_grad_() for i, size in enumerate([(2, 9, 8), (4,)])
+    ]
+    assert torch.autograd.gradcheck(_UpsampledAlong(axis), leaves)
+    assert torch.autograd.gradgradcheck(_UpsampledAlong(axis), leaves)
 
 
 def test_results_do_not_depend_on_threads():
     model = ContextModel(2, 12, 12)
     convolution = nn.Conv2d(3, 3, 3)
-    doubling = Doubling()
+    weight = Upsampling().weight
     values = draw(3, 3, 300, 200, dtype=torch.float32).requires_grad_()
     grids = [draw(i, 300 >> i, 200 >> i, dtype=torch.float32).requires_grad_() for i in range(2)]
     sizes = [(150, 100), (300, 200)]
-    leaves = [values, *grids, doubling.weight, *model.parameters(), *convolution.parameters()]
+    leaves = [values, *grids, weight, *model.parameters(), *convolution.parameters()]
     results = []
     for count in (1, 3):
         torch.set_num_threads(count)
         loss = model(grids).sum() + filtered(values, [convolution]).square().sum()
-        loss = loss + interpolated(doubling.weight, grids[::-1], sizes).square().sum()
+        loss = loss + interpolated(weight, grids[::-1], sizes).square().sum()
         results.append(torch.autograd.grad(loss, leaves))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

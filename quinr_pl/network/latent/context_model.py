@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
-from quinr_pl.ops.context import Bits
+from quinr_pl.ops.context import bits_by_layers, context_bits
+from quinr_pl.ops.laplace import LaplaceContext
 
 NEIGHBOURS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
@@ -74,12 +75,13 @@ class ContextModel(nn.Module):
         Returns:
             Bits of each grid from ``first`` on, (grids - first,).
         """
-        bits = Bits(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY, first)
+        seen = LaplaceContext(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY)
         hidden, output, shifts = self.hidden, self.output, self.grid.bias
         if is_plain(hidden, nn.Linear) and is_plain(output, nn.Linear):
-            return bits(hidden.weight, hidden.bias, output.weight, output.bias, shifts, *grids)
+            weights = (hidden.weight, hidden.bias, output.weight, output.bias)
+            return context_bits(*weights, shifts, *grids, context=seen, first=first)
         by_calls = [partial(linear_of_columns, layer) for layer in (hidden, output)]
-        return bits.by_layers(by_calls[0], by_calls[1], shifts, grids)
+        return bits_by_layers(by_calls[0], by_calls[1], shifts, grids, seen, first)
 
 
 class GridBias(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.network.layers.plain_modules import is_plain
-from quinr_pl.ops.upsampling import doubled, doubled_rows, interpolated, joined
+from quinr_pl.ops.upsampling import interpolated, joined, upsampled
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
 _REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
@@ -54,7 +54,7 @@ def soft_round(values: Tensor, temperature: float) -> Tensor:
     return middle + torch.tanh((values - middle) / temperature) * (0.5 / math.tanh(0.5 / temperature))
 
 
-class Doubling(nn.Module):
+class Upsampling(nn.Module):
     """Twice the resolution along both axes, by a symmetric filter of eight taps that starts bilinear.
 
     Attributes:
@@ -68,7 +68,7 @@ class Doubling(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(grids, rows, columns) -> (grids, 2 rows, 2 columns); edges are repeated."""
-        return doubled(values, self.weight)
+        return upsampled(values, self.weight)
 
 
 class LatentPyramid(nn.Module):
@@ -89,7 +89,7 @@ class LatentPyramid(nn.Module):
         self.finest = finest
         shapes = [grid_shape(height, width, finest + index) for index in range(grids)]
         self.grids = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
-        self.interpolation = Doubling()
+        self.interpolation = Upsampling()
 
     @property
     def coarsest(self) -> int:
@@ -111,7 +111,7 @@ class LatentPyramid(nn.Module):
         levels = range(self.coarsest, octave - 1, -1)
         shapes = [grid_shape(height, width, level) for level in levels]
         known = [grids[level - self.finest] for level in levels if level >= self.finest]
-        if is_plain(self.interpolation, Doubling):
+        if is_plain(self.interpolation, Upsampling):
             features = interpolated(self.interpolation.weight, known, shapes)
         else:
             features = joined(self.interpolation, known, shapes)
@@ -136,8 +136,8 @@ class LatentPyramid(nn.Module):
             rows, columns = grid_shape(height, width, level)
             start, (low, high) = 2 * low, bands[level]
             shape = min(2 * features.shape[1], rows - start), columns
-            if is_plain(self.interpolation, Doubling):
-                finer = doubled_rows(features, self.interpolation.weight, shape)
+            if is_plain(self.interpolation, Upsampling):
+                finer = upsampled(features, self.interpolation.weight, shape)
             else:
                 finer = self.interpolation(features)[:, : shape[0], : shape[1]]
             features = finer[:, low - start : high - start]

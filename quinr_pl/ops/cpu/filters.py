@@ -1,0 +1,92 @@
+"""Residual convolutions on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor
+
+from quinr_pl.native.memory import check_readable, check_shapes
+from quinr_pl.native.operation import Gradients
+from quinr_pl.native.rows import RowKernels
+from quinr_pl.ops.cpu.framed import Framed
+from quinr_pl.ops.kernels import filters as emitter
+
+_MARGIN = 2
+"""The gradient of the values with their edges looks two rows and columns beyond the signal."""
+_REPEATED = 1
+"""A convolution looks one row and column beyond it."""
+_KERNELS = RowKernels(
+    emitter, "the filters of latent fits", thread_numbers=250_000, least_rows=8, most_chunks=16
+)
+
+
+def filtered(keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Gradients]:
+    """See quinr_pl.ops.filters.filtered and Operation.run."""
+    check_readable("residual filters", values, *parameters)
+    channels = len(values)
+    shapes = [(channels, channels, 3, 3), (channels,)] * (len(parameters) // 2)
+    check_shapes("residual filters", parameters, shapes)
+    # The kernels read memory by its address.
+    parameters = tuple(parameter.contiguous() for parameter in parameters)
+    frames = [Framed.around(values, _MARGIN)]
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        frames[-1].repeat_edges(_REPEATED)
+        frames.append(_convolved(frames[-1], weight, bias))
+    kept = frames[:-1] if keep else []
+    return frames[-1].taken(), partial(_gradients, kept, parameters[::2])
+
+
+def _gradients(
+    frames: list[Framed], weights: Sequence[Tensor], cotangent: Tensor, needed: Sequence[bool]
+) -> list[Tensor]:
+    """Gradients in the values and in the parameters, from the frame that each convolution was given."""
+    found: list[Tensor] = []
+    given = Framed.around(cotangent, _MARGIN)
+    for frame, weight in zip(reversed(frames), reversed(weights), strict=True):
+        of_values, of_weight, of_bias = _back(frame, weight, given)
+        given.signal.add_(of_values)
+        found = [of_weight, of_bias, *found]
+    return [given.taken(), *found]
+
+
+def _convolved(frame: Framed, weight: Tensor, bias: Tensor) -> Framed:
+    """Values plus their convolution; what lies around them in the frame is undefined."""
+    result = _empty(frame)
+    addresses = {"bias": bias.data_ptr(), "result": result.address(0, 0, 0)}
+    _run("forward", frame, weight, addresses, frame.rows)
+    return result
+
+
+def _back(frame: Framed, weight: Tensor, given: Framed) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients in the values that were convolved, (channels, rows, columns), in weight and in bias."""
+    found = _empty(frame)
+    addresses = {
+        "cotangent": given.address(0, 0, 0),
+        "of_values": found.address(0, -_REPEATED, -_REPEATED),
+    }
+    sums = _run("backward", frame, weight, addresses, frame.rows + 2 * _REPEATED)
+    found.fold_edges(_REPEATED)
+    of_weight, of_bias = sums.split([weight.numel(), len(weight)])
+    return found.signal, of_weight.view_as(weight), of_bias
+
+
+def _empty(frame: Framed) -> Framed:
+    return Framed(len(frame.whole), (frame.rows, frame.columns), _MARGIN, frame.whole)
+
+
+def _run(name: str, frame: Framed, weight: Tensor, addresses: dict[str, int], rows: int) -> Tensor:
+    channels = len(weight)
+    shared = {
+        "columns": frame.columns,
+        "rows": frame.rows,
+        "channels": channels,
+        "row": frame.row,
+        "plane": frame.whole.stride(0),
+        "weight": weight.data_ptr(),
+        "values": frame.address(0, 0, 0),
+        **addresses,
+    }
+    size = (rows, channels * frame.columns)
+    return _KERNELS.run(name, weight, shared, size=size, sums=weight.numel() + channels)

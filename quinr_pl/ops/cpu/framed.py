@@ -1,0 +1,83 @@
+"""Planes of numbers with a margin, in which kernels find neighbours without a look at the edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from quinr_pl.native.precision import Precision
+
+
+class Framed:
+    """Planes in one block of memory, each with a margin all around, everything zero at first.
+
+    Kernels read and write rows in whole vectors, up to two at a time: a row has room for those that reach
+    past the signal and its margin.
+
+    Args:
+        planes: Number of planes.
+        shape: Rows and columns of the signal.
+        margin: Rows and columns around it.
+        like: A tensor with the dtype.
+
+    Attributes:
+        rows: Rows of the signal.
+        columns: Columns of the signal.
+        row: Numbers of a row of the frame.
+        whole: (planes, rows + 2 margin, row).
+        signal: The part of it inside the margin, (planes, rows, columns).
+    """
+
+    def __init__(self, planes: int, shape: Sequence[int], margin: int, like: Tensor) -> None:
+        self.rows, self.columns = shape
+        self._margin = margin
+        lanes = Precision.of(like).lanes
+        self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + _up_to(2 * margin, lanes)
+        self.whole = like.new_zeros(planes, self.rows + 2 * margin, self.row)
+        self.signal = self.whole[:, margin : margin + self.rows, margin : margin + self.columns]
+
+    @classmethod
+    def around(cls, signal: Tensor, margin: int) -> Framed:
+        """A copy of a signal, (planes, rows, columns), in a margin of zeros."""
+        framed = cls(len(signal), signal.shape[1:], margin, signal)
+        framed.signal.copy_(signal)
+        return framed
+
+    def address(self, plane: int, row: int, column: int) -> int:
+        """Where a number lies; row and column count from the signal's first, negative in the margin."""
+        place = (self._margin + row) * self.row + self._margin + column
+        return self.whole.data_ptr() + (plane * self.whole.stride(0) + place) * self.whole.element_size()
+
+    def taken(self) -> Tensor:
+        """A copy of the signal without its frame, contiguous."""
+        return self.signal.clone(memory_format=torch.contiguous_format)
+
+    def repeat_edges(self, rings: int) -> None:
+        """Fill the innermost rings of the margin with the edges of the signal."""
+        top, bottom, left, right = self._edges()
+        inside = self.whole[:, top:bottom]
+        inside[:, :, left - rings : left] = inside[:, :, left : left + 1]
+        inside[:, :, right : right + rings] = inside[:, :, right - 1 : right]
+        self.whole[:, top - rings : top] = self.whole[:, top : top + 1]
+        self.whole[:, bottom : bottom + rings] = self.whole[:, bottom - 1 : bottom]
+
+    def fold_edges(self, rings: int) -> None:
+        """The adjoint of repeating them: add the rings to the edges they repeat, and clear the margin."""
+        top, bottom, left, right = self._edges()
+        for ring in range(rings):
+            self.whole[:, top] += self.whole[:, top - rings + ring]
+            self.whole[:, bottom - 1] += self.whole[:, bottom + ring]
+            self.whole[:, :, left] += self.whole[:, :, left - rings + ring]
+            self.whole[:, :, right - 1] += self.whole[:, :, right + ring]
+        self.whole[:, :top] = self.whole[:, bottom:] = 0
+        self.whole[:, :, :left] = self.whole[:, :, right:] = 0
+
+    def _edges(self) -> tuple[int, int, int, int]:
+        """The first row of the signal, the one past the last, and columns likewise."""
+        return self._margin, self._margin + self.rows, self._margin, self._margin + self.columns
+
+
+def _up_to(number: int, unit: int) -> int:
+    return unit * -(-number // unit)

@@ -1,0 +1,130 @@
+"""Upsampling by two and interpolation of a pyramid on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.native.memory import check_readable, check_shapes
+from quinr_pl.native.operation import Gradients
+from quinr_pl.native.precision import Precision
+from quinr_pl.native.rows import RowKernels, Words
+from quinr_pl.ops.cpu.framed import Framed
+from quinr_pl.ops.kernels import upsampling as emitter
+from quinr_pl.ops.kernels.upsampling import LINES_MARGIN, MARGIN, TAPS
+
+_KERNELS = RowKernels(emitter, "the interpolation of latents", thread_numbers=500_000, least_rows=32)
+
+
+def upsampled(
+    keep: bool, values: Tensor, weight: Tensor, *, shape: Sequence[int]
+) -> tuple[Tensor, Gradients]:
+    """See quinr_pl.ops.upsampling.upsampled and Operation.run."""
+    check_readable("upsampling", values, weight)
+    check_shapes("upsampling", (weight,), [(TAPS,)])
+    weight = weight.contiguous()
+    frame = Framed.around(values, MARGIN)
+    finer = _upsampled(weight, frame, len(values), shape)
+
+    def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
+        found, of_weight = _back(weight, frame, Framed.around(cotangent, MARGIN))
+        return found.taken(), of_weight
+
+    return finer.taken(), gradients
+
+
+def interpolated(
+    keep: bool, weight: Tensor, *grids: Tensor, shapes: Sequence[Sequence[int]]
+) -> tuple[Tensor, Gradients]:
+    """See quinr_pl.ops.upsampling.interpolated and Operation.run."""
+    check_readable("interpolation of latents", weight, *grids)
+    expected = [tuple(shape) for shape in shapes[: len(grids)]]
+    check_shapes("interpolation of latents", (weight, *grids), [(TAPS,), *expected])
+    weight = weight.contiguous()
+    frames = [Framed.around(grids[0][None], MARGIN)]
+    for level, shape in enumerate(shapes[1:], 1):
+        joins = int(level < len(grids))
+        finer = _upsampled(weight, frames[-1], len(frames[-1].whole) + joins, shape)
+        if joins:
+            finer.signal[0] = grids[level]
+        frames.append(finer)
+    gradients = partial(_gradients, weight, frames if keep else [], len(grids))
+    return frames[-1].taken(), gradients
+
+
+def _gradients(
+    weight: Tensor, frames: list[Framed], joined: int, cotangent: Tensor, needed: Sequence[bool]
+) -> list[Tensor]:
+    """Gradients in the taps and in the grids, of which the coarsest ``joined`` have a frame of their own."""
+    given = Framed.around(cotangent, MARGIN)
+    of_weight = torch.zeros_like(weight)
+    of_grids = []
+    for level in range(len(frames) - 1, 0, -1):
+        if level < joined:
+            of_grids.append(given.signal[0].clone())
+        given, sums = _back(weight, frames[level - 1], given)
+        of_weight += sums
+    of_grids.append(given.signal[0].clone())
+    return [of_weight, *reversed(of_grids)]
+
+
+def _upsampled(weight: Tensor, frame: Framed, grids: int, shape: Sequence[int]) -> Framed:
+    """The grids of a frame at twice the resolution, as the last ones of a frame of as many as ``grids``.
+
+    What lies around them is undefined.
+    """
+    for coarse, fine in zip((frame.rows, frame.columns), shape, strict=True):
+        if not 0 <= 2 * coarse - fine <= 1:  # the kernel would write beyond the frame
+            raise QuinrError(f"upsampling by two got shapes {(frame.rows, frame.columns)} and {tuple(shape)}")
+    frame.repeat_edges(MARGIN)
+    finer = Framed(grids, shape, MARGIN, weight)
+    joins = grids - len(frame.whole)
+    planes = [
+        {"values": frame.address(grid, -MARGIN, -MARGIN), "result": finer.address(grid + joins, 0, 0)}
+        for grid in range(len(frame.whole))
+    ]
+    _run("forward", frame.rows, weight, frame, planes, result_row=finer.row)
+    return finer
+
+
+def _back(weight: Tensor, frame: Framed, given: Framed) -> tuple[Framed, Tensor]:
+    """Gradients in the grids of a frame, as a frame with a clear margin, and in the taps."""
+    grids = len(frame.whole)
+    joins = len(given.whole) - grids
+    lines = weight.new_zeros(grids, 2 * (frame.rows + LINES_MARGIN), frame.row)
+    found = Framed(grids, (frame.rows, frame.columns), MARGIN, weight)
+    planes = [
+        {
+            "values": frame.address(grid, -MARGIN, -MARGIN),
+            "given": given.address(grid + joins, 0, 0),
+            "lines": lines[grid, LINES_MARGIN].data_ptr(),
+            "of_values": found.address(grid, -MARGIN, -MARGIN),
+        }
+        for grid in range(grids)
+    ]
+    sums = _run("of_lines", frame.rows, weight, frame, planes, result_row=given.row)
+    sums += _run("of_values", frame.rows + 2 * MARGIN, weight, frame, planes)
+    found.fold_edges(MARGIN)
+    return found, sums
+
+
+def _run(
+    name: str, rows: int, weight: Tensor, frame: Framed, planes: Sequence[Words], result_row: int = 0
+) -> Tensor:
+    """Run a kernel on rows of all grids; returns the sums of the taps' gradients."""
+    shared = {
+        "rows": frame.rows,
+        "columns": frame.columns,
+        "values_row": frame.row,
+        "result_row": result_row,
+        "lines_row": frame.row,
+        "weight": weight.data_ptr(),
+    }
+    line = weight.element_size() * emitter.scratch_numbers(frame.columns, Precision.of(weight).lanes)
+    memory = {"line": line, "even": line, "odd": line}
+    size = (rows, frame.columns)
+    return _KERNELS.run(name, weight, shared, size=size, sums=TAPS, memory=memory, planes=planes)

@@ -1,0 +1,45 @@
+"""The distribution that a context model predicts for an integer: Laplace, integrated over a unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Offsets = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class LaplaceContext:
+    """What a context model sees of a grid, and the bounds of its distributions.
+
+    Attributes:
+        offsets: Rows down and columns right of the neighbours, which come before a latent in raster order.
+        octaves: Binary logarithms of the smallest and of the largest scale.
+        least: The smallest probability of an integer.
+    """
+
+    offsets: Offsets
+    octaves: tuple[float, float]
+    least: float
+
+
+def laplace_bits(deviation: Tensor, log_scale: Tensor, octaves: tuple[float, float], least: float) -> Tensor:
+    """Bits of an integer under a Laplace distribution that is integrated over half a unit to either side.
+
+    Args:
+        deviation: Value less mean.
+        log_scale: Binary logarithm of the scale, clamped to ``octaves``.
+        octaves: Binary logarithms of the smallest and of the largest scale.
+        least: The smallest probability, where training has no gradient.
+
+    Returns:
+        Bits, of the shape of the arguments.
+    """
+    inverse = torch.exp2(-log_scale.clamp(*octaves))
+    distance = deviation.abs()
+    near = torch.exp((distance - 0.5).abs() * -inverse)  # twice the mass beyond the nearer edge
+    far = torch.exp((distance + 0.5) * -inverse)
+    mass = torch.where(distance < 0.5, 1 - 0.5 * (near + far), 0.5 * (near - far))
+    return -torch.log2(mass.clamp_min(least))
