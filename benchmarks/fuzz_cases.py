@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.handmade_files import Header, with_nothing, with_payloads
+from benchmarks.handmade_files import CLASSES, Header, with_nothing, with_payloads
 from quinr_pl.codec import BitstreamError, decode, encode
 from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, read_sections, unpack
-from quinr_pl.codec.file.fields import Choice, Integer, Real
-from quinr_pl.codec.file.header import FORMATS, read_architecture
+from quinr_pl.codec.file.network_header import read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
+from quinr_pl.fields import Choice, Integer, Real
 from quinr_pl.signals import RANGE_IMAGE
 
 Generator = np.random.Generator
@@ -102,8 +102,7 @@ def _change_parts(generator: Generator, files: list[bytes]) -> bytes:
 def _parts(data: bytes) -> tuple[bytes, list[Section]]:
     reader = unpack(data)
     length = reader.remaining
-    read_signal(reader)
-    read_architecture(reader)
+    read_network(reader, read_signal(reader))
     length -= reader.remaining
     return data[4 : 4 + length], read_sections(reader)
 
@@ -148,9 +147,9 @@ def _size(generator: Generator) -> int:
 
 def _invented(generator: Generator) -> bytes:
     """A header of any numbers, with payloads that fit it where they are small."""
-    network = str(generator.choice(list(FORMATS)))
+    network = str(generator.choice(list(CLASSES)))
     fields: dict[str, Any] = {}
-    for key, field in FORMATS[network].fields.items():
+    for key, field in CLASSES[network].FIELDS.items():
         if field.default is None or generator.integers(3) == 0:
             fields[key] = _value(generator, field)
     kind = int(generator.integers(4)) if generator.integers(32) else int(generator.integers(8))
@@ -173,34 +172,34 @@ def _small(header: Header, mask: bool) -> bool:
     try:
         reader = unpack(with_nothing(header))
         spec = read_signal(reader)
-        name, arguments = read_architecture(reader)
+        cls, architecture = read_network(reader, spec)
     except BitstreamError:
         return False
     pixels = spec.pixels
     if mask and (pixels > _MOST_MASK or sum(spec.shape) > 3000):
         return False
-    if FORMATS[name].on_grids and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000):
+    if cls.whole_signal and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000):
         return False
-    if arguments.get("readout") == "last_states" and spec.channels > 2 ** int(arguments["qubits"]):
+    if architecture.get("readout") == "last_states" and spec.channels > 2 ** int(architecture["qubits"]):
         return False
-    return FORMATS[name].cost(arguments, spec).parameters <= _MOST_PARAMETERS
+    return cls.cost(architecture).parameters <= _MOST_PARAMETERS
 
 
 def _other_header(generator: Generator, data: bytes) -> bytes:
     """Another size, kind, range or field, with the sections of the file."""
     reader = unpack(data)
     spec = read_signal(reader)
-    name, arguments = read_architecture(reader)
+    cls, architecture = read_network(reader, spec)
     sections = read_sections(reader)
-    known = FORMATS[name].fields
-    fields = {key: value for key, value in arguments.items() if value != known[key].default}
+    known = cls.FIELDS
+    fields = {key: architecture[key] for key, field in known.items() if architecture[key] != field.default}
     for key in generator.choice(list(known), int(generator.integers(0, 3)), replace=False):
         fields[str(key)] = _value(generator, known[str(key)])
     sizes = [*spec.shape, spec.channels]
     if generator.integers(2):
         sizes[generator.integers(3)] = _size(generator)
     kind = int(generator.integers(8)) if generator.integers(8) == 0 else spec.kind.code
-    return pack(Header(name, fields, *sizes, kind, (spec.low, spec.high)).to_bytes(), sections)
+    return pack(Header(cls.__name__, fields, *sizes, kind, (spec.low, spec.high)).to_bytes(), sections)
 
 
 def _other_symbols(generator: Generator, data: bytes) -> bytes:

@@ -10,16 +10,18 @@ import numpy as np
 
 from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.file.container import Reader, Section, SectionType, Writer, pack
-from quinr_pl.codec.file.fields import Choice, Integer, Real
-from quinr_pl.codec.file.header import FORMATS, build_network, read_architecture
+from quinr_pl.codec.file.network_header import build_network, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import write_weights
+from quinr_pl.fields import Choice, Integer, Real
+from quinr_pl.network import NETWORKS
 from quinr_pl.signals import IMAGE_8
 
 _RANGE_FLAG, _CHANNELS_ESCAPE, _REAL_ESCAPE = 0x08, 15, 255
+CLASSES = {NETWORKS[code].__name__: NETWORKS[code] for code in NETWORKS}
 _CONTEXT_CODE = 152  # 2**-5, of the layers that the decoder runs in integers
 
 
@@ -28,7 +30,7 @@ class Header:
     """What a header says, whether that is allowed or not.
 
     Args:
-        network: Class of the network.
+        network: Class of the network, a key of CLASSES.
         fields: Those that differ from the default, and those without one.
         height: Rows.
         width: Columns.
@@ -55,10 +57,10 @@ class Header:
             writer.varint(value)
         for value in self.interval or ():
             writer.float32(value)
-        known = FORMATS[self.network].fields
+        known = CLASSES[self.network].FIELDS
         optional = [key for key, one in known.items() if one.default is not None]
         present = [key for key in optional if key in self.fields]
-        writer.byte(FORMATS[self.network].code)
+        writer.byte(CLASSES[self.network].CODE)
         writer.varint(sum(1 << optional.index(key) for key in present))
         for key, one in known.items():
             if key not in optional or key in present:
@@ -79,7 +81,7 @@ def _write(writer: Writer, one: object, value: Any) -> None:
 def with_nothing(header: Header, *more: Section) -> bytes:
     """A file whose payloads are a byte each: it may ask for anything, and cannot hold it."""
     sections = [Section(SectionType.WEIGHTS_BY_ROW, b"\1")]
-    if FORMATS[header.network].on_grids:
+    if CLASSES[header.network].whole_signal:
         sections.append(Section(SectionType.LATENTS, b"\1"))
     return pack(header.to_bytes(), [*sections, *more])
 
@@ -88,7 +90,7 @@ def with_payloads(header: Header, generator: np.random.Generator | None = None, 
     """A valid file: levels and latents zero, or random ones of a generator; all pixels have a return."""
     reader = Reader(header.to_bytes(), "the header")
     spec = read_signal(reader)
-    network = build_network(*read_architecture(reader), spec)
+    network = build_network(*read_network(reader, spec))
 
     def levels(shape: tuple[int, ...], largest: int) -> np.ndarray:
         if generator is None:
@@ -104,7 +106,7 @@ def with_payloads(header: Header, generator: np.random.Generator | None = None, 
             levels(tuple(parameter.shape), largest), _CONTEXT_CODE if fixed else code
         )
     sections = [write_weights(tensors)]
-    if FORMATS[header.network].on_grids:
+    if network.context_model() is not None:
         quantized = QuantizedNetwork(network, tensors)
         grids = [
             levels((grid.shape[0], grid.shape[1]), min(largest, 40)) for grid in network.integers().values()

@@ -12,6 +12,7 @@ FOLDERS = {"datamodules", "callbacks", "configs"}
 GROUND = {
     "signals",
     "errors",
+    "fields",
     "atomic_file",
     "file_lock",
     "openjpeg",
@@ -27,6 +28,7 @@ BELOW_EXPERIMENTS = BELOW_CALLBACKS | {"callbacks", "datamodules", "configs", "m
 
 ALLOWED = {
     "errors": set(),
+    "fields": {"errors"},
     "_version": set(),
     "file_lock": {"errors"},
     "user_cache": {"errors"},

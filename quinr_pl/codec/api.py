@@ -25,8 +25,8 @@ from quinr_pl.codec.file.container import (
     weight_section,
 )
 from quinr_pl.codec.file.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.file.header import FORMATS, build_network, check_axes, read_architecture
-from quinr_pl.codec.file.limits import UNLIMITED, Cost, DecodeLimits, NetworkCost, mask_cost
+from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits, latents_cost, mask_cost
+from quinr_pl.codec.file.network_header import build_network, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import (
     Progress,
@@ -44,6 +44,8 @@ from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
+from quinr_pl.network.cost import Cost, NetworkCost
+from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.signals import SignalSpec
 
 
@@ -219,6 +221,11 @@ class _Parsed:
     def total(self) -> Cost:
         """What decoding and reconstruction take."""
         total = self.cost.weights + self.cost.setup + self.cost.reconstruction(self.spec)
+        context = self.network.context_model()
+        if context is not None:
+            shapes = [(grid.shape[0], grid.shape[1]) for grid in self.network.integers().values()]
+            width = context.hidden.out_features
+            total += latents_cost(shapes, reach_of(context.offsets), context.neighbours, width)
         if SectionType.MASK in self.further:
             total += mask_cost(self.spec, mask_section.REACH - 1)
         return total
@@ -238,18 +245,17 @@ def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
     frame = reader.remaining
     spec = read_signal(reader)
     signal_bytes = frame - reader.remaining
-    class_name, arguments = read_architecture(reader)
-    check_axes(arguments, spec)
+    cls, architecture = read_network(reader, spec)
     header_bytes = frame - reader.remaining
     known = known_sections(read_sections(reader))
     weights = weight_section(known)
-    latents = latent_payload(known, FORMATS[class_name].on_grids)
+    cost = cls.cost(architecture)
+    limits.check(spec, cost.weights)
+    network = build_network(cls, architecture)
+    latents = latent_payload(known, network.context_model() is not None)
     mask = mask_payload(known, spec.kind.masked)
     optional = {SectionType.LATENTS: latents, SectionType.MASK: mask}
     further = {kind: payload for kind, payload in optional.items() if payload is not None}
-    cost = FORMATS[class_name].cost(arguments, spec)
-    limits.check(spec, cost.weights)
-    network = build_network(class_name, arguments, spec)
     sections = bytes_by_part(
         data, signal_bytes, header_bytes, len(weights.payload), len(layers(network.weights())), further
     )

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quinr_pl.codec.file.header import FORMATS
 from quinr_pl.codec.quantized import QuantizationConfig
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import ARRAY, SignalSpec
+from quinr_pl.fields import with_defaults
+from quinr_pl.network import QuINR
 
 PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 """Bits for each pixel."""
@@ -108,8 +108,7 @@ def _nearest_widths(
 
 
 def _weights(network: dict[str, Any], channels: int) -> int:
-    spec = SignalSpec(ARRAY, (1, 1), channels, 0.0, 1.0)
-    return FORMATS["QuINR"].cost(network | {"in_features": 2, "pairs": "ordered"}, spec).parameters
+    return QuINR.cost(with_defaults(QuINR.FIELDS, network | {"out_features": channels})).parameters
 
 
 def bytes_for_psnr(measured: Sequence[tuple[int, float]], psnr: float) -> int:

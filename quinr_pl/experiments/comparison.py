@@ -305,7 +305,7 @@ def _fit_settings(tree: Tree, data: Tree) -> Tree:
     network = _network(tree, _data_module(data).channels)
     steps = tree.get("trainer", {}).get("max_steps", 1000)
     batch = tree.get("data", {}).get("init_args", {}).get("batch_size", 4096) or _WHOLE_SIGNAL
-    cost = steps * batch * network.parameter_count() * (1.0 if isinstance(network, COIN) else 2.0)
+    cost = steps * batch * network.parameter_count() * (2.0 if network.quantum_layers() else 1.0)
     return {"kind": "fit", "fit": tree, "cost": cost}
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Field, Integer, Value, check_fields
+from quinr_pl.network.cost import NetworkCost
 from quinr_pl.network.latent.context_model import ContextModel
 from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.signals import SignalSpec
 from quinr_pl.signals import coordinates as grid_coordinates
 
-MOST_NATS = 16
+LOG_RANGE = Integer(0, 16, 0)
+"""Nats of a logarithmic scale: single precision bears no more."""
 
 
 def layers(names: Iterable[str]) -> dict[str, list[str]]:
@@ -31,16 +35,6 @@ def known_mse(values: Tensor, targets: Tensor) -> Tensor:
     return torch.where(targets.isnan(), 0.0, values - targets).square().mean()
 
 
-def check_log_range(nats: int) -> None:
-    """Refuses a logarithmic scale of less than 0 nats or of more than single precision bears.
-
-    Raises:
-        QuinrError: If it is out of range.
-    """
-    if not 0 <= nats <= MOST_NATS:
-        raise QuinrError(f"--model.network.log_range {nats}: must lie between 0 and {MOST_NATS}")
-
-
 def from_log_scale(values: Tensor, nats: int) -> Tensor:
     """Values t of a logarithmic scale on the linear one: (exp(nats t) - 1) / (exp(nats) - 1), t for 0 nats.
 
@@ -53,9 +47,21 @@ def from_log_scale(values: Tensor, nats: int) -> Tensor:
 class Network(nn.Module, ABC):
     """Gives the values of a signal, in [0, 1], one row for each of its coordinates in [-1, 1].
 
-    ``CoordinateNetwork`` and ``SignalNetwork`` below say which coordinates it takes at a time.
+    ``CoordinateNetwork`` and ``SignalNetwork`` below say which coordinates it takes at a time. Files know a
+    class by a line in ``quinr_pl.network.NETWORKS``, or by its ``register``; its code and its fields are part
+    of the format from then on, and stay.
+
+    Args:
+        architecture: The constructor's arguments that determine the function, by name: one for each field,
+            and those of ``signal_arguments``.
+
+    Raises:
+        QuinrError: If one is out of range.
 
     Attributes:
+        CODE: The class's number in files, up to 255; those from 128 on are free for other packages.
+        FIELDS: The constructor's arguments that a file holds, each with its bounds. Those with a default come
+            in the order of their bits in the file's presence mask, the ones most often changed first.
         whole_signal: Whether ``forward`` and ``loss`` take the coordinates of the whole signal, in row-major
             order, at every step; else they take any of them.
         in_features: Size of a coordinate.
@@ -65,11 +71,49 @@ class Network(nn.Module, ABC):
         rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
     """
 
+    CODE: ClassVar[int]
+    FIELDS: ClassVar[Mapping[str, Field]]
     whole_signal: ClassVar[bool]
     in_features: int
     out_features: int
     fixed_point_layers: tuple[str, ...] = ()
     rate_weight: float = 0.0
+
+    def __init__(self, **architecture: Value) -> None:
+        super().__init__()
+        check_fields(self.FIELDS, architecture, "--model.network")
+        for name in architecture.keys() - self.FIELDS.keys():
+            if int(architecture[name]) < 1:
+                raise QuinrError(f"--model.network.{name} {architecture[name]}: must be at least 1")
+        self._architecture = architecture
+        self.in_features = int(architecture["in_features"])
+        self.out_features = int(architecture["out_features"])
+
+    @classmethod
+    def signal_arguments(cls, spec: SignalSpec) -> dict[str, int]:
+        """The constructor's arguments that follow from the signal: the numbers of its axes and channels.
+
+        Raises:
+            QuinrError: If the class takes no such signal.
+        """
+        return {"in_features": len(spec.shape), "out_features": spec.channels}
+
+    @classmethod
+    @abstractmethod
+    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
+        """What a network costs the decoder, told from its arguments alone, before it is built.
+
+        Args:
+            architecture: As ``architecture`` returns it, each argument within its bounds.
+        """
+
+    def architecture(self) -> dict[str, Value]:
+        """The constructor's arguments that determine the function: what a file must hold besides weights.
+
+        ``type(network)(**network.architecture())`` has the same parameters, by name and shape, and with
+        equal weights computes the same values. Where and how it runs (the engine) is no part of it.
+        """
+        return dict(self._architecture)
 
     @abstractmethod
     def forward(self, coordinates: Tensor) -> Tensor:
@@ -86,14 +130,6 @@ class Network(nn.Module, ABC):
             start: First pixel, in row-major order.
             stop: One past the last pixel.
             shape: Size of each axis of the signal.
-        """
-
-    @abstractmethod
-    def architecture(self) -> dict[str, int | float | bool | str]:
-        """The constructor's arguments that determine the function: what a file must hold besides weights.
-
-        ``type(network)(**network.architecture())`` has the same parameters, by name and shape, and with
-        equal weights computes the same values. Where and how it runs (the engine) is no part of it.
         """
 
     def weights(self) -> dict[str, nn.Parameter]:

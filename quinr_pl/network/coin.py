@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.errors import QuinrError
-from quinr_pl.network.base import CoordinateNetwork, check_log_range, from_log_scale
+from quinr_pl.fields import Field, Integer, Real
+from quinr_pl.network.base import LOG_RANGE, CoordinateNetwork, from_log_scale
+from quinr_pl.network.cost import LAYER, SINE, NetworkCost, sine_layers_weights
 from quinr_pl.network.layers.embedding import sine_layers
 from quinr_pl.network.layers.plain_modules import is_plain
+from quinr_pl.signals import MOST_AXES
 
 
 class COIN(CoordinateNetwork):
@@ -27,8 +31,17 @@ class COIN(CoordinateNetwork):
         log_range: Nats of the logarithmic scale that the output gives values on; see from_log_scale.
 
     Raises:
-        QuinrError: If a size is below 1.
+        QuinrError: If an argument is out of range.
     """
+
+    CODE = 1
+    FIELDS: ClassVar[Mapping[str, Field]] = {
+        "layers": Integer(1, 64),
+        "width": Integer(1, 2048),
+        "omega0": Real(30.0),
+        "in_features": Integer(1, MOST_AXES, 2),
+        "log_range": LOG_RANGE,
+    }
 
     def __init__(
         self,
@@ -39,15 +52,15 @@ class COIN(CoordinateNetwork):
         omega0: float = 30.0,
         log_range: int = 0,
     ) -> None:
-        super().__init__()
-        for name, value in (("layers", layers), ("width", width), ("out_features", out_features)):
-            if value < 1:
-                raise QuinrError(f"--model.network.{name} {value}: must be at least 1")
-        check_log_range(log_range)
+        super().__init__(
+            in_features=in_features,
+            out_features=out_features,
+            layers=layers,
+            width=width,
+            omega0=omega0,
+            log_range=log_range,
+        )
         self.log_range = log_range
-        self.in_features = in_features
-        self.out_features = out_features
-        self.omega0 = omega0
         self.hidden = sine_layers(in_features, layers, width, omega0)
         self.output = nn.Linear(width, out_features)
         bound = math.sqrt(6 / width) / omega0
@@ -68,16 +81,13 @@ class COIN(CoordinateNetwork):
         bias = nn.functional.pad(self.output.bias, (0, 1))
         return nn.functional.linear(features, weight, bias)[:, :1]
 
-    def architecture(self) -> dict[str, int | float | bool | str]:
+    @classmethod
+    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
         """See Network."""
-        return {
-            "in_features": self.in_features,
-            "out_features": self.out_features,
-            "layers": len(self.hidden),
-            "width": self.output.in_features,
-            "omega0": self.omega0,
-            "log_range": self.log_range,
-        }
+        layers, width, channels = (architecture[name] for name in ("layers", "width", "out_features"))
+        parameters = sine_layers_weights(architecture["in_features"], layers, width) + channels * (width + 1)
+        operations = parameters + layers * (LAYER + SINE * width)
+        return NetworkCost(parameters, 2 * layers + 2, operations, 4 * width + 8 * channels + 8)
 
     def feature_weights(self) -> list[nn.Parameter]:
         """Of all layers but the first."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.ansatz import Ansatz, Features, Pairs
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.circuit.engines.registry import make_engine
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.base import CoordinateNetwork, check_log_range, from_log_scale
+from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
+from quinr_pl.network.base import LOG_RANGE, CoordinateNetwork, from_log_scale
+from quinr_pl.network.cost import LAYER, SINE, NetworkCost, circuit_cost, sine_layers_weights
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.embedding import sine_layers as build_sine_layers
 from quinr_pl.network.layers.quantum_layer import QuantumStage
 from quinr_pl.network.layers.readout import LastStatesReadout, LinearReadout
 from quinr_pl.network.layers.stage_norm import StageNorm
+from quinr_pl.signals import MOST_AXES
 
 
 class QuINR(CoordinateNetwork):
@@ -54,6 +58,27 @@ class QuINR(CoordinateNetwork):
         QuinrError: If an argument is out of range.
     """
 
+    CODE = 0
+    FIELDS: ClassVar[Mapping[str, Field]] = {
+        "qubits": Integer(1, 12),
+        "angles": Integer(1, 4096),
+        "uploads": Integer(1, 4096),
+        "layers": Integer(1, 4096),
+        "omega0": Real(16.0),
+        "angle_scale": Real(0.8),
+        "features": Switch("own", "shared"),
+        "readout": Switch("linear", "last_states"),
+        "pairs": Choice(("ordered", "unordered", "ring"), "ordered"),
+        "stages": Integer(1, 16, 1),
+        "range_map": Switch(True, False),
+        "stage_norm": Choice(("scaled", "none", "centred", "standardized"), "scaled"),
+        "shuffle_seed": Integer(0, 2**32 - 1, 0),
+        "in_features": Integer(1, MOST_AXES, 2),
+        "sine_layers": Integer(0, 64, 0),
+        "sine_width": Integer(1, 2048, 28),
+        "log_range": LOG_RANGE,
+    }
+
     def __init__(
         self,
         in_features: int = 2,
@@ -62,8 +87,8 @@ class QuINR(CoordinateNetwork):
         angles: int = 12,
         uploads: int = 3,
         layers: int = 2,
-        features: Literal["shared", "own"] = "shared",
-        pairs: Literal["ordered", "unordered", "ring"] = "ordered",
+        features: Features = "shared",
+        pairs: Pairs = "ordered",
         omega0: float = 30.0,
         angle_scale: float = 1.0,
         weight_init: float = torch.pi,
@@ -77,16 +102,31 @@ class QuINR(CoordinateNetwork):
         log_range: int = 0,
         engine: str | Engine = "auto",
     ) -> None:
-        super().__init__()
-        self.in_features = in_features
-        self.out_features = out_features
+        super().__init__(
+            in_features=in_features,
+            out_features=out_features,
+            qubits=qubits,
+            angles=angles,
+            uploads=uploads,
+            layers=layers,
+            features=features,
+            pairs=pairs,
+            omega0=omega0,
+            angle_scale=angle_scale,
+            readout=readout,
+            range_map=range_map or readout == "linear",  # which has none to leave out
+            stages=stages,
+            stage_norm=stage_norm,
+            sine_layers=sine_layers,
+            sine_width=sine_width,
+            log_range=log_range,
+            shuffle_seed=shuffle_seed,
+        )
         self.ansatz = Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)
-        states = 2**qubits
-        _check(out_features, omega0, readout, stages, states)
-        _check_sine_layers(sine_layers, sine_width)
-        check_log_range(log_range)
+        states = self.ansatz.states
+        if readout == "last_states" and out_features > states:
+            raise QuinrError(f"--model.network.out_features {out_features}: must lie between 1 and {states}")
         self.log_range = log_range
-        self.sine_width = sine_width
         self.sine_layers = build_sine_layers(in_features, sine_layers, sine_width, omega0)
         sizes = [sine_width if sine_layers else in_features] + [states] * (stages - 1)
         self.embeddings = nn.ModuleList(
@@ -138,30 +178,22 @@ class QuINR(CoordinateNetwork):
             assert isinstance(circuit, QuantumStage)
             yield embedding, circuit
 
-    def architecture(self) -> dict[str, int | float | bool | str]:
-        """See Network. Initialisation and engine leave no trace in a file."""
-        first = self.embeddings[0]
-        assert isinstance(first, SinusoidalEmbedding)
-        return {
-            "in_features": self.in_features,
-            "out_features": self.out_features,
-            "qubits": self.ansatz.qubits,
-            "angles": self.ansatz.angles,
-            "uploads": self.ansatz.uploads,
-            "layers": self.ansatz.layers,
-            "features": self.ansatz.features,
-            "pairs": self.ansatz.pairs,
-            "omega0": first.omega0,
-            "angle_scale": first.scale,
-            "readout": "linear" if isinstance(self.readout, LinearReadout) else "last_states",
-            "range_map": isinstance(self.readout, LinearReadout) or self.readout.gain is not None,
-            "stages": len(self.circuits),
-            "stage_norm": self.stage_norm.kind,
-            "sine_layers": len(self.sine_layers),
-            "sine_width": self.sine_width,
-            "log_range": self.log_range,
-            "shuffle_seed": self.ansatz.shuffle_seed,
-        }
+    @classmethod
+    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
+        """See Network."""
+        ansatz = _ansatz(**architecture)
+        channels, states, stages = architecture["out_features"], ansatz.states, architecture["stages"]
+        classical, width = architecture["sine_layers"], architecture["sine_width"]
+        inputs = width if classical else architecture["in_features"]
+        parameters = sine_layers_weights(architecture["in_features"], classical, width)
+        parameters += ansatz.features_count * (inputs + 1 + (stages - 1) * (states + 1))
+        parameters += stages * math.prod(ansatz.weights_shape) + channels * (states + 1)
+        parameters += stages - 1 if architecture["stage_norm"] == "scaled" else 0
+        pixel, plan = circuit_cost(ansatz, max(inputs, states if stages > 1 else 0), channels)
+        operations = parameters + classical * (LAYER + SINE * width)
+        operations += stages * pixel + (stages - 1) * SINE * states
+        numbers = 4 * max(width if classical else 0, states if stages > 1 else 0) + 8 * channels + 8
+        return NetworkCost(parameters, 2 * classical + 3 * stages + 3, operations, numbers, plan)
 
     def parameters_by_depth(self) -> list[list[str]]:
         """Sine layers, embedding and circuit of each stage in turn, then the rest."""
@@ -192,17 +224,15 @@ class QuINR(CoordinateNetwork):
         return periods | {f"circuits.{index}.weight": rotations for index in range(len(self.circuits))}
 
 
-def _check(out_features: int, omega0: float, readout: str, stages: int, states: int) -> None:
-    if out_features < 1 or (readout == "last_states" and out_features > states):
-        raise QuinrError(f"--model.network.out_features {out_features}: must lie between 1 and {states}")
-    if stages < 1:
-        raise QuinrError(f"--model.network.stages {stages}: must be at least 1")
-    if not omega0 > 0:
-        raise QuinrError(f"--model.network.omega0 {omega0}: must be positive")
-
-
-def _check_sine_layers(sine_layers: int, sine_width: int) -> None:
-    if sine_layers < 0:
-        raise QuinrError(f"--model.network.sine_layers {sine_layers}: must not be negative")
-    if sine_width < 1:
-        raise QuinrError(f"--model.network.sine_width {sine_width}: must be at least 1")
+def _ansatz(
+    qubits: int,
+    angles: int,
+    uploads: int,
+    layers: int,
+    features: Features,
+    pairs: Pairs,
+    shuffle_seed: int,
+    **_: Value,
+) -> Ansatz:
+    """The circuit of an architecture."""
+    return Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)

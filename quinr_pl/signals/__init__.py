@@ -6,13 +6,14 @@ from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
 from quinr_pl.signals.kind import SignalKind
 from quinr_pl.signals.kinds import KINDS
 from quinr_pl.signals.range_image import RANGE_IMAGE
-from quinr_pl.signals.spec import SignalSpec
+from quinr_pl.signals.spec import MOST_AXES, SignalSpec
 
 __all__ = [
     "ARRAY",
     "IMAGE_8",
     "IMAGE_16",
     "KINDS",
+    "MOST_AXES",
     "RANGE_IMAGE",
     "SignalKind",
     "SignalSpec",

@@ -11,6 +11,9 @@ import numpy.typing as npt
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals.kind import SignalKind
 
+MOST_AXES = 8
+"""Of a signal in a file."""
+
 
 @dataclass(frozen=True)
 class SignalSpec:

@@ -20,7 +20,6 @@ from quinr_pl.codec import (
     inspect,
     quantize,
 )
-from quinr_pl.codec.file.header import FORMATS
 from quinr_pl.codec.quantized import QuantizedTensor
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, NETWORKS, CoordinateNetwork, QuINR
@@ -82,15 +81,14 @@ def test_round_trip(kind: type[CoordinateNetwork], arguments: dict[str, Any]) ->
 
 
 def test_every_argument_has_a_field() -> None:
-    for name, kind in NETWORKS.items():
-        from_signal = {"out_features"} | ({"height", "width"} if FORMATS[name].on_grids else set())
-        assert FORMATS[name].fields.keys() | from_signal == kind().architecture().keys()
+    for kind in (NETWORKS[code] for code in NETWORKS):
+        assert kind.FIELDS.keys() | kind.signal_arguments(IMAGE).keys() == kind().architecture().keys()
 
 
 @pytest.mark.parametrize(("kind", "arguments"), NETWORK_ARGUMENTS)
 def test_cost_bounds_the_parameters(kind: type[CoordinateNetwork], arguments: dict[str, Any]) -> None:
     network = make(kind, arguments)
-    parameters = FORMATS[kind.__name__].cost(network.architecture(), IMAGE).parameters
+    parameters = kind.cost(network.architecture()).parameters
     assert network.parameter_count() <= parameters <= network.parameter_count() + 500
 
 
@@ -285,10 +283,10 @@ def test_step_sizes_off_the_grid_of_their_layer() -> None:
 
 
 def test_errors_of_the_encoder() -> None:
-    with pytest.raises(QuinrError, match="3 outputs for a signal of 1 channels"):
+    with pytest.raises(QuinrError, match=r"--model\.network\.out_features 3: the signal needs 1"):
         compress(COIN(), SignalSpec(IMAGE_8, (2, 2), 1, 0.0, 255.0))
     with pytest.raises(QuinrError, match="width 4000: must lie between 1 and 2048"):
-        compress(COIN(layers=1, width=4000), IMAGE)
+        COIN(layers=1, width=4000)
     diverged = COIN()
     with torch.no_grad():
         diverged.output.bias.fill_(math.nan)

@@ -8,7 +8,7 @@ import pytest
 
 from quinr_pl.codec import decode, decompress, encode
 from quinr_pl.codec.file.container import SectionType, known_sections, read_sections, unpack
-from quinr_pl.codec.file.header import read_architecture
+from quinr_pl.codec.file.network_header import read_network
 from quinr_pl.codec.file.signal_header import read_signal
 
 DATA = Path(__file__).parents[1] / "data"
@@ -27,8 +27,7 @@ def largest_difference(values: np.ndarray, path: Path) -> float:
 
 def sections_of(path: Path) -> set[SectionType]:
     reader = unpack(path.read_bytes())
-    read_signal(reader)
-    read_architecture(reader)
+    read_network(reader, read_signal(reader))
     return set(known_sections(read_sections(reader)))
 
 

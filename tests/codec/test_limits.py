@@ -14,19 +14,18 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.handmade_files import Header, with_nothing, with_payloads
+from benchmarks.handmade_files import CLASSES, Header, with_nothing, with_payloads
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cpu.call import Shape, layout
 from quinr_pl.circuit.lowering.plan import plan
 from quinr_pl.codec import UNLIMITED, BitstreamError, DecodeLimits, decode, decompress, inspect, limits_needed
 from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.file.container import Section, SectionType
-from quinr_pl.codec.file.header import FORMATS, build_network
 from quinr_pl.codec.rate_control import point_for_bytes
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.commands.main import main
 from quinr_pl.native.precision import Precision
-from quinr_pl.network import NETWORKS, LatentQuINR
+from quinr_pl.network import COIN, NETWORKS, LatentQuINR
 from quinr_pl.signals import ARRAY, IMAGE_8, RANGE_IMAGE, SignalSpec
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -125,9 +124,6 @@ def test_extreme_numbers_give_an_image_or_an_error_and_no_warning(
 @pytest.mark.parametrize("name", ["COIN", "QuINR"])
 def test_nothing_is_initialized_at_random(name: str) -> None:
     fields = {"layers": 2, "width": 3} if name == "COIN" else BIG | {"stages": 2}
-    spec = SignalSpec(IMAGE_8, (4, 4), 3, 0.0, 255.0)
-    # No interval of random weights is that long.
-    assert build_network(name, fields | {"omega0": 1e-300}, spec).parameter_count() > 0
     decoded = decode(with_payloads(Header(name, fields)))
     assert not any(tensor.is_meta for tensor in decoded.network.state_dict().values())
     assert all(parameter.requires_grad for parameter in decoded.network.parameters() if parameter.ndim > 1)
@@ -177,14 +173,14 @@ def networks_of_configs() -> list[tuple[str, dict[str, Any]]]:
 
 
 def passes(network: str, arguments: dict[str, Any], spec: SignalSpec = PHOTOGRAPH) -> None:
-    made = NETWORKS[network](**arguments)
-    cost = FORMATS[network].cost(made.architecture(), spec)
+    made = CLASSES[network](**arguments)
+    cost = made.cost(made.architecture())
     DecodeLimits().check(spec, cost.weights + cost.setup + cost.reconstruction(spec))
 
 
 def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
     networks = networks_of_configs()
-    assert {name for name, _ in networks} == set(NETWORKS)
+    assert {CLASSES[name] for name, _ in networks} == {NETWORKS[code] for code in NETWORKS}
     for name, arguments in networks:
         passes(name, arguments)
     for layers, width in ((5, 20), (5, 30), (10, 28)):
@@ -203,7 +199,7 @@ def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
 def test_larger_pictures_may_take_more() -> None:
     spec = SignalSpec(IMAGE_8, (10_000, 10_000), 3, 0.0, 255.0)
     passes("COIN", {"layers": 10, "width": 28}, spec)
-    cost = FORMATS["COIN"].cost({"layers": 64, "width": 128, "in_features": 2}, spec)
+    cost = COIN.cost(COIN(layers=64, width=128).architecture())
     with pytest.raises(BitstreamError, match="operations"):
         DecodeLimits().check(spec, cost.reconstruction(spec))
     DecodeLimits().scaled(50).check(spec, cost.reconstruction(spec))

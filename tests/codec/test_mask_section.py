@@ -11,7 +11,7 @@ import torch
 from quinr_pl.codec import QuantizationConfig, compress, decode, decompress, encode
 from quinr_pl.codec.file.container import BitstreamError, Section, SectionType, Writer, pack
 from quinr_pl.codec.file.encoder import bytes_for_rate, mask_bytes
-from quinr_pl.codec.file.header import write_network
+from quinr_pl.codec.file.network_header import write_network
 from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.sections.mask import read, write
 from quinr_pl.codec.sections.weights import write_weights
@@ -85,7 +85,7 @@ def test_other_signals_have_none():
     network = COIN(out_features=1)
     image = SignalSpec(IMAGE_8, (6, 20), 1, 0.0, 255.0)
     write_signal(header, image)
-    write_network(header, network)
+    write_network(header, network, image)
     weights = write_weights(decode(compress(network, image).data).quantized.tensors)
     data = pack(header.getvalue(), [weights, Section(SectionType.MASK, write(blob(6, 20)))])
     with pytest.raises(BitstreamError, match="section mask does not belong to this signal"):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from quinr_pl import network as networks
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import COIN, NETWORKS, QuINR
+from quinr_pl.network import COIN, QuINR
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.readout import LastStatesReadout, LinearReadout, qrelu
 
@@ -29,7 +30,7 @@ def points() -> torch.Tensor:
 
 def build(name: str, arguments: dict, seed: int = 0):
     torch.manual_seed(seed)
-    return NETWORKS[name](**arguments)
+    return getattr(networks, name)(**arguments)
 
 
 @pytest.mark.parametrize(("name", "arguments"), VARIANTS)

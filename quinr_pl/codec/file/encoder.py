@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quinr_pl.codec.file.container import Section, SectionType, Writer, pack
-from quinr_pl.codec.file.header import write_network
+from quinr_pl.codec.file.network_header import write_network
 from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, layers
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import write_weights
-from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.signals import SignalSpec
 
@@ -37,18 +36,10 @@ def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
         QuinrError: If the format cannot hold the network or it doesn't fit the signal.
     """
     network = quantized.network
-    if network.out_features != spec.channels:
-        raise QuinrError(
-            f"network of {network.out_features} outputs for a signal of {spec.channels} channels"
-        )
-    if network.in_features != len(spec.shape):
-        raise QuinrError(
-            f"network of {network.in_features} coordinates for a signal of {len(spec.shape)} axes"
-        )
     header = Writer()
     write_signal(header, spec)
     signal_bytes = len(header.getvalue())
-    write_network(header, network)
+    write_network(header, network, spec)
     weights = write_weights(quantized.tensors)
     further = {}
     if quantized.integers:

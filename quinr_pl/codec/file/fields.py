@@ -1,122 +1,86 @@
-"""Fields of a header: how a value is written, and its bounds."""
+"""Fields of the header: how the value of each kind is written and read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import singledispatch
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
-from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
 
-Value = int | float | bool | str
 _REAL_ESCAPE = 255
 _REALS = (*(code / 20 for code in range(101)), *(5 + code / 4 for code in range(1, 155)))
-_LEAST_REAL, _LARGEST_REAL = 2.0**-20, 2.0**20  # frequencies and angles beyond are of no use in float32
 
 
-@dataclass(frozen=True)
-class Integer:
-    """An integer field, as a varint.
+@singledispatch
+def write_field(field: Field, writer: Writer, value: Value) -> None:
+    """Append a value that its field allows.
 
-    Args:
-        low: Smallest value.
-        high: Largest value.
-        default: What an absent field means; a field without one is always present.
+    An integer is a varint; a choice is a byte, the number of the name; a switch is nothing, as only its other
+    value is ever present; a real is a byte if it is one of ``_REALS``, else 255 and a float32.
     """
-
-    low: int
-    high: int
-    default: int | None = None
-
-    def write(self, writer: Writer, value: Value) -> None:
-        """Append the value."""
-        if not self.low <= int(value) <= self.high:
-            raise QuinrError(f"must lie between {self.low} and {self.high} to fit a file")
-        writer.varint(int(value))
-
-    def read(self, reader: Reader) -> int:
-        """The value, checked against its bounds."""
-        value = reader.varint()
-        if not self.low <= value <= self.high:
-            raise BitstreamError(f"{value} lies outside {self.low} to {self.high}")
-        return value
+    raise TypeError(f"no way to write a {type(field).__name__}")
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One of three or more names, as a byte.
+@singledispatch
+def read_field(field: Field, reader: Reader) -> Value:
+    """The value of a field that is present.
 
-    Args:
-        names: In the order of their numbers; new ones go to the end.
-        default: What an absent field means.
+    Raises:
+        BitstreamError: If the field does not allow it.
     """
-
-    names: tuple[str, ...]
-    default: str
-
-    def write(self, writer: Writer, value: Value) -> None:
-        """Append the number of the name."""
-        if value not in self.names:
-            raise QuinrError(f"must be one of {', '.join(self.names)} to fit a file")
-        writer.byte(self.names.index(str(value)))
-
-    def read(self, reader: Reader) -> str:
-        """The name."""
-        number = reader.byte()
-        if number >= len(self.names):
-            raise BitstreamError(f"choice {number} is unknown; there are {len(self.names)}")
-        return self.names[number]
+    raise TypeError(f"no way to read a {type(field).__name__}")
 
 
-@dataclass(frozen=True)
-class Switch:
-    """One of two values: its bit in the presence mask says all, and no byte follows.
-
-    Args:
-        default: What an absent field means.
-        other: What a present field means.
-    """
-
-    default: str | bool
-    other: str | bool
-
-    def write(self, writer: Writer, value: Value) -> None:
-        """Append nothing, as only the other value is present."""
-        if value != self.other:
-            raise QuinrError(f"must be {self.default} or {self.other} to fit a file")
-
-    def read(self, reader: Reader) -> str | bool:
-        """The other value."""
-        return self.other
+@write_field.register
+def _(field: Integer, writer: Writer, value: Value) -> None:
+    writer.varint(int(value))
 
 
-@dataclass(frozen=True)
-class Real:
-    """A real within bounds, as a byte if it is one of ``_REALS``, else as 255 and a float32.
-
-    Args:
-        default: What an absent field means.
-    """
-
-    default: float
-
-    def write(self, writer: Writer, value: Value) -> None:
-        """Append the value."""
-        real = float(value)
-        if not _LEAST_REAL <= real <= _LARGEST_REAL:
-            raise QuinrError(f"must lie between {_LEAST_REAL:g} and {_LARGEST_REAL:g} to fit a file")
-        if real in _REALS:
-            writer.byte(_REALS.index(real))
-        else:
-            writer.byte(_REAL_ESCAPE)
-            writer.float32(real)
-
-    def read(self, reader: Reader) -> float:
-        """The value, checked against its bounds."""
-        code = reader.byte()
-        value = reader.float32() if code == _REAL_ESCAPE else _REALS[code]
-        if not _LEAST_REAL <= value <= _LARGEST_REAL:
-            raise BitstreamError(f"{value:g} lies outside {_LEAST_REAL:g} to {_LARGEST_REAL:g}")
-        return value
+@read_field.register
+def _(field: Integer, reader: Reader) -> int:
+    value = reader.varint()
+    if not field.low <= value <= field.high:
+        raise BitstreamError(f"{value} lies outside {field.low} to {field.high}")
+    return value
 
 
-Field = Integer | Choice | Switch | Real
+@write_field.register
+def _(field: Choice, writer: Writer, value: Value) -> None:
+    writer.byte(field.names.index(str(value)))
+
+
+@read_field.register
+def _(field: Choice, reader: Reader) -> str:
+    number = reader.byte()
+    if number >= len(field.names):
+        raise BitstreamError(f"choice {number} is unknown; there are {len(field.names)}")
+    return field.names[number]
+
+
+@write_field.register
+def _(field: Switch, writer: Writer, value: Value) -> None:
+    pass
+
+
+@read_field.register
+def _(field: Switch, reader: Reader) -> str | bool:
+    return field.other
+
+
+@write_field.register
+def _(field: Real, writer: Writer, value: Value) -> None:
+    real = float(value)
+    if real in _REALS:
+        writer.byte(_REALS.index(real))
+    else:
+        writer.byte(_REAL_ESCAPE)
+        writer.float32(real)
+
+
+@read_field.register
+def _(field: Real, reader: Reader) -> float:
+    code = reader.byte()
+    value = reader.float32() if code == _REAL_ESCAPE else _REALS[code]
+    if not field.low <= value <= field.high:
+        raise BitstreamError(f"{value:g} lies outside {field.low:g} to {field.high:g}")
+    return value

@@ -6,13 +6,11 @@ import math
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import KINDS, SignalKind, SignalSpec
+from quinr_pl.signals import KINDS, MOST_AXES, SignalKind, SignalSpec
 
 _RANGE_FLAG = 0x08
 _KIND_ESCAPE, _CHANNELS_ESCAPE = 7, 15
 _MOST_CHANNELS, _MOST_VALUES = 1 << 16, 1 << 40
-MOST_AXES = 8
-"""Of a signal in a file."""
 
 
 def write_signal(writer: Writer, spec: SignalSpec) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.ops.context import bits_by_layers, context_bits
 from quinr_pl.ops.laplace import LaplaceContext
@@ -38,19 +37,10 @@ class ContextModel(nn.Module):
         grids: Number of grids.
         neighbours: How many of NEIGHBOURS it sees.
         width: Hidden units.
-
-    Raises:
-        QuinrError: If an argument is out of range.
     """
 
     def __init__(self, grids: int, neighbours: int, width: int) -> None:
         super().__init__()
-        if not 1 <= neighbours <= len(NEIGHBOURS):
-            raise QuinrError(
-                f"--model.network.neighbours {neighbours}: must lie between 1 and {len(NEIGHBOURS)}"
-            )
-        if width < 1:
-            raise QuinrError(f"--model.network.context_width {width}: must be at least 1")
         self.neighbours = neighbours
         self.hidden = nn.Linear(neighbours + 1, width)
         self.output = nn.Linear(width, 2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +12,28 @@ from torch import Tensor, nn
 from quinr_pl.circuit.ansatz import Ansatz, Pairs
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Choice, Field, Integer, Real, Switch
 from quinr_pl.network.base import SignalNetwork
-from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
+from quinr_pl.network.latent.context_model import NEIGHBOURS, ContextModel
 from quinr_pl.network.latent.pyramid import LatentPyramid, Relaxation
-from quinr_pl.network.latent.synthesis import CircuitSynthesis, SynthesisKind, make_synthesis
+from quinr_pl.network.latent.synthesis import (
+    CircuitSynthesis,
+    SynthesisKind,
+    circuit_parameters,
+    make_synthesis,
+    twin_width,
+)
 from quinr_pl.network.layers.filters import filtered
 from quinr_pl.network.layers.plain_modules import linear_of_columns
+from quinr_pl.signals import SignalSpec
 
 _INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch.int64)}
 """By their size in bytes."""
+# What decoding weighs, in multiply-adds of a large matrix product: a grid's value at a pixel, all doublings
+# on the way there included; a multiply-add of a 3 x 3 filter; a hidden unit of the synthesis.
+_GRID, _FILTER, _RELU = 100, 3, 60
+_INTERPOLATION_MARGIN = 6  # rows to either side that the interpolation of a band computes in vain
 
 
 class LatentQuINR(SignalNetwork):
@@ -63,6 +77,22 @@ class LatentQuINR(SignalNetwork):
         QuinrError: If an argument is out of range.
     """
 
+    CODE = 2
+    FIELDS: ClassVar[Mapping[str, Field]] = {
+        "finest": Integer(0, 8, 1),
+        "grids": Integer(1, 12, 6),
+        "qubits": Integer(1, 12, 4),
+        "angles": Integer(1, 4096, 8),
+        "uploads": Integer(1, 4096, 2),
+        "neighbours": Integer(1, len(NEIGHBOURS), 12),
+        "context_width": Integer(1, 256, 12),
+        "synthesis": Switch("circuit", "relu"),
+        "filters": Integer(0, 8, 2),
+        "layers": Integer(1, 4096, 1),
+        "angle_scale": Real(1.5),
+        "pairs": Choice(("ordered", "unordered", "ring"), "ring"),
+        "in_features": Integer(2, 2, 2),
+    }
     fixed_point_layers = ("context.hidden", "context.output", "context.grid")
 
     def __init__(
@@ -89,15 +119,29 @@ class LatentQuINR(SignalNetwork):
         latent_learning_rate: float = 6.0,
         engine: str | Engine = "auto",
     ) -> None:
-        super().__init__()
-        _check(out_features, (height, width), finest, grids, filters)
+        super().__init__(
+            in_features=in_features,
+            out_features=out_features,
+            height=height,
+            width=width,
+            finest=finest,
+            grids=grids,
+            qubits=qubits,
+            angles=angles,
+            uploads=uploads,
+            layers=layers,
+            pairs=pairs,
+            angle_scale=angle_scale,
+            synthesis=synthesis,
+            filters=filters,
+            neighbours=neighbours,
+            context_width=context_width,
+        )
         _check_training(rate_weight, coarse_steps, hard_share, latent_learning_rate)
-        self.in_features, self.out_features = in_features, out_features
         self.height, self.width = height, width
         self.rate_weight, self.hard_share = rate_weight, hard_share
         self.coarse_steps, self.latent_learning_rate = tuple(coarse_steps), latent_learning_rate
         self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
-        self.angle_scale, self.synthesis_kind = angle_scale, synthesis
         self.pyramid = LatentPyramid(height, width, finest, grids)
         self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
         self.skip = nn.Linear(grids, out_features, bias=False)
@@ -266,26 +310,37 @@ class LatentQuINR(SignalNetwork):
         """Latents move in units of their rounding, and faster."""
         return {"pyramid.grids": self.latent_learning_rate}
 
-    def architecture(self) -> dict[str, int | float | bool | str]:
-        """See Network. Training's settings and the engine leave no trace in a file."""
-        return {
-            "in_features": self.in_features,
-            "out_features": self.out_features,
-            "height": self.height,
-            "width": self.width,
-            "finest": self.pyramid.finest,
-            "grids": len(self.pyramid.grids),
-            "qubits": self.ansatz.qubits,
-            "angles": self.ansatz.angles,
-            "uploads": self.ansatz.uploads,
-            "layers": self.ansatz.layers,
-            "pairs": self.ansatz.pairs,
-            "angle_scale": self.angle_scale,
-            "synthesis": self.synthesis_kind,
-            "filters": len(self.filters),
-            "neighbours": self.context.neighbours,
-            "context_width": self.context.hidden.out_features,
-        }
+    @classmethod
+    def signal_arguments(cls, spec: SignalSpec) -> dict[str, int]:
+        """See Network: the sizes of both axes too."""
+        if len(spec.shape) != 2:
+            raise QuinrError(
+                f"--model.network {cls.__name__}: takes signals of 2 axes, not of {len(spec.shape)}"
+            )
+        height, width = spec.shape
+        return {**super().signal_arguments(spec), "height": height, "width": width}
+
+    @classmethod
+    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
+        """See Network; decoding the latents is not counted here."""
+        sizes = ("qubits", "angles", "uploads", "layers")
+        ansatz = Ansatz(*(architecture[name] for name in sizes), "own", architecture["pairs"])
+        channels, grids, filters = (architecture[name] for name in ("out_features", "grids", "filters"))
+        pixel, plan = circuit_cost(ansatz, grids, channels)
+        synthesis = circuit_parameters(ansatz, grids, channels)
+        hidden = 0
+        if architecture["synthesis"] == "relu":
+            hidden = twin_width(ansatz, grids, channels)
+            synthesis = hidden * (grids + 1 + channels) + channels
+            pixel, plan = synthesis + _RELU * hidden, Cost()
+        of_filters = filters * channels * (9 * channels + 1)
+        width = architecture["context_width"]
+        context = width * (architecture["neighbours"] + 2) + 2 * (width + 1) + grids
+        parameters = synthesis + channels * grids + of_filters + context + 4
+        operations = pixel + of_filters * _FILTER + grids * (_GRID + channels)
+        numbers = 4 * grids + 2 * hidden + (filters + 8) * channels
+        margin = filters + _INTERPOLATION_MARGIN
+        return NetworkCost(parameters, 2 * filters + 16, operations, numbers, plan, margin)
 
     def parameter_periods(self) -> dict[str, Tensor]:
         """Biases of the embedding and rotations of the entangling layers are periodic."""
@@ -294,19 +349,6 @@ class LatentQuINR(SignalNetwork):
         rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
         bias = torch.tensor(self.synthesis.embedding.bias_period)
         return {"synthesis.embedding.bias": bias, "synthesis.circuit.weight": rotations}
-
-
-def _check(out_features: int, shape: tuple[int, int], finest: int, grids: int, filters: int) -> None:
-    for name, value in (("out_features", out_features), ("height", shape[0]), ("width", shape[1])):
-        if value < 1:
-            raise QuinrError(f"--model.network.{name} {value}: must be at least 1")
-    for name, value, low, high in (
-        ("finest", finest, 0, 8),
-        ("grids", grids, 1, 12),
-        ("filters", filters, 0, 8),
-    ):
-        if not low <= value <= high:
-            raise QuinrError(f"--model.network.{name} {value}: must lie between {low} and {high}")
 
 
 def _check_training(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.protocol import Engine
-from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import linear_of_columns
 from quinr_pl.network.layers.quantum_layer import QuantumStage
@@ -93,13 +92,7 @@ def make_synthesis(
     angle_scale: float,
     engine: str | Engine,
 ) -> CircuitSynthesis | ReluSynthesis:
-    """The synthesis of a kind.
-
-    Raises:
-        QuinrError: If there is no such kind.
-    """
+    """The synthesis of a kind."""
     if kind == "circuit":
         return CircuitSynthesis(in_features, out_features, ansatz, angle_scale, engine)
-    if kind == "relu":
-        return ReluSynthesis(in_features, out_features, twin_width(ansatz, in_features, out_features))
-    raise QuinrError(f"--model.network.synthesis {kind}: choose one of {', '.join(get_args(SynthesisKind))}")
+    return ReluSynthesis(in_features, out_features, twin_width(ansatz, in_features, out_features))

@@ -1,0 +1,102 @@
+"""The header's network: the code of its class, and its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
+from quinr_pl.codec.file.fields import read_field, write_field
+from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Field, Value
+from quinr_pl.network import NETWORKS, Network
+from quinr_pl.signals import SignalSpec
+
+
+def write_network(writer: Writer, network: Network, spec: SignalSpec) -> None:
+    """Append the network's class and its fields; what follows from the signal is not written.
+
+    Raises:
+        QuinrError: If no class of this code is registered, or the network does not fit the signal.
+    """
+    cls = type(network)
+    code = getattr(cls, "CODE", None)
+    if code is None or NETWORKS.find(code) is not cls:
+        raise QuinrError(
+            f"--model.network {cls.__name__}: files do not know the class; give it a CODE from 128 to 255, "
+            "and register it: quinr_pl.network.NETWORKS.register(CODE, CLASS)"
+        )
+    values = network.architecture()
+    for key, value in cls.signal_arguments(spec).items():
+        if values[key] != value:
+            raise QuinrError(f"--model.network.{key} {values[key]}: the signal needs {value}")
+    optional = _optional(cls.FIELDS)
+    present = [key for key in optional if values[key] != cls.FIELDS[key].default]
+    writer.byte(cls.CODE)
+    writer.varint(sum(1 << optional.index(key) for key in present))
+    for key, field in cls.FIELDS.items():
+        if key in present or key not in optional:
+            write_field(field, writer, values[key])
+
+
+def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[Network], dict[str, Value]]:
+    """Class and architecture that ``write_network`` wrote, each field within its bounds.
+
+    Args:
+        reader: Behind the signal.
+        spec: The signal.
+
+    Raises:
+        BitstreamError: If the class is unknown, a field out of bounds, or the signal not one for the network.
+    """
+    code = reader.byte()
+    cls = NETWORKS.find(code)
+    if cls is None:
+        raise BitstreamError(f"network class {code} is unknown")
+    optional = _optional(cls.FIELDS)
+    mask = reader.varint()
+    if mask >> len(optional):
+        raise BitstreamError(f"network {cls.__name__}: presence mask {mask:#x} has unknown bits")
+    values: dict[str, Value] = {}
+    for key, field in cls.FIELDS.items():
+        if field.default is not None and not mask >> optional.index(key) & 1:
+            values[key] = field.default
+            continue
+        try:
+            values[key] = read_field(field, reader)
+        except BitstreamError as error:
+            raise BitstreamError(f"network {cls.__name__}, field {key}: {error}") from None
+    return cls, _of_signal(cls, values, spec)
+
+
+def _of_signal(cls: type[Network], values: Mapping[str, Value], spec: SignalSpec) -> dict[str, Value]:
+    """All arguments of a network's architecture: its fields and what follows from the signal."""
+    try:
+        given = cls.signal_arguments(spec)
+    except QuinrError as error:
+        raise BitstreamError(str(error)) from None
+    for key, value in given.items():
+        if values.get(key, value) != value:
+            raise BitstreamError(
+                f"network {cls.__name__}, field {key}: {values[key]} where the signal has {value}"
+            )
+    return {**values, **given}
+
+
+def _optional(fields: Mapping[str, Field]) -> list[str]:
+    """Those that own a bit of the presence mask, the lowest first."""
+    return [key for key, field in fields.items() if field.default is not None]
+
+
+def build_network(cls: type[Network], architecture: Mapping[str, Value]) -> Network:
+    """A network of an architecture whose weights have a shape but neither values nor memory.
+
+    Raises:
+        BitstreamError: If the network refuses the arguments.
+    """
+    try:
+        with torch.device("meta"):
+            return cls(**architecture)
+    except QuinrError as error:
+        raise BitstreamError(f"network {cls.__name__}: {error}") from None
