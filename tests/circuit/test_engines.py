@@ -20,6 +20,9 @@ from quinr_pl.errors import QuinrError
 
 NEEDS_TRITON = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 BATCHED = ("cpu", "torch", pytest.param("triton", marks=NEEDS_TRITON))
+SLOW_TRITON = pytest.param("triton", marks=(NEEDS_TRITON, pytest.mark.slow))
+"""For tests of many circuits, each of which takes Triton's interpreter a second."""
+THOROUGH = ("cpu", "torch", SLOW_TRITON)
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 TRITON_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 """Triton's interpreter stands in for a GPU; see conftest.py."""
@@ -60,6 +63,8 @@ GRID = [
     Ansatz(qubits=3, angles=9, uploads=2, layers=1, features="own"),
     Ansatz(qubits=3, angles=2, uploads=3, layers=3, pairs="ring"),
     Ansatz(qubits=4, angles=12, uploads=3, layers=2),
+]
+LARGE = [
     Ansatz(qubits=5, angles=12, uploads=2, layers=1, pairs="unordered"),
     Ansatz(qubits=6, angles=13, uploads=2, layers=2, features="own", pairs="ring"),
     Ansatz(qubits=7, angles=7, uploads=1, layers=1),
@@ -67,7 +72,11 @@ GRID = [
 ]
 
 
-@pytest.fixture(scope="module", params=GRID, ids=lambda a: f"{a.qubits}q-{a.angles}-{a.uploads}x{a.layers}")
+@pytest.fixture(
+    scope="module",
+    params=[*GRID, *(pytest.param(ansatz, marks=pytest.mark.slow) for ansatz in LARGE)],
+    ids=lambda a: f"{a.qubits}q-{a.angles}-{a.uploads}x{a.layers}",
+)
 def reference(request):
     return request.param, run("lightning", request.param, batch=3)
 
@@ -98,7 +107,7 @@ circuits = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", THOROUGH)
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(ansatz=circuits, batch=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_random_circuits_agree_with_lightning(name, ansatz, batch, seed):
@@ -107,7 +116,7 @@ def test_random_circuits_agree_with_lightning(name, ansatz, batch, seed):
     assert_agree(run(name, ansatz, batch, torch.float32, seed), expected, 1e-5)
 
 
-@pytest.mark.parametrize("name", [*BATCHED, "lightning"])
+@pytest.mark.parametrize("name", [*THOROUGH, "lightning"])
 def test_gradients_are_those_of_finite_differences(name):
     ansatz = Ansatz(qubits=2, angles=3)
     batch = 1 if name == "lightning" else 3
@@ -116,7 +125,7 @@ def test_gradients_are_those_of_finite_differences(name):
     assert torch.autograd.gradcheck(lambda a, w: engine.probabilities(ansatz, a, w), (angles, weights))
 
 
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", THOROUGH)
 @pytest.mark.parametrize("batch", [0, 1, 15, 16, 17, 63, 64, 65, 200])
 def test_result_of_a_coordinate_does_not_depend_on_its_batch(name, batch):
     ansatz = Ansatz(qubits=3, angles=7, uploads=2)
@@ -305,7 +314,7 @@ def test_compiled_code_is_kept_on_disk(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("turn", [0.0, pi / 2, pi, 2 * pi, 1e-5, 1e-20, 100.0])
-@pytest.mark.parametrize("name", ["cpu", pytest.param("triton", marks=NEEDS_TRITON)])
+@pytest.mark.parametrize("name", ["cpu", SLOW_TRITON])
 def test_special_angles(name, dtype, turn):
     """Matrices that are diagonal, antidiagonal or nearly so have no polar form worth the name."""
     ansatz = Ansatz(qubits=3, angles=7, uploads=2, layers=2)
@@ -328,7 +337,7 @@ def test_special_angles(name, dtype, turn):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("size", [100.0, 9e3, 1e5, 1e8, 1e12, 3e37])
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", THOROUGH)
 def test_large_angles_are_reduced(name, size, dtype):
     """Each number is what it is, however large: PennyLane's simulator in double precision says the same."""
     ansatz = Ansatz(qubits=3, angles=7, uploads=2, layers=2)
@@ -361,7 +370,7 @@ def test_large_phases_of_the_fused_layer_are_reduced(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("name", THOROUGH)
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # Triton's interpreter computes by NumPy
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_angles_that_are_no_numbers_give_none(name, bad, dtype):

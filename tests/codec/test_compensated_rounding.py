@@ -180,6 +180,7 @@ def test_only_the_first_weights_are_rounded() -> None:
     np.testing.assert_allclose((root.T @ root @ errors)[4:], 0, atol=1e-5)
 
 
+@pytest.mark.slow
 @KINDS
 def test_stepwise_rounding_ends_nearer_to_the_signal(kind: Callable[[], CoordinateNetwork]) -> None:
     """Not of every network, but of most, and by much: half to two thirds of the error in the mean."""

@@ -103,6 +103,7 @@ def test_a_killed_search_ends_with_the_same_best(tmp_path):
     assert not (tmp_path / "killed" / "trial_1").exists()
 
 
+@pytest.mark.slow
 def test_a_data_module_of_a_users_own(tmp_path, monkeypatch):
     own = "from quinr_pl.datamodules import SampleDataModule\nclass KodakDataModule(SampleDataModule): ..."
     (tmp_path / "searched_lab.py").write_text(own)

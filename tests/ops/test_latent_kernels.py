@@ -15,7 +15,8 @@ from quinr_pl.ops.laplace import LaplaceContext, laplace_bits
 from quinr_pl.ops.upsampling import _UpsampledAlong, interpolated, upsampled
 
 TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-12}
-SHAPES = [(1, 1), (5, 3), (16, 32), (37, 53), (70, 33), (90, 130)]
+LARGE = [pytest.param(shape, marks=pytest.mark.slow) for shape in ((70, 33), (90, 130))]
+SHAPES = [(1, 1), (5, 3), (16, 32), (37, 53), *LARGE]
 
 dtypes = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
