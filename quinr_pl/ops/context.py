@@ -90,16 +90,9 @@ def seen_latents(grids: Sequence[Tensor], index: int, offsets: Offsets) -> Tenso
     return torch.stack(seen)
 
 
-def _in_torch(
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    output_weight: Tensor,
-    output_bias: Tensor,
-    shifts: Tensor,
-    *grids: Tensor,
-    context: LaplaceContext,
-    first: int,
-) -> Tensor:
+def _in_torch(*tensors: Tensor, context: LaplaceContext, first: int) -> Tensor:
+    hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
+
     def hidden(inputs: Tensor) -> Tensor:
         return torch.addmm(hidden_bias[:, None], hidden_weight, inputs)
 

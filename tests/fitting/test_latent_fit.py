@@ -14,7 +14,8 @@ from quinr_pl.codec import decode, decompress
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
-from quinr_pl.network.latent.pyramid import Relaxation, Upsampling, soft_round
+from quinr_pl.network.latent.pyramid import Upsampling
+from quinr_pl.network.latent.relaxation import Relaxation, soft_round
 from quinr_pl.signals import coordinates
 
 TINY = str(Path(__file__).parents[1] / "conf" / "tiny_latent.yaml")
@@ -91,7 +92,7 @@ def test_the_loss_ignores_what_any_value_will_do_for():
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
     _, coarse = network.loss(grid, masked, 0.0)
     block = masked.reshape(12, 20)[:4, :4]
-    picture, share = network._picture(masked, 2)
+    picture, share = network._pictures(masked, 2)
     torch.testing.assert_close(picture[0, 0, 0], block.nanmean())
     assert float(share[0, 0, 0]) == pytest.approx(float((~block.isnan()).float().mean()))
     assert torch.isfinite(coarse["mse"])
@@ -168,8 +169,8 @@ def test_a_grid_that_joins_late_starts_as_soft_as_the_others_did(monkeypatch):
         Relaxation, "at", classmethod(lambda cls, progress: begun.append(progress) or cls(0.1, 0.2))
     )
     full = network.progress(0.75)  # where the resolution of the pixels begins
-    assert network._octave(full - 1e-3) == 1
-    network._relaxed(full, network._octave(full))
+    assert network._stages.octave(full - 1e-3) == 1
+    network._relaxed(full, network._stages.octave(full))
     half = network.progress(0.5)
     assert begun == pytest.approx(
         [0.0, (full - half) / (0.92 - half), *[full / 0.92] * 2]  # all but the hard share of 0.08

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +15,10 @@ from quinr_pl.fields import Choice, Field, Integer, Real, Switch
 from quinr_pl.network.base import SignalNetwork
 from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
 from quinr_pl.network.latent.context_model import NEIGHBOURS, ContextModel
-from quinr_pl.network.latent.pyramid import LatentPyramid, Relaxation
+from quinr_pl.network.latent.pictures import Pictures
+from quinr_pl.network.latent.pyramid import LatentPyramid
+from quinr_pl.network.latent.relaxation import Relaxation
+from quinr_pl.network.latent.stages import Stages
 from quinr_pl.network.latent.synthesis import (
     CircuitSynthesis,
     SynthesisKind,
@@ -28,8 +30,6 @@ from quinr_pl.network.layers.filters import filtered
 from quinr_pl.network.layers.plain_modules import linear_of_columns
 from quinr_pl.signals import SignalSpec
 
-_INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch.int64)}
-"""By their size in bytes."""
 # What decoding weighs, in multiply-adds of a large matrix product: a grid's value at a pixel, all doublings
 # on the way there included; a multiply-add of a 3 x 3 filter; a hidden unit of the synthesis.
 _GRID, _FILTER, _RELU = 100, 3, 60
@@ -137,10 +137,10 @@ class LatentQuINR(SignalNetwork):
             neighbours=neighbours,
             context_width=context_width,
         )
-        _check_training(rate_weight, coarse_steps, hard_share, latent_learning_rate)
+        _check_training(rate_weight, hard_share, latent_learning_rate)
         self.height, self.width = height, width
         self.rate_weight, self.hard_share = rate_weight, hard_share
-        self.coarse_steps, self.latent_learning_rate = tuple(coarse_steps), latent_learning_rate
+        self._stages, self.latent_learning_rate = Stages(coarse_steps), latent_learning_rate
         self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
         self.pyramid = LatentPyramid(height, width, finest, grids)
         self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
@@ -150,8 +150,7 @@ class LatentQuINR(SignalNetwork):
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)
         self.context = ContextModel(grids, neighbours, context_width)
-        self._pictures: dict[int, tuple[Tensor, Tensor]] = {}
-        self._pictured = torch.empty(0)
+        self._pictures = Pictures(height, width)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
@@ -184,68 +183,18 @@ class LatentQuINR(SignalNetwork):
             QuinrError: If the batch is not the whole signal.
         """
         self._check_whole(coordinates)
-        octave = self._octave(progress)
+        octave = self._stages.octave(progress)
         latents = self._relaxed(progress, octave)
-        picture, known = self._picture(targets, octave)
+        picture, known = self._pictures(targets, octave)
         values = self._render(latents, octave)
         mse = (known * (values - picture).square()).mean()
         bits = self.context(latents, max(0, octave - self.pyramid.finest))
         bpp = bits.sum() / (self.height * self.width)
         return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
 
-    def _picture(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-        """Targets at a resolution and the share that is known, both (out_features, rows, columns).
-
-        They are the same at every step: the last ones are kept.
-        """
-        integers = _INTEGERS[targets.element_size()]  # as integers, NaN equals itself
-        kept = (
-            self._pictured.device == targets.device
-            and self._pictured.dtype == targets.dtype
-            and torch.equal(self._pictured.view(integers), targets.view(integers))
-        )
-        if not kept:
-            self._pictured, self._pictures = targets.clone(), {}
-        if octave not in self._pictures:
-            self._pictures[octave] = self._averaged(targets, octave)
-        return self._pictures[octave]
-
-    def _averaged(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-        unknown = targets.isnan()
-        planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
-        planes = planes.transpose(1, 2).reshape(2, self.out_features, self.height, self.width)
-        if octave:
-            planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
-        picture, known = planes
-        return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
-
     def progress(self, share: float) -> float:
         """Share of the work that is done after a share of the steps."""
-        done = total = before = 0.0
-        for octave, steps in self._stages:
-            total += steps * 4.0**-octave
-            done += min(max(share - before, 0.0), steps) * 4.0**-octave
-            before += steps
-        return done / total
-
-    @cached_property
-    def _stages(self) -> list[tuple[int, float]]:
-        """Octave and share of the steps of each stage, in order."""
-        shares = [*self.coarse_steps, 1 - sum(self.coarse_steps)]
-        return [(len(shares) - 1 - index, share) for index, share in enumerate(shares)]
-
-    @cached_property
-    def _beginnings(self) -> dict[int, float]:
-        """Share of the work that is done when the stage of an octave begins."""
-        total = sum(steps * 4.0**-octave for octave, steps in self._stages)
-        done, beginnings = 0.0, {}
-        for octave, steps in self._stages:
-            beginnings[octave] = done / total
-            done += steps * 4.0**-octave
-        return beginnings
-
-    def _octave(self, progress: float) -> int:
-        return min(octave for octave, begins in self._beginnings.items() if begins <= progress + 1e-9)
+        return self._stages.progress(share)
 
     def _relaxed(self, progress: float, octave: int) -> list[Tensor]:
         """Latents with noise, each grid's as far on as its own part in training; finer ones as they are."""
@@ -257,7 +206,7 @@ class LatentQuINR(SignalNetwork):
         for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest):
             if level >= octave:
                 # A grid that joins late, at zero, would hardly leave it through a hard staircase.
-                begins = self._beginnings.get(level, 0.0)
+                begins = self._stages.beginning(level)
                 grid = Relaxation.at(max(0.0, (progress - begins) / (soft - begins)))(grid)
             relaxed.append(grid)
         return relaxed
@@ -351,13 +300,9 @@ class LatentQuINR(SignalNetwork):
         return {"synthesis.embedding.bias": bias, "synthesis.circuit.weight": rotations}
 
 
-def _check_training(
-    rate_weight: float, coarse_steps: Sequence[float], hard_share: float, latent_learning_rate: float
-) -> None:
+def _check_training(rate_weight: float, hard_share: float, latent_learning_rate: float) -> None:
     for name, value in (("rate_weight", rate_weight), ("latent_learning_rate", latent_learning_rate)):
         if not value > 0:
             raise QuinrError(f"--model.network.{name} {value}: must be positive")
     if not 0 <= hard_share < 1:
         raise QuinrError(f"--model.network.hard_share {hard_share}: must lie between 0 and 1")
-    if min(coarse_steps, default=0) < 0 or not sum(coarse_steps) < 1:
-        raise QuinrError(f"--model.network.coarse_steps {list(coarse_steps)}: must sum to less than 1")

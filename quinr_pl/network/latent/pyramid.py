@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,39 +17,6 @@ _REACH = 2  # rows of a coarser grid to either side that interpolation by two lo
 def grid_shape(height: int, width: int, octave: int) -> tuple[int, int]:
     """Rows and columns of a grid with one latent for ``2**octave`` pixels a side, rounded up."""
     return -(-height >> octave), -(-width >> octave)
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """How training stands in for rounding.
-
-    Noise between two soft roundings, as in C3 (Kim et al., "C3: High-performance and low-complexity neural
-    compression from a single image or video", 2024), while the soft rounding hardens; the noise is normal
-    and the schedule is that of Cool-Chic 5 (Orange, github.com/Orange-OpenSource/Cool-Chic).
-
-    Args:
-        temperature: Of the soft rounding: towards zero it becomes rounding.
-        spread: Standard deviation of the noise.
-    """
-
-    temperature: float
-    spread: float
-
-    @classmethod
-    def at(cls, progress: float) -> Relaxation:
-        """The relaxation at a share of the training."""
-        return cls(0.35 - 0.27 * progress, 0.22 - 0.07 * progress)
-
-    def __call__(self, latents: Tensor) -> Tensor:
-        """Noisy, nearly integer latents of the same shape, differentiable."""
-        noisy = soft_round(latents, self.temperature) + self.spread * torch.randn_like(latents)
-        return soft_round(noisy, self.temperature)
-
-
-def soft_round(values: Tensor, temperature: float) -> Tensor:
-    """A smooth staircase through the integers and their midpoints (Agustsson & Theis 2020)."""
-    middle = torch.floor(values) + 0.5
-    return middle + torch.tanh((values - middle) / temperature) * (0.5 / math.tanh(0.5 / temperature))
 
 
 class Upsampling(nn.Module):

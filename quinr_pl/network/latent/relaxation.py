@@ -1,0 +1,42 @@
+"""Noise and soft rounding in place of rounding, for the training of latents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How training stands in for rounding.
+
+    Noise between two soft roundings, as in C3 (Kim et al., "C3: High-performance and low-complexity neural
+    compression from a single image or video", 2024), while the soft rounding hardens; the noise is normal
+    and the schedule is that of Cool-Chic 5 (Orange, github.com/Orange-OpenSource/Cool-Chic).
+
+    Args:
+        temperature: Of the soft rounding: towards zero it becomes rounding.
+        spread: Standard deviation of the noise.
+    """
+
+    temperature: float
+    spread: float
+
+    @classmethod
+    def at(cls, progress: float) -> Relaxation:
+        """The relaxation at a share of the training."""
+        return cls(0.35 - 0.27 * progress, 0.22 - 0.07 * progress)
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Noisy, nearly integer latents of the same shape, differentiable."""
+        noisy = soft_round(latents, self.temperature) + self.spread * torch.randn_like(latents)
+        return soft_round(noisy, self.temperature)
+
+
+def soft_round(values: Tensor, temperature: float) -> Tensor:
+    """A smooth staircase through the integers and their midpoints (Agustsson & Theis 2020)."""
+    middle = torch.floor(values) + 0.5
+    return middle + torch.tanh((values - middle) / temperature) * (0.5 / math.tanh(0.5 / temperature))
