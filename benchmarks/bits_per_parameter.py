@@ -18,14 +18,16 @@ import numpy as np
 import torch
 
 from quinr_pl.codec import (
-    CompensatedQuantizer,
+    Compensated,
     EncodedSignal,
-    QuantizationConfig,
+    Nearest,
+    Stepwise,
     compress,
     decompress,
     encode,
 )
 from quinr_pl.codec.file.encoder import bytes_for_rate, mask_bytes
+from quinr_pl.codec.rounding.compensated import CompensatedQuantizer
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.evaluation.metrics import psnr
@@ -69,7 +71,7 @@ def table(
     print("| bits | nearest: bits, dB lost | compensated: bits, dB lost | stepwise: bits, dB lost |")
     print("|---|---|---|---|")
     start = time.perf_counter()
-    compensated = CompensatedQuantizer(network, data.spec, QuantizationConfig(method="compensated"))
+    compensated = CompensatedQuantizer(network, data.spec, Compensated())
     curvature_seconds = time.perf_counter() - start
 
     def cell(encoded: EncodedSignal) -> str:
@@ -77,13 +79,11 @@ def table(
         return f"{8 * (len(encoded.data) - mask_bytes(data.spec)) / weights:.2f}, {lost:.3f}"
 
     for rate in bits:
-        cells = [cell(compress(network, data.spec, QuantizationConfig(bits=rate)))]
+        cells = [cell(compress(network, data.spec, Nearest(bits=rate)))]
         cells.append(cell(encode(compensated.at_size(bytes_for_rate(network, data.spec, rate)), data.spec)))
         if rate in stepwise:
-            config = QuantizationConfig(method="stepwise", rate=rate)
-            cells.append(
-                cell(compress(network, data.spec, config, torch.as_tensor(np.asarray(data.targets))))
-            )
+            targets = torch.as_tensor(np.asarray(data.targets))
+            cells.append(cell(compress(network, data.spec, Stepwise(rate=rate), targets)))
         else:
             cells.append("")
         print(f"| {rate} | {' | '.join(cells)} |", flush=True)

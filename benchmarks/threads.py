@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from quinr_pl.callbacks.quantization import WeightQuantization, find_quantization, fitted_network
+from quinr_pl.codec.rounding import as_options
 from quinr_pl.commands.main import main as quinr_pl
 from quinr_pl.native.threads import native_threads
 
@@ -109,11 +109,12 @@ class Turns(Callback):
     def _file(self, trainer: pl.Trainer, module: pl.LightningModule, cell: Sequence[int]) -> dict[str, float]:
         """Seconds from the weights to a file and back."""
         quantizer = find_quantization(trainer, self)
-        final = quantizer.settings(final=True)
-        quick = WeightQuantization(final=replace(final, points=1024, retraining_steps=20))
+        final = as_options(quantizer.settings(final=True))
+        quick = {name: value for name, value in (("points", 1024), ("retraining_steps", 20)) if name in final}
+        quantizer = WeightQuantization(final=final | quick)
         processes, threads, native = cell
         with native_threads(threads, native), busy(processes):
-            measured = quick.measure(trainer, fitted_network(module), final=True)
+            measured = quantizer.measure(trainer, fitted_network(module), final=True)
         return {"encode_s": measured.encode_seconds, "decode_s": measured.decode_seconds}
 
     def _turn(self, steps: list[float]) -> Iterator[None]:

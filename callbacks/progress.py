@@ -21,11 +21,9 @@ from rich.progress import (
 )
 
 from quinr_pl.callbacks.quantization import WeightQuantization
+from quinr_pl.codec import Rounding
 
 _LOG = logging.getLogger("pytorch_lightning")
-_FINISHING = {"stepwise": 0.3}
-"""About what share of the steps' time final rounding takes, by method."""
-_QUICK = 0.02
 _STAGES = {"rounding": (0.0, 0.8), "searching among levels": (0.8, 0.95)}
 """Where in the final rounding a part of it lies; decoding is the rest."""
 _SECONDS_BETWEEN_LINES = 10.0
@@ -81,11 +79,11 @@ class FitProgress(ProgressBar):
             redirect_stdout=terminal and sys.stdout.isatty(),  # what goes to a file is not for the bar
         )
         self._steps = trainer.estimated_stepping_batches
-        share = _QUICK
+        share = Rounding.duration
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, WeightQuantization):
                 callback.progress = self._tell
-                share = _FINISHING.get(callback.settings(final=True).method, _QUICK)
+                share = callback.settings(final=True).duration
         known = math.isfinite(self._steps)
         self._finishing = share * self._steps if known else 1.0
         total = self._steps + self._finishing if known else None

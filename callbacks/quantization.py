@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -13,11 +14,13 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.codec import (
     UNLIMITED,
     EncodedSignal,
+    Nearest,
     Progress,
-    QuantizationConfig,
+    Rounding,
     check_encodable,
     compress,
     decode,
+    rounding_of,
     untold,
 )
 from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
@@ -55,20 +58,23 @@ class WeightQuantization(Callback):
     Other callbacks read ``measurement``, so this one comes first in the list.
 
     Args:
-        quantization: How validation quantizes; quick.
-        final: How the best weights are quantized at the end of the fit; as in validation when null.
+        quantization: How validation rounds weights: ``{method: NAME, OPTION: VALUE}`` with a method and its
+            options (docs/quantization.md); nearest, which takes bits, is quick.
+        final: How the best weights are rounded at the end of the fit: compensated (gptq) and stepwise
+            (incremental) take a rate, bits for each weight; searched (rdoq) is for networks with a
+            rate_weight. As in validation when null.
         training: How the last part of the fit feels the quantization; not at all when null. Its step
             sizes are then those of the file, instead of ``final``.
     """
 
     def __init__(
         self,
-        quantization: QuantizationConfig | None = None,
-        final: QuantizationConfig | None = None,
+        quantization: Rounding | Mapping[str, Any] | None = None,
+        final: Rounding | Mapping[str, Any] | None = None,
         training: QuantizationTraining | None = None,
     ) -> None:
-        self.quantization = quantization or QuantizationConfig()
-        self.final = final
+        self.quantization = _rounding("quantization", quantization) or Nearest()
+        self.final = _rounding("final", final)
         self.training = training
         self.measurement: Measurement | None = None
         self.progress: Progress = untold
@@ -119,10 +125,10 @@ class WeightQuantization(Callback):
         if self._aware is not None:
             self._aware.after_step()
 
-    def settings(self, final: bool) -> QuantizationConfig:
+    def settings(self, final: bool) -> Rounding:
         """How the weights are quantized at present, or at the end of the fit."""
         if self._aware is not None and self._aware.steps:
-            return replace(self.quantization, method="nearest", step_sizes=self._aware.steps)
+            return Nearest(step_sizes=self._aware.steps)
         return self.final if final and self.final is not None else self.quantization
 
     def measure(self, trainer: pl.Trainer, network: Network, final: bool = False) -> Measurement:
@@ -167,6 +173,10 @@ class WeightQuantization(Callback):
         """Measures and logs."""
         measurement = self.measure(trainer, fitted_network(pl_module))
         pl_module.log("test/psnr_quantized", measurement.psnr, sync_dist=True)
+
+
+def _rounding(argument: str, options: Rounding | Mapping[str, Any] | None) -> Rounding | None:
+    return None if options is None else rounding_of(options, f"--trainer.callbacks.{argument}")
 
 
 def fitted_network(module: pl.LightningModule) -> Network:

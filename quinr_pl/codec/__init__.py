@@ -12,23 +12,31 @@ from quinr_pl.codec.api import (
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.codec.file.encoder import EncodedSignal, encode
 from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
-from quinr_pl.codec.quantized import Progress, QuantizationConfig, QuantizedNetwork, quantize, untold
+from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
-from quinr_pl.codec.rounding.compensated import CompensatedQuantizer, quantize_compensated
-from quinr_pl.codec.rounding.stepwise import quantize_stepwise
+from quinr_pl.codec.rounding.compensated import Compensated
+from quinr_pl.codec.rounding.nearest import Nearest
+from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
+from quinr_pl.codec.rounding.registry import ROUNDINGS, rounding_of
+from quinr_pl.codec.rounding.searched import Searched
+from quinr_pl.codec.rounding.stepwise import Stepwise
 
 __all__ = [
+    "ROUNDINGS",
     "UNLIMITED",
     "BitstreamError",
-    "CompensatedQuantizer",
+    "Compensated",
     "DecodeLimits",
     "DecodedSignal",
     "EncodedSignal",
+    "Nearest",
     "Progress",
     "QuantizationAwareTraining",
-    "QuantizationConfig",
     "QuantizationTraining",
     "QuantizedNetwork",
+    "Rounding",
+    "Searched",
+    "Stepwise",
     "check_encodable",
     "compress",
     "decode",
@@ -36,8 +44,6 @@ __all__ = [
     "encode",
     "inspect",
     "limits_needed",
-    "quantize",
-    "quantize_compensated",
-    "quantize_stepwise",
+    "rounding_of",
     "untold",
 ]

@@ -28,22 +28,15 @@ from quinr_pl.codec.file.encoder import EncodedSignal, bytes_by_part, encode
 from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits, latents_cost, mask_cost
 from quinr_pl.codec.file.network_header import build_network, read_network
 from quinr_pl.codec.file.signal_header import read_signal
-from quinr_pl.codec.quantized import (
-    Progress,
-    QuantizationConfig,
-    QuantizedNetwork,
-    layers,
-    quantize,
-    untold,
-)
-from quinr_pl.codec.rounding.compensated import quantize_compensated
-from quinr_pl.codec.rounding.searched import quantize_searched
-from quinr_pl.codec.rounding.stepwise import quantize_stepwise
+from quinr_pl.codec.quantized import QuantizedNetwork
+from quinr_pl.codec.rounding.nearest import Nearest
+from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import read_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
+from quinr_pl.network.base import layers
 from quinr_pl.network.cost import Cost, NetworkCost
 from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.signals import SignalSpec
@@ -103,7 +96,7 @@ class DecodedSignal:
 def compress(
     network: Network,
     spec: SignalSpec,
-    config: QuantizationConfig | None = None,
+    rounding: Rounding | None = None,
     targets: Tensor | None = None,
     progress: Progress = untold,
 ) -> EncodedSignal:
@@ -112,58 +105,36 @@ def compress(
     Args:
         network: A trained network; it is not changed.
         spec: The signal.
-        config: How to quantize.
-        targets: Values in [0, 1], (pixels, channels), for the methods "stepwise" and "searched".
-        progress: Told how far these two are.
+        rounding: How its weights are rounded; each to its nearest level when left out.
+        targets: Values in [0, 1], (pixels, channels), for the ways of rounding that need them.
+        progress: Told how far the rounding is.
 
     Raises:
         QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
     """
-    config = config or QuantizationConfig()
+    rounding = rounding or Nearest()
     if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
         # Decoders compute in single precision: rounding is judged by what they will see.
         network = copy.deepcopy(network).float()
-    _check_method(network, config)
-    if config.method == "searched":
-        if targets is None:
-            raise QuinrError("quantization method searched: needs the signal's targets")
-        return encode(quantize_searched(network, spec, targets, progress), spec)
-    if config.method == "compensated":
-        return encode(quantize_compensated(network, spec, config), spec)
-    if config.method == "stepwise":
-        if targets is None:
-            raise QuinrError("quantization method stepwise: needs the signal's targets; choose compensated")
-        return encode(quantize_stepwise(network, spec, targets, config, progress), spec)
-    return encode(quantize(network, config), spec)
+    rounding.check(network)
+    return encode(rounding.quantize(network, spec, targets, progress), spec)
 
 
-def _check_method(network: Network, config: QuantizationConfig) -> None:
-    on_grids = bool(network.integers())
-    if on_grids and config.method not in ("nearest", "searched"):
-        raise QuinrError(
-            f"quantization method {config.method}: {type(network).__name__} needs nearest or searched"
-        )
-    if config.method == "searched" and not on_grids:
-        raise QuinrError(
-            "quantization method searched: needs a network with latents; choose stepwise or compensated"
-        )
-
-
-def check_encodable(network: Network, spec: SignalSpec, *configs: QuantizationConfig) -> None:
+def check_encodable(network: Network, spec: SignalSpec, *roundings: Rounding) -> None:
     """Makes sure that a network has a file and that it can be decoded, whatever its weights are fitted to.
 
     Args:
         network: Before it is trained.
         spec: The signal.
-        configs: How it will be quantized.
+        roundings: How its weights will be rounded.
 
     Raises:
-        QuinrError: If the format or the quantization leave the network out, or the decoder refuses its file.
+        QuinrError: If the format or the rounding leave the network out, or the decoder refuses its file.
     """
-    for config in configs:
-        _check_method(network, config)
+    for rounding in roundings:
+        rounding.check(network)
     try:
-        decode(encode(quantize(network), spec).data, limits=UNLIMITED)
+        decode(encode(Nearest().quantize(network, spec), spec).data, limits=UNLIMITED)
     except BitstreamError as error:
         raise QuinrError(f"--model.network: its file could not be decoded, {error}") from error
 

@@ -1,11 +1,10 @@
-"""Uniform quantization of a network's weights."""
+"""Levels and steps: what a file holds of a network's weights, and what a decoder makes of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +15,8 @@ from quinr_pl.codec.coding.latents import FRACTION_BITS, LARGEST_LATENT
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
-from quinr_pl.network.base import layers
-
-Progress = Callable[[str, int, int], None]
-"""Told what is done at the time, and how many parts of it are done out of how many."""
-
-
-def untold(what: str, done: int, total: int) -> None:
-    """Progress that nobody wants to know."""
-
 
 STEPS_PER_OCTAVE = 8
-Method = Literal["nearest", "compensated", "stepwise", "searched"]
 _UNIT_CODE = 192
 FIXED_POINT_CODES = (_UNIT_CODE - STEPS_PER_OCTAVE * FRACTION_BITS, _UNIT_CODE)
 """Step sizes of layers that the decoder runs in integers: powers of two from 2**-FRACTION_BITS to 1."""
@@ -62,69 +51,6 @@ def fixed_point_code(code: int) -> int:
 def least_code(tensors: Iterable[Tensor]) -> int:
     """Code of the smallest step size with which no level is above LARGEST_LEVEL."""
     return smallest_code(max(float(tensor.abs().max()) for tensor in tensors) / LARGEST_LEVEL)
-
-
-@dataclass(frozen=True)
-class QuantizationConfig:
-    """How fine the weights are quantized, and how they are rounded.
-
-    Args:
-        method: "nearest": each weight to its nearest level, step sizes from ``bits``; quick.
-            "compensated": step sizes from the curvature of the error, so that the file takes ``rate``
-            bits for each weight, and later weights make up for the rounding of earlier ones; some seconds
-            for each thousand weights. "stepwise": the same one layer after another, with training of
-            the others in between; best, takes three to five times as long. "searched", for networks on
-            latent grids: of each layer the step size that costs least in error and bits.
-        bits: For "nearest": levels of a layer's largest tensor number at most 2**bits; entropy coding
-            then takes fewer bits than these.
-        bits_by_tensor: For "nearest": other bits for tensors whose name ends in a key.
-        step_sizes: For "nearest": step sizes for layers with a tensor whose name ends in a key, instead
-            of bits. The nearest of a grid of eight to the octave is taken.
-        rate: Bits of the file for each weight, everything included, at most; not for "nearest".
-        points: Coordinates that the curvature is averaged over, at most; not for "nearest".
-        damping: See ``compensated_levels``; not for "nearest".
-        seed: Which coordinates; not for "nearest".
-        retraining_steps: For "stepwise": steps of training after each layer.
-        retraining_learning_rate: For "stepwise": of Adam, where it starts.
-
-    Raises:
-        QuinrError: If a value is out of range.
-    """
-
-    method: Method = "nearest"
-    bits: int = 8
-    bits_by_tensor: Mapping[str, int] = field(default_factory=dict)
-    step_sizes: Mapping[str, float] = field(default_factory=dict)
-    rate: float = 6.0
-    points: int = 24576
-    damping: float = 0.01
-    seed: int = 0
-    retraining_steps: int = 400
-    retraining_learning_rate: float = 5e-4
-
-    def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise QuinrError(
-                f"quantization method {self.method!r}: choose one of {', '.join(get_args(Method))}"
-            )
-        for name, bits in {"bits": self.bits, **self.bits_by_tensor}.items():
-            if not 2 <= bits <= 16:
-                raise QuinrError(f"quantization of {name}: {bits} bits, must lie between 2 and 16")
-        positive = {**self.step_sizes, "rate": self.rate, "points": self.points, "damping": self.damping}
-        positive["retraining_learning_rate"] = self.retraining_learning_rate
-        for name, value in positive.items():
-            if not 0 < value < math.inf:
-                raise QuinrError(f"quantization of {name}: {value} must be positive and finite")
-
-    def code(self, values: Mapping[str, Tensor]) -> int:
-        """Step size code of a layer whose periodic elements are already reduced."""
-        least = least_code(values.values())
-        for suffix, step in self.step_sizes.items():
-            if any(name.endswith(suffix) for name in values):
-                return max(nearest_code(step), least)
-        name = max(values, key=lambda name: values[name].numel())
-        bits = next((b for suffix, b in self.bits_by_tensor.items() if name.endswith(suffix)), self.bits)
-        return max(smallest_code(float(values[name].abs().max()) / (2 ** (bits - 1) - 0.5)), least)
 
 
 def rows_of(shape: tuple[int, ...]) -> int:
@@ -227,28 +153,6 @@ def round_to_levels(values: Tensor, code: int) -> npt.NDArray[np.int64]:
     """Nearest levels, at most LARGEST_LEVEL in magnitude."""
     levels = np.rint(values.numpy().astype(np.float64) / step_size(code))
     return np.clip(levels, -LARGEST_LEVEL, LARGEST_LEVEL).astype(np.int64)
-
-
-def quantize(network: Network, config: QuantizationConfig | None = None) -> QuantizedNetwork:
-    """Round every weight to the nearest level of its layer.
-
-    Args:
-        network: A trained network; it is not changed.
-        config: How fine.
-
-    Raises:
-        QuinrError: If a weight is not finite.
-    """
-    config = config or QuantizationConfig()
-    values = reduced_parameters(network)
-    tensors: dict[str, QuantizedTensor] = {}
-    for layer, names in layers(values).items():
-        code = config.code({name: values[name] for name in names})
-        if layer in network.fixed_point_layers:
-            code = fixed_point_code(code)
-        for name in names:
-            tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
-    return QuantizedNetwork(network, tensors, rounded_integers(network))
 
 
 def rounded_integers(network: Network) -> dict[str, npt.NDArray[np.int64]]:

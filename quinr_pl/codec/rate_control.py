@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from quinr_pl.codec.quantized import QuantizationConfig
+from quinr_pl.codec.rounding.compensated import Compensated
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import with_defaults
 from quinr_pl.network import QuINR
@@ -17,7 +16,7 @@ PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 """Bits for each pixel."""
 
 BITS_PER_WEIGHT = 6.0
-"""Where stepwise rounding costs less than 0.1 dB; see docs/quantization.md."""
+"""Where compensated rounding costs a picture's network less than 0.1 dB; see docs/quantization.md."""
 
 _UPLOADS = 2
 _LADDER = (
@@ -36,27 +35,30 @@ FEWEST_BYTES = 120
 """The smallest file that a network is chosen for."""
 
 
-@dataclass(frozen=True)
-class RatePoint:
-    """What to fit and how to quantize it.
+def rounding_for_bytes(most_bytes: int, weights: int) -> Compensated:
+    """Rounding that aims at a size: the file of a network of so many weights takes at most so many bytes.
+
+    It is done in seconds. Stepwise rounding takes minutes at each of the fits that look for a PSNR or for the
+    best settings, and gains 0.04 dB on a picture and 0.17 dB on a scan at six bits (docs/quantization.md).
 
     Args:
-        network: Constructor arguments of QuINR.
-        quantization: For the final file.
+        most_bytes: Size of the whole file but for its mask.
+        weights: Number of the network's weights.
     """
-
-    network: dict[str, Any]
-    quantization: QuantizationConfig
+    return Compensated(rate=8 * most_bytes / weights)
 
 
-def point_for_bytes(most_bytes: int, channels: int) -> RatePoint:
+def network_for_bytes(most_bytes: int, channels: int) -> dict[str, Any]:
     """The network that fills a file of so many bytes at about six bits for each weight.
 
-    The quantizer aims at the bytes themselves, so that its file comes out at most that large.
+    ``rounding_for_bytes`` aims at the bytes themselves, so that the file comes out at most that large.
 
     Args:
-        most_bytes: Size of the whole file.
+        most_bytes: Size of the whole file but for its mask.
         channels: Of the signal.
+
+    Returns:
+        Constructor arguments of QuINR.
 
     Raises:
         QuinrError: If a file can't be that small.
@@ -73,8 +75,7 @@ def point_for_bytes(most_bytes: int, channels: int) -> RatePoint:
         for network in _nearest_widths(sine_layers, qubits, fewer, wanted, channels)
     ]
     best = min(candidates, key=lambda network: _misfit(network, wanted, channels, angles))
-    rate = 8 * most_bytes / _weights(best, channels)
-    return RatePoint(best | {"out_features": channels}, QuantizationConfig(method="stepwise", rate=rate))
+    return best | {"out_features": channels}
 
 
 def _misfit(network: dict[str, Any], wanted: float, channels: int, angles: int) -> float:

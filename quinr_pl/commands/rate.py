@@ -124,15 +124,16 @@ class RatedFit:
         from pytorch_lightning.cli import instantiate_class
 
         from quinr_pl.codec.file.encoder import mask_bytes
-        from quinr_pl.codec.rate_control import point_for_bytes
+        from quinr_pl.codec.rate_control import network_for_bytes, rounding_for_bytes
+        from quinr_pl.codec.rounding import as_options
 
         own_bytes = most_bytes - mask_bytes(spec)
-        point = point_for_bytes(own_bytes, spec.channels)
-        sized = [f"--model.network.{name}={value}" for name, value in point.network.items()]
+        network = network_for_bytes(own_bytes, spec.channels)
+        sized = [f"--model.network.{name}={value}" for name, value in network.items()]
         settings = self.flags.resolve(sized)
         # The user's flags may have made the network another one.
         weights = instantiate_class((), settings["model"]["network"]).parameter_count()
-        _quantization(settings)["final"] = {"method": "compensated", "rate": 8 * own_bytes / weights}
+        _quantization(settings)["final"] = as_options(rounding_for_bytes(own_bytes, weights))
         return settings
 
     def _reach_psnr(self, folder: Path) -> bytes:

@@ -37,7 +37,10 @@ def interpreting(beneath: str | None = None) -> Iterator[None]:
     except QuinrError:
         raise
     except Exception as error:
-        files = _source_files(error)
+        first = _first_error(error)
+        if isinstance(first, QuinrError):  # of a class that jsonargparse builds: it tells of all it tried
+            raise first from error
+        files = _source_files(first)
         ours = any(map(_is_own, files[-1:] if beneath is None else set(files) - {__file__, beneath}))
         if isinstance(error, OSError) or ours:
             raise
@@ -70,10 +73,15 @@ def in_one_line(message: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r":;", ":", joined))
 
 
-def _source_files(error: BaseException) -> list[str]:
-    """Source files of the traceback of what first went wrong, the innermost last."""
+def _first_error(error: BaseException) -> BaseException:
+    """What first went wrong."""
     while error.__cause__ is not None:
         error = error.__cause__
+    return error
+
+
+def _source_files(error: BaseException) -> list[str]:
+    """Source files of an error's traceback, the innermost last."""
     return [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 

@@ -24,6 +24,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.callbacks.quantization import find_quantization
+from quinr_pl.codec.rate_control import rounding_for_bytes
+from quinr_pl.codec.rounding import as_options
 from quinr_pl.commands.lightning_cli import QuinrCLI
 from quinr_pl.configs.find import find_base, find_config, packaged_config, read_text, read_tree
 from quinr_pl.errors import QuinrError
@@ -136,7 +138,7 @@ class Search:
         final: dict[str, Any] | None = None
         if self.bytes is not None:
             weights = network_of(tree).parameter_count()
-            final = {"method": "compensated", "rate": 8 * self.bytes / weights}
+            final = as_options(rounding_for_bytes(self.bytes, weights))
         callbacks = file_making_callbacks(tree, final)
         return merge(tree, {"trainer": {"callbacks": callbacks}})
 

@@ -22,7 +22,7 @@ from quinr_pl.callbacks import (
 )
 from quinr_pl.callbacks.lightning_parity import compare_engines
 from quinr_pl.callbacks.tensorboard import error_picture, picture
-from quinr_pl.codec import QuantizationConfig, decode
+from quinr_pl.codec import Compensated, decode
 from quinr_pl.codec.rounding.aware import QuantizationTraining
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
@@ -84,7 +84,7 @@ def test_the_best_decoded_file_is_kept(tmp_path):
 
 
 def test_final_quantization_writes_the_last_file(tmp_path):
-    coarse = WeightQuantization(final=QuantizationConfig(method="compensated", rate=6.0))
+    coarse = WeightQuantization(final=Compensated(rate=6.0))
     trainer = fit(tmp_path, [coarse, PSNRCheckpoint(), FitProgress()], network=COIN(layers=2, width=8))
     parameters = trainer.lightning_module.network.parameter_count()
     size = (tmp_path / "astronaut.quinr").stat().st_size

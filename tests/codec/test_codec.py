@@ -12,13 +12,12 @@ import torch
 from quinr_pl.codec import (
     BitstreamError,
     DecodeLimits,
-    QuantizationConfig,
+    Nearest,
     compress,
     decode,
     decompress,
     encode,
     inspect,
-    quantize,
 )
 from quinr_pl.codec.quantized import QuantizedTensor
 from quinr_pl.errors import QuinrError
@@ -62,7 +61,7 @@ def make(kind: type[CoordinateNetwork], arguments: dict[str, Any], seed: int = 0
 @pytest.mark.parametrize(("kind", "arguments"), NETWORK_ARGUMENTS)
 def test_round_trip(kind: type[CoordinateNetwork], arguments: dict[str, Any]) -> None:
     network = make(kind, arguments)
-    quantized = quantize(network)
+    quantized = Nearest().quantize(network, IMAGE)
     encoded = encode(quantized, IMAGE)
     decoded = decode(encoded.data)
     assert decoded.spec == IMAGE
@@ -102,7 +101,7 @@ def test_fixed_overhead_is_at_most_32_bytes(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize("bits", [2, 4, 8, 12, 16])
 def test_quantization_error_is_half_a_step(bits: int) -> None:
     network = make(COIN, {"width": 30})
-    quantized = quantize(network, QuantizationConfig(bits=bits))
+    quantized = Nearest(bits=bits).quantize(network, IMAGE)
     periods = network.parameter_periods()
     for name, parameter in network.named_parameters():
         tensor = quantized.tensors[name]
@@ -119,14 +118,14 @@ def test_periods_differ_by_element() -> None:
     weight = network.get_parameter("circuits.0.weight")
     with torch.no_grad():
         weight.fill_(3 * math.pi + 0.1)
-    config = QuantizationConfig(step_sizes={"circuits.0.weight": 2**-8})
-    values = quantize(network, config).dequantize()["circuits.0.weight"].flatten().numpy()
+    config = Nearest(step_sizes={"circuits.0.weight": 2**-8})
+    values = config.quantize(network, IMAGE).dequantize()["circuits.0.weight"].flatten().numpy()
     expected = np.full(10, 0.1 - math.pi)
     # RZ, RX: 3π + 0.1 is 0.1 - π modulo 2π; CRZ, the fifth and sixth weight: modulo 4π too.
     np.testing.assert_allclose(values, expected, atol=2**-8)
     with torch.no_grad():
         weight.fill_(1.5 * math.pi)
-    values = quantize(network, config).dequantize()["circuits.0.weight"].flatten().numpy()
+    values = config.quantize(network, IMAGE).dequantize()["circuits.0.weight"].flatten().numpy()
     expected = np.full(10, -0.5 * math.pi)
     expected[4:6] = 1.5 * math.pi
     np.testing.assert_allclose(values, expected, atol=2**-8)
@@ -139,7 +138,7 @@ def test_reduction_leaves_the_function_alone() -> None:
             parameter = network.get_parameter(name)
             parameter.add_(period * torch.randint(-3, 4, parameter.shape))
         before = network(coordinates((5, 5)))
-        quantize(network, QuantizationConfig(bits=16)).load_into(network)
+        Nearest(bits=16).quantize(network, IMAGE).load_into(network)
         assert (network(coordinates((5, 5))) - before).abs().max() < 2e-3
 
 
@@ -264,7 +263,7 @@ def test_every_cut_and_every_flipped_bit_is_noticed(coin_file: bytes) -> None:
 
 
 def test_rows_have_step_sizes_of_their_own() -> None:
-    quantized = quantize(COIN(layers=1, width=3))
+    quantized = Nearest().quantize(COIN(layers=1, width=3), IMAGE)
     tensor = quantized.tensors["hidden.0.weight"]
     codes = tensor.codes + np.array([0, 8, -4])
     quantized.tensors["hidden.0.weight"] = QuantizedTensor(tensor.levels, codes)
@@ -275,7 +274,7 @@ def test_rows_have_step_sizes_of_their_own() -> None:
 
 
 def test_step_sizes_off_the_grid_of_their_layer() -> None:
-    quantized = quantize(COIN(layers=1, width=3))
+    quantized = Nearest().quantize(COIN(layers=1, width=3), IMAGE)
     tensor = quantized.tensors["output.bias"]
     quantized.tensors["output.bias"] = QuantizedTensor(tensor.levels, tensor.codes - 1)
     with pytest.raises(QuinrError, match=r"layer output: step size codes .* multiples of 4"):
@@ -299,4 +298,4 @@ def test_errors_of_the_encoder() -> None:
 )
 def test_bad_quantization(arguments: dict[str, Any]) -> None:
     with pytest.raises(QuinrError, match="quantization of"):
-        QuantizationConfig(**arguments)
+        Nearest(**arguments)

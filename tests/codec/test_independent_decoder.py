@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from quinr_pl.codec import QuantizationConfig, compress, decompress
+from quinr_pl.codec import Nearest, compress, decompress
 from quinr_pl.network import COIN, CoordinateNetwork, QuINR
 from quinr_pl.signals import ARRAY, IMAGE_8, IMAGE_16, RANGE_IMAGE, SignalSpec
 
@@ -39,7 +39,7 @@ CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
 @pytest.mark.parametrize(("kind", "arguments"), CASES)
 def test_same_pixels(kind: type[CoordinateNetwork], arguments: dict[str, Any], bits: int) -> None:
     torch.manual_seed(bits)
-    data = compress(kind(**arguments), IMAGE, QuantizationConfig(bits=bits)).data
+    data = compress(kind(**arguments), IMAGE, Nearest(bits=bits)).data
     difference = independent_decoder.decode(data) - decompress(data).astype(int)
     assert np.abs(difference).max() <= 1
     assert np.mean(difference != 0) < 0.02
@@ -63,7 +63,7 @@ def test_other_signals(spec: SignalSpec) -> None:
 
 def test_large_levels() -> None:
     network = COIN(layers=1, width=5)
-    config = QuantizationConfig(bits=16)
+    config = Nearest(bits=16)
     data = compress(network, IMAGE, config).data
     np.testing.assert_allclose(independent_decoder.decode(data), decompress(data), atol=1)
 

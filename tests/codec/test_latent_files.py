@@ -11,14 +11,16 @@ import torch
 
 from quinr_pl.codec import (
     BitstreamError,
+    Compensated,
     DecodeLimits,
-    QuantizationConfig,
+    Nearest,
+    Rounding,
+    Searched,
     compress,
     decode,
     decompress,
     encode,
     inspect,
-    quantize,
 )
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.sections.latents import integer_context
@@ -51,7 +53,7 @@ def make(arguments: dict[str, Any], spec: SignalSpec = IMAGE, seed: int = 0) -> 
 
 @pytest.mark.parametrize("arguments", CASES)
 def test_round_trip(arguments: dict[str, Any]) -> None:
-    quantized = quantize(make(arguments))
+    quantized = Nearest().quantize(make(arguments), IMAGE)
     encoded = encode(quantized, IMAGE)
     decoded = decode(encoded.data)
     assert quantized.integers.keys() == decoded.quantized.integers.keys()
@@ -67,7 +69,7 @@ def test_round_trip(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("arguments", CASES)
 def test_the_independent_decoder_agrees(arguments: dict[str, Any]) -> None:
-    data = compress(make(arguments), IMAGE, QuantizationConfig(bits=9)).data
+    data = compress(make(arguments), IMAGE, Nearest(bits=9)).data
     difference = independent_decoder.decode(data) - decompress(data).astype(int)
     assert np.abs(difference).max() <= 1
     assert np.mean(difference != 0) < 0.02
@@ -89,7 +91,7 @@ def test_a_part_of_the_signal_is_refused_in_training() -> None:
 
 def test_mean_bits_of_training_are_those_of_the_file() -> None:
     spec = SignalSpec(IMAGE_8, (128, 128), 3, 0.0, 255.0)
-    quantized = quantize(make({"grids": 3}, spec), QuantizationConfig(bits=12))
+    quantized = Nearest(bits=12).quantize(make({"grids": 3}, spec), spec)
     network = make({"grids": 3}, spec)
     quantized.load_into(network)
     with torch.no_grad():
@@ -111,17 +113,17 @@ def test_searched_steps_cost_less_than_fixed_ones() -> None:
         targets = network.signal(0, spec.pixels, spec.shape).clamp(0, 1)
     values = spec.denormalize(targets.numpy()).reshape(64, 64, 3)
 
-    def cost(config: QuantizationConfig) -> float:
-        data = compress(network, spec, config, targets).data
+    def cost(rounding: Rounding) -> float:
+        data = compress(network, spec, rounding, targets).data
         error = np.mean((decompress(data) / 255 - values / 255) ** 2)
         return float(error + network.rate_weight * 8 * len(data) / spec.pixels)
 
-    searched = cost(QuantizationConfig("searched"))
-    assert searched < min(cost(QuantizationConfig(bits=bits)) for bits in (4, 6, 8, 10))
+    searched = cost(Searched())
+    assert searched < min(cost(Nearest(bits=bits)) for bits in (4, 6, 8, 10))
     with pytest.raises(QuinrError, match="targets"):
-        compress(network, spec, QuantizationConfig("searched"))
+        compress(network, spec, Searched())
     with pytest.raises(QuinrError, match="nearest or searched"):
-        compress(network, spec, QuantizationConfig("compensated"))
+        compress(network, spec, Compensated())
 
 
 def test_latents_that_are_not_finite_are_refused() -> None:
@@ -129,11 +131,11 @@ def test_latents_that_are_not_finite_are_refused() -> None:
     with torch.no_grad():
         network.pyramid.grids[0][0, 0] = float("nan")
     with pytest.raises(QuinrError, match="latents are not finite"):
-        quantize(network)
+        Nearest().quantize(network, IMAGE)
 
 
 def test_step_sizes_of_the_context_model_are_powers_of_two() -> None:
-    quantized = quantize(make({}))
+    quantized = Nearest().quantize(make({}), IMAGE)
     codes = {
         code
         for name, tensor in quantized.tensors.items()

@@ -21,7 +21,7 @@ from quinr_pl.circuit.lowering.plan import plan
 from quinr_pl.codec import UNLIMITED, BitstreamError, DecodeLimits, decode, decompress, inspect, limits_needed
 from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.file.container import Section, SectionType
-from quinr_pl.codec.rate_control import point_for_bytes
+from quinr_pl.codec.rate_control import network_for_bytes
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.commands.main import main
 from quinr_pl.native.precision import Precision
@@ -193,7 +193,7 @@ def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
     for layers, width in ((10, 40), (13, 49)):
         passes("COIN", {"layers": layers, "width": width}, kodak)
     for size in (1000, 10_000, 100_000):  # up to 2 bits a pixel
-        passes("QuINR", point_for_bytes(size, 3).network, kodak)
+        passes("QuINR", network_for_bytes(size, 3), kodak)
 
 
 def test_larger_pictures_may_take_more() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from quinr_pl.codec import QuantizationConfig, compress, decode, decompress, encode
+from quinr_pl.codec import Compensated, Stepwise, compress, decode, decompress, encode
 from quinr_pl.codec.file.container import BitstreamError, Section, SectionType, Writer, pack
 from quinr_pl.codec.file.encoder import bytes_for_rate, mask_bytes
 from quinr_pl.codec.file.network_header import write_network
@@ -114,8 +114,8 @@ def test_training_sees_no_pixel_without_a_return(scan):
     assert sum(len(targets) for _, targets in scan.val_dataloader()) == 64 * 128
 
 
-@pytest.mark.parametrize("method", ["compensated", "stepwise"])
-def test_rounding_looks_only_at_returns(scan, method):
+@pytest.mark.parametrize("rounding", [Compensated(rate=8.0), Stepwise(rate=8.0, retraining_steps=20)])
+def test_rounding_looks_only_at_returns(scan, rounding):
     torch.manual_seed(0)
     network = COIN(out_features=1, layers=2, width=8)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
@@ -124,8 +124,7 @@ def test_rounding_looks_only_at_returns(scan, method):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    config = QuantizationConfig(method=method, rate=8.0, retraining_steps=20)
-    decoded = decompress(compress(network, scan.spec, config, targets=scan.targets).data)
+    decoded = decompress(compress(network, scan.spec, rounding, targets=scan.targets).data)
     with torch.no_grad():
         smooth = scan.spec.denormalize(network(scan.coordinates).numpy()).reshape(decoded.shape)
     assert np.array_equal(decoded[~scan.valid], np.zeros_like(decoded[~scan.valid]))

@@ -31,12 +31,12 @@ def test_a_fit_says_what_it_does_after_its_last_step(config, steps, capsys, tmp_
 def test_stages_and_parts_of_the_work_are_told_in_order(tmp_path, monkeypatch):
     import torch
 
-    from quinr_pl.codec import QuantizationConfig, compress
+    from quinr_pl.codec import Stepwise, compress
     from quinr_pl.network import COIN
     from quinr_pl.signals import IMAGE_8, SignalSpec
 
     told: list[tuple[str, int, int]] = []
-    config = QuantizationConfig(method="stepwise", retraining_steps=2, points=64)
+    config = Stepwise(retraining_steps=2, points=64)
     spec = SignalSpec(IMAGE_8, (8, 8), 3, 0.0, 255.0)
     targets = torch.rand(64, 3, generator=torch.Generator().manual_seed(0))
     compress(COIN(layers=2, width=6), spec, config, targets, lambda *part: told.append(part))

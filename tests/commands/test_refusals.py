@@ -80,7 +80,7 @@ def test_a_quantizer_of_other_networks_is_refused_before_the_fit(capsys):
         "--trainer.callbacks+=PSNRCheckpoint",
     ]
     assert main(["fit", "--config", TINY, *flags]) == 2
-    assert "quantization method searched: needs a network with latents" in the_line(capsys)
+    assert "quantization method searched: QuINR has no rate_weight" in the_line(capsys)
 
 
 @pytest.mark.parametrize(

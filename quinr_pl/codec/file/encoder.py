@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from quinr_pl.codec.file.container import Section, SectionType, Writer, pack
 from quinr_pl.codec.file.network_header import write_network
 from quinr_pl.codec.file.signal_header import write_signal
-from quinr_pl.codec.quantized import QuantizedNetwork, layers
+from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections import latents as latent_section
 from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.network import Network
+from quinr_pl.network.base import layers
 from quinr_pl.signals import SignalSpec
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from quinr_pl.codec.coding.mixture import LARGEST_SYMBOL, symbol_costs
 from quinr_pl.codec.quantized import (
     QuantizedTensor,
-    layers,
     nearest_code,
     reduced_parameters,
     round_to_levels,
@@ -21,7 +20,8 @@ from quinr_pl.codec.quantized import (
 from quinr_pl.codec.rounding.curvature import sample_coordinates, total_curvature
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network import Network
+from quinr_pl.network.base import layers
 from quinr_pl.signals import SignalSpec
 
 _TABLE_LIFE = 100
@@ -83,9 +83,7 @@ def soft_round(values: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     return middle + bent / scale, (1 - bent * bent) / (temperature * scale)
 
 
-def steps_for_rate(
-    network: CoordinateNetwork, spec: SignalSpec, rate: float, points: int = 2048
-) -> dict[str, float]:
+def steps_for_rate(network: Network, spec: SignalSpec, rate: float, points: int = 2048) -> dict[str, float]:
     """Step sizes, inverse to the root of each layer's curvature, at which the weights take some bits.
 
     Args:
@@ -154,7 +152,7 @@ class QuantizationAwareTraining:
     """
 
     def __init__(
-        self, network: CoordinateNetwork, spec: SignalSpec, settings: QuantizationTraining | None = None
+        self, network: Network, spec: SignalSpec, settings: QuantizationTraining | None = None
     ) -> None:
         self._network = network
         self._spec = spec

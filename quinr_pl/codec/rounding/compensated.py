@@ -1,13 +1,12 @@
-"""Rounding after training that lets later weights make up for the rounding errors of earlier ones."""
+"""GPTQ-like rounding after training: steps and levels from the curvature of the error."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
@@ -15,21 +14,21 @@ from quinr_pl.codec.file.encoder import bytes_for_rate, encode
 from quinr_pl.codec.quantized import (
     STEP_SIZES,
     STEPS_PER_OCTAVE,
-    QuantizationConfig,
     QuantizedNetwork,
     QuantizedTensor,
-    layers,
     reduced_parameters,
     rows_of,
     smallest_code,
 )
+from quinr_pl.codec.rounding.compensation import Compensation, Floats, Integers
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.rounding.protocol import Progress, Rounding, check_positive, untold
 from quinr_pl.codec.sections.weights import ROW_UNIT
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import Network
+from quinr_pl.network.base import layers
 from quinr_pl.signals import SignalSpec
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 LARGEST_GROUP = 4096
 """Weights that one curvature matrix holds at most."""
 _POINTS_PER_WEIGHT = 8
@@ -40,68 +39,53 @@ _LARGEST_CODE, _MIDDLE_CODE, _FARTHEST = 255, 128, 100
 
 
 @dataclass(frozen=True)
-class Compensation:
-    """How weights that are still to be rounded move when one is: what does not depend on the step sizes.
+class Compensated(Rounding):
+    """GPTQ-like rounding: one weight after another, those still to come making up for it; some seconds.
+
+    The update is that of the optimal brain surgeon, as in GPTQ (Frantar et al. 2022, "GPTQ: Accurate
+    Post-Training Quantization for Generative Pre-trained Transformers"), under the Gauss-Newton matrix of the
+    squared error. Step sizes of rows come from the same matrix, and one number scales all of them until the
+    file has the size asked for.
 
     Args:
-        order: In which order weights are rounded, (n,).
-        update: Upper triangular U with U' U the inverse of the damped Hessian in that order, (n, n).
+        rate: Bits of the file for each weight, everything but a mask included, at most.
+        points: Coordinates that the curvature is averaged over, at most.
+        damping: See ``Compensation.of``.
+        seed: Which coordinates.
+
+    Raises:
+        QuinrError: If a value is out of range.
     """
 
-    order: Integers
-    update: Floats
+    method: ClassVar[str] = "compensated"
 
-    @classmethod
-    def of(cls, hessian: Floats, steps: Floats, damping: float, rounded: int | None = None) -> Compensation:
-        """From the curvature of the error.
+    rate: float = 6.0
+    points: int = 24576
+    damping: float = 0.01
+    seed: int = 0
 
-        Args:
-            hessian: Curvature of the error in the weights, (n, n).
-            steps: Step size of each, (n,); only their ratios matter.
-            damping: Added to the diagonal, in units of the mean curvature of a step: what keeps weights
-                that the sample hardly sees from running away.
-            rounded: How many weights are to be rounded, the first ones; all when left out.
-        """
-        curvature = hessian.diagonal() * steps**2
-        damped = hessian + np.diag((damping * curvature.mean() + 1e-30) / steps**2)
-        count = len(steps) if rounded is None else rounded
-        order = np.argsort(-curvature[:count], kind="stable")
-        order = np.concatenate([order, np.arange(count, len(steps))])
-        # By torch: threads of NumPy's library, which nobody here can set, would change the last digits.
-        inverse = torch.linalg.inv(torch.from_numpy(damped[order][:, order]))
-        return cls(order, torch.linalg.cholesky(inverse).T.numpy())
+    def __post_init__(self) -> None:
+        check_positive(rate=self.rate, points=self.points, damping=self.damping)
+        if self.seed < 0:
+            raise QuinrError(f"quantization of seed: {self.seed} must not be negative")
 
-    def conditional_curvature(self) -> Floats:
-        """Curvature of the error in each weight while those after it move along, (n,)."""
-        result = np.empty(len(self.order))
-        result[self.order] = self.update.diagonal() ** -2.0
-        return result
+    def check(self, network: Network) -> None:
+        """Refuse networks whose values at some coordinates depend on more than weights."""
+        if network.whole_signal or network.integers():
+            raise QuinrError(
+                f"quantization method {self.method}: {type(network).__name__} has latents beside its "
+                "weights; choose nearest or searched"
+            )
 
-    def round(self, values: Floats, steps: Floats, rounded: int | None = None) -> Floats:
-        """Round weights one after another, and move those still to come so that the error grows least.
-
-        The optimal-brain-surgeon update as in GPTQ (Frantar et al. 2022), which is Babai's nearest plane
-        in the lattice of levels under the quadratic form of the Hessian.
-
-        Args:
-            values: Weights, (n,).
-            steps: Step size of each, (n,).
-            rounded: How many weights to round, the first ones; all when left out.
-
-        Returns:
-            Levels for rounded weights, moved weights in units of their steps for others, (n,).
-        """
-        count = len(values) if rounded is None else rounded
-        result, spacing = values[self.order], steps[self.order]
-        for index in range(count):
-            level = np.clip(np.rint(result[index] / spacing[index]), -LARGEST_LEVEL, LARGEST_LEVEL)
-            error = result[index] - level * spacing[index]
-            result[index:] -= error / self.update[index, index] * self.update[index, index:]
-            result[index] = level
-        result[count:] /= spacing[count:]
-        unsorted = np.empty_like(result)
-        unsorted[self.order] = result
-        return unsorted
+    def quantize(
+        self,
+        network: Network,
+        spec: SignalSpec,
+        targets: Tensor | None = None,
+        progress: Progress = untold,
+    ) -> QuantizedNetwork:
+        """See Rounding; the signal gives its coordinates, and its values have no part in it."""
+        return CompensatedQuantizer(network, spec, self).at_size(bytes_for_rate(network, spec, self.rate))
 
 
 class CompensatedQuantizer:
@@ -113,10 +97,10 @@ class CompensatedQuantizer:
     Args:
         network: A trained network.
         spec: The signal, whose grid gives the sample of coordinates.
-        config: ``points``, ``damping`` and ``seed`` are used here.
+        options: ``points``, ``damping`` and ``seed`` are used here.
     """
 
-    def __init__(self, network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig) -> None:
+    def __init__(self, network: Network, spec: SignalSpec, options: Compensated) -> None:
         self._network = network
         self._spec = spec
         self._values = reduced_parameters(network)
@@ -124,10 +108,10 @@ class CompensatedQuantizer:
         self._codes: dict[str, Integers] = {}
         groups = curvature_groups(self._values)
         largest = max(sum(self._values[name].numel() for name in names) for names in groups)
-        points = curvature_sample(spec, largest, config)
+        points = curvature_sample(spec, largest, options)
         for names in groups:
             hessian = gauss_newton(network, names, points)
-            self._groups.append((names, self._choose_steps(names, hessian, config.damping)))
+            self._groups.append((names, self._choose_steps(names, hessian, options.damping)))
         self._codes = _near_the_median(self._codes)
 
     def _choose_steps(self, names: list[str], hessian: Floats, damping: float) -> Compensation:
@@ -200,9 +184,9 @@ class CompensatedQuantizer:
         return best
 
 
-def curvature_sample(spec: SignalSpec, weights: int, config: QuantizationConfig) -> Tensor:
+def curvature_sample(spec: SignalSpec, weights: int, options: Compensated) -> Tensor:
     """Coordinates to average the curvature of so many weights over."""
-    return sample_coordinates(spec, min(config.points, max(512, _POINTS_PER_WEIGHT * weights)), config.seed)
+    return sample_coordinates(spec, min(options.points, max(512, _POINTS_PER_WEIGHT * weights)), options.seed)
 
 
 def steps_of_weights(codes: Mapping[str, Integers], values: Mapping[str, Tensor]) -> Floats:
@@ -269,11 +253,3 @@ def curvature_groups(values: dict[str, Tensor]) -> list[list[str]]:
         groups[-1] += names
         size += more
     return groups
-
-
-def quantize_compensated(
-    network: CoordinateNetwork, spec: SignalSpec, config: QuantizationConfig
-) -> QuantizedNetwork:
-    """Quantize a trained network so that its file has ``config.rate`` bits for each weight at most."""
-    quantizer = CompensatedQuantizer(network, spec, config)
-    return quantizer.at_size(bytes_for_rate(network, spec, config.rate))

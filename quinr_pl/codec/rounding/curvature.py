@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network import Network
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec, coordinates
@@ -26,7 +26,7 @@ def sample_coordinates(spec: SignalSpec, count: int, seed: int = 0) -> Tensor:
     return grid[torch.from_numpy(spec.sample_pixels(count, seed))]
 
 
-def gauss_newton(network: CoordinateNetwork, names: list[str], points: Tensor) -> npt.NDArray[np.float64]:
+def gauss_newton(network: Network, names: list[str], points: Tensor) -> npt.NDArray[np.float64]:
     """The matrix H for which errors d of some weights raise the mean squared error by d' H d.
 
     That holds at a minimum, and as far as the values are linear in the weights. Derivatives in the weights
@@ -53,9 +53,7 @@ def gauss_newton(network: CoordinateNetwork, names: list[str], points: Tensor) -
     return (np.triu(hessian) + np.triu(hessian, 1).T) / (len(points) * network.out_features)
 
 
-def total_curvature(
-    network: CoordinateNetwork, points: Tensor, probes: int = 16, seed: int = 0
-) -> dict[str, float]:
+def total_curvature(network: Network, points: Tensor, probes: int = 16, seed: int = 0) -> dict[str, float]:
     """Sum of the Gauss-Newton matrix's diagonal over each parameter, by random probes (Hutchinson 1990).
 
     Much quicker than the matrix: one backward pass for each probe.
@@ -82,7 +80,7 @@ def total_curvature(
     return {name: total / (probes * len(points) * network.out_features) for name, total in totals.items()}
 
 
-def _jacobian(network: CoordinateNetwork, names: list[str], points: Tensor) -> Tensor:
+def _jacobian(network: Network, names: list[str], points: Tensor) -> Tensor:
     """Derivatives of all values, (weights, points * out_features)."""
     rows = _embedding_rows(network, names, points)
     periods = network.parameter_periods()
@@ -96,7 +94,7 @@ def _jacobian(network: CoordinateNetwork, names: list[str], points: Tensor) -> T
     return torch.cat([rows[name] for name in names])
 
 
-def _embedding_rows(network: CoordinateNetwork, names: list[str], points: Tensor) -> dict[str, Tensor]:
+def _embedding_rows(network: Network, names: list[str], points: Tensor) -> dict[str, Tensor]:
     """Rows of the Jacobian that belong to weights of sinusoidal embeddings, by parameter."""
     network = fast_copy(network)  # with hooks of its own
     embeddings: dict[str, SinusoidalEmbedding] = {}
@@ -131,7 +129,7 @@ def _embedding_rows(network: CoordinateNetwork, names: list[str], points: Tensor
 
 
 def _forward_differences(
-    network: CoordinateNetwork, parameter: Tensor, period: Tensor | None, points: Tensor, base: Tensor
+    network: Network, parameter: Tensor, period: Tensor | None, points: Tensor, base: Tensor
 ) -> Tensor:
     """Rows of the Jacobian that belong to one parameter, whose weights are moved and put back."""
     step = torch.tensor(_STEP) if period is None else period * _PERIOD_SHARE

@@ -1,8 +1,9 @@
-"""Step sizes by trial: what a layer's weights cost in bits against what their rounding costs."""
+"""Rate-distortion optimized quantization: what a layer's weights cost in bits against what rounding costs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,19 +12,18 @@ from quinr_pl.codec.coding.mixture import coded_bits
 from quinr_pl.codec.quantized import (
     FIXED_POINT_CODES,
     STEPS_PER_OCTAVE,
-    Progress,
     QuantizedNetwork,
     QuantizedTensor,
-    layers,
     least_code,
     nearest_code,
     reduced_parameters,
     round_to_levels,
     rounded_integers,
-    untold,
 )
+from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
+from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
-from quinr_pl.network.base import known_mse
+from quinr_pl.network.base import known_mse, layers
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec
 
@@ -32,25 +32,63 @@ _OCTAVES = 10
 _TRIALS_PER_OCTAVE = 2
 
 
+@dataclass(frozen=True)
+class Searched(Rounding):
+    """Rate-distortion optimized quantization (RDOQ): of each layer the step that costs least; no options.
+
+    The cost is that of training, as in RDOQ of video encoders (Karczewicz et al. 2008, "Rate distortion
+    optimized quantization", VCEG-AH21): mean squared error plus ``network.rate_weight`` (λ) times bits for
+    each pixel. Here it chooses step sizes, and levels are the nearest.
+    """
+
+    method: ClassVar[str] = "searched"
+
+    def check(self, network: Network) -> None:
+        """Refuse networks that do not say what a bit costs."""
+        if not network.rate_weight > 0:
+            raise QuinrError(
+                f"quantization method {self.method}: {type(network).__name__} has no rate_weight, by which "
+                "bits are weighed against errors; choose stepwise or compensated"
+            )
+
+    @torch.no_grad()
+    def quantize(
+        self,
+        network: Network,
+        spec: SignalSpec,
+        targets: Tensor | None = None,
+        progress: Progress = untold,
+    ) -> QuantizedNetwork:
+        """See Rounding. Progress is told before each layer."""
+        values = reduced_parameters(network)
+        trial = fast_copy(network).to("cpu").eval()
+        search = _Search(trial, spec, self.require_targets(spec, targets).cpu(), values)
+        tensors: dict[str, QuantizedTensor] = {}
+        for number, (layer, names) in enumerate(layers(values).items()):
+            progress("rounding", number, len(layers(values)))
+            tensors |= search.best(layer, names)
+        return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_integers(network))
+
+
 @dataclass
 class _Search:
     """The state of a search: every layer rounded so far is in the network.
 
     Args:
         network: A copy that is written to.
-        shape: Size of each axis of the signal.
-        targets: (pixels, channels).
+        spec: The signal.
+        targets: Its values, (pixels, channels).
         values: Weights before rounding.
     """
 
     network: Network
-    shape: tuple[int, ...]
+    spec: SignalSpec
     targets: Tensor
     values: dict[str, Tensor]
 
     def error(self) -> float:
         """Mean squared error of what is decoded, before rounding to integers."""
-        decoded = self.network.signal(0, len(self.targets), self.shape)
+        decoded = self.network.signal(0, self.spec.pixels, self.spec.shape)
         return float(known_mse(decoded.clamp(0, 1), self.targets))
 
     def rounded(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
@@ -72,12 +110,11 @@ class _Search:
         for code in _codes([self.values[name] for name in names], in_integers):
             tensors = self.rounded(names, code)
             bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
-            # A layer of the context model changes only bits, every other one only the error.
-            cost = (
-                price * (bits + float(self.network.integer_bits()))
-                if in_integers
-                else self.error() + price * bits
-            )
+            # A layer that decoders run in integers changes only the bits, every other one only the error.
+            if in_integers:
+                cost = price * (bits + float(self.network.integer_bits()))
+            else:
+                cost = self.error() + price * bits
             if cost < least:
                 chosen, least = code, cost
         return self.rounded(names, chosen)
@@ -94,30 +131,3 @@ def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:
     first = nearest_code(_FINEST)
     trials = range(first, first + _OCTAVES * STEPS_PER_OCTAVE, spacing)
     return sorted({max(code, lowest) for code in trials})
-
-
-@torch.no_grad()
-def quantize_searched(
-    network: Network, spec: SignalSpec, targets: Tensor, progress: Progress = untold
-) -> QuantizedNetwork:
-    """Round a network with latents, layer after layer, at the step size that costs least.
-
-    The cost is that of training: mean squared error plus ``network.rate_weight`` times bits for each pixel.
-
-    Args:
-        network: A trained network; it is not changed.
-        spec: The signal.
-        targets: Values in [0, 1], (pixels, channels).
-        progress: Called before each layer.
-
-    Raises:
-        QuinrError: If a weight or a latent is not finite.
-    """
-    values = reduced_parameters(network)
-    trial = fast_copy(network).to("cpu").eval()
-    search = _Search(trial, spec.shape, targets.cpu(), values)
-    tensors: dict[str, QuantizedTensor] = {}
-    for number, (layer, names) in enumerate(layers(values).items()):
-        progress("rounding", number, len(layers(values)))
-        tensors |= search.best(layer, names)
-    return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_integers(network))

@@ -1,8 +1,10 @@
-"""Rounding after training, one tensor after another, with training of the others in between."""
+"""Incremental quantization after training: layer after layer, with training of the others in between."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,25 +13,23 @@ from torch import Tensor
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import bytes_for_rate, encode
 from quinr_pl.codec.quantized import (
-    Progress,
-    QuantizationConfig,
     QuantizedNetwork,
     QuantizedTensor,
     reduced_parameters,
-    untold,
 )
 from quinr_pl.codec.rounding.compensated import (
     LARGEST_GROUP,
+    Compensated,
     CompensatedQuantizer,
-    Compensation,
-    Integers,
     curvature_sample,
     steps_of_weights,
 )
+from quinr_pl.codec.rounding.compensation import Compensation, Integers
 from quinr_pl.codec.rounding.curvature import gauss_newton
-from quinr_pl.codec.rounding.rdoq import search_levels
+from quinr_pl.codec.rounding.level_search import search_levels
+from quinr_pl.codec.rounding.protocol import Progress, check_positive, untold
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import CoordinateNetwork
+from quinr_pl.network import Network
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec, coordinates
 
@@ -38,59 +38,77 @@ _BATCH = 4096
 _TRIES = 3
 
 
-def quantize_stepwise(
-    network: CoordinateNetwork,
-    spec: SignalSpec,
-    targets: Tensor,
-    config: QuantizationConfig,
-    progress: Progress = untold,
-) -> QuantizedNetwork:
-    """Quantize a trained network so that its file has ``config.rate`` bits for each weight at most.
+@dataclass(frozen=True)
+class Stepwise(Compensated):
+    """Incremental quantization: layer after layer, the rest trained in between; best, and takes minutes.
 
     Layers are rounded in order, with compensation; after each one the weights that are still free are
     trained for a while, so that they make up for what the quadratic model of compensated rounding misses
-    (as in incremental network quantization, Zhou et al. 2017). A search among neighbouring levels ends it.
+    (as in Zhou et al. 2017, "Incremental network quantization: towards lossless CNNs with low-precision
+    weights"). A search among neighbouring levels ends it.
 
     Args:
-        network: A trained network; it is not changed.
-        spec: The signal.
-        targets: Its values in [0, 1], (pixels, channels), in row-major order.
-        config: ``rate``, ``retraining_steps``, ``retraining_learning_rate``, ``points``, ``damping`` and
-            ``seed`` are used here.
-        progress: Called after each turn of rounding, and after each group of the search.
+        rate: Bits of the file for each weight, everything but a mask included, at most.
+        points: Coordinates that the curvature is averaged over, at most.
+        damping: See ``Compensation.of``.
+        seed: Which coordinates, and which of them in training.
+        retraining_steps: Steps of training after each layer.
+        retraining_learning_rate: Of Adam, where it starts.
 
     Raises:
-        QuinrError: If the targets do not fit the signal, or a weight is not finite.
+        QuinrError: If a value is out of range.
     """
-    if tuple(targets.shape) != (spec.pixels, spec.channels):
-        raise QuinrError(f"targets of shape {tuple(targets.shape)}: need {(spec.pixels, spec.channels)}")
-    quantizer = CompensatedQuantizer(network, spec, config)
-    most_bytes = bytes_for_rate(network, spec, config.rate)
-    aim = most_bytes
-    for _ in range(_TRIES):
-        start = quantizer.at_size(aim)
-        codes = {name: tensor.codes for name, tensor in start.tensors.items()}
-        result = _round_in_turn(network, spec, targets, codes, config, progress)
-        size = len(encode(result, spec).data)
-        if size <= most_bytes:
-            break
-        # Training moved the distributions a little.
-        aim *= 0.998 * most_bytes / size
-    else:
-        result = quantizer.at_size(most_bytes)
-    return search_levels(result, spec, targets, most_bytes, config, progress)
+
+    method: ClassVar[str] = "stepwise"
+    duration: ClassVar[float] = 0.3
+
+    retraining_steps: int = 400
+    retraining_learning_rate: float = 5e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(retraining_learning_rate=self.retraining_learning_rate)
+        if self.retraining_steps < 0:
+            raise QuinrError(
+                f"quantization of retraining_steps: {self.retraining_steps} must not be negative"
+            )
+
+    def quantize(
+        self,
+        network: Network,
+        spec: SignalSpec,
+        targets: Tensor | None = None,
+        progress: Progress = untold,
+    ) -> QuantizedNetwork:
+        """See Rounding. Progress is told after each turn of rounding and each group of the search."""
+        targets = self.require_targets(spec, targets)
+        quantizer = CompensatedQuantizer(network, spec, self)
+        most_bytes = bytes_for_rate(network, spec, self.rate)
+        aim = most_bytes
+        for _ in range(_TRIES):
+            start = quantizer.at_size(aim)
+            codes = {name: tensor.codes for name, tensor in start.tensors.items()}
+            result = _round_in_turn(network, spec, targets, codes, self, progress)
+            size = len(encode(result, spec).data)
+            if size <= most_bytes:
+                break
+            # Training moved the distributions a little.
+            aim *= 0.998 * most_bytes / size
+        else:
+            result = quantizer.at_size(most_bytes)
+        return search_levels(result, spec, targets, most_bytes, self.seed, progress)
 
 
 def _round_in_turn(
-    network: CoordinateNetwork,
+    network: Network,
     spec: SignalSpec,
     targets: Tensor,
     codes: dict[str, Integers],
-    config: QuantizationConfig,
+    options: Stepwise,
     progress: Progress,
 ) -> QuantizedNetwork:
     free = fast_copy(network)
-    generator = torch.Generator().manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(options.seed)
     counted = torch.from_numpy(spec.counted_pixels())
     grid, targets = coordinates(spec.shape)[counted], targets[counted]
     done: dict[str, QuantizedTensor] = {}
@@ -98,15 +116,15 @@ def _round_in_turn(
     for turn, names in enumerate(turns):
         progress("rounding", turn, len(turns))
         done |= _round_and_move(
-            free, spec, names, [name for name in codes if name not in done], codes, config
+            free, spec, names, [name for name in codes if name not in done], codes, options
         )
         rest = [p for name, p in free.named_parameters() if name not in done and p.requires_grad]
         if rest:
-            _train(free, rest, grid, targets, generator, config)
+            _train(free, rest, grid, targets, generator, options)
     return QuantizedNetwork(network, {name: done[name] for name in codes})
 
 
-def _turns(network: CoordinateNetwork) -> list[list[str]]:
+def _turns(network: Network) -> list[list[str]]:
     """Parameters to round together: a layer, or several small ones, from the coordinates to the values."""
     turns: list[list[str]] = []
     least = network.parameter_count() / _MOST_TURNS
@@ -122,12 +140,12 @@ def _turns(network: CoordinateNetwork) -> list[list[str]]:
 
 @torch.no_grad()
 def _round_and_move(
-    network: CoordinateNetwork,
+    network: Network,
     spec: SignalSpec,
     names: list[str],
     free: list[str],
     codes: dict[str, Integers],
-    config: QuantizationConfig,
+    options: Stepwise,
 ) -> dict[str, QuantizedTensor]:
     """Round some tensors of a network, and move others that are free to make up for it."""
     values = reduced_parameters(network)
@@ -143,8 +161,8 @@ def _round_and_move(
     if room < 0:
         levels = np.clip(np.rint(flat / steps), -LARGEST_LEVEL, LARGEST_LEVEL)
     else:
-        hessian = gauss_newton(network, moved, curvature_sample(spec, sum(sizes), config))
-        levels = Compensation.of(hessian, steps, config.damping, rounded).round(flat, steps, rounded)
+        hessian = gauss_newton(network, moved, curvature_sample(spec, sum(sizes), options))
+        levels = Compensation.of(hessian, steps, options.damping, rounded).round(flat, steps, rounded)
     tensors: dict[str, QuantizedTensor] = {}
     bounds = np.cumsum(sizes)[:-1]
     for name, part, weights in zip(
@@ -160,18 +178,19 @@ def _round_and_move(
 
 
 def _train(
-    network: CoordinateNetwork,
+    network: Network,
     free: list[torch.nn.Parameter],
     grid: Tensor,
     targets: Tensor,
     generator: torch.Generator,
-    config: QuantizationConfig,
+    options: Stepwise,
 ) -> None:
     device = free[0].device
-    optimizer = torch.optim.Adam(free, lr=config.retraining_learning_rate, betas=(0.9, 0.99))
-    for step in range(config.retraining_steps):
-        share = step / config.retraining_steps
-        optimizer.param_groups[0]["lr"] = config.retraining_learning_rate * math.cos(share * math.pi / 2) ** 2
+    optimizer = torch.optim.Adam(free, lr=options.retraining_learning_rate, betas=(0.9, 0.99))
+    for step in range(options.retraining_steps):
+        share = step / options.retraining_steps
+        rate = options.retraining_learning_rate * math.cos(share * math.pi / 2) ** 2
+        optimizer.param_groups[0]["lr"] = rate
         chosen = torch.randint(len(grid), (_BATCH,), generator=generator)
         errors = network(grid[chosen].to(device)) - targets[chosen].to(device)
         gradients = torch.autograd.grad(errors.square().mean(), free)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from quinr_pl.codec.coding.mixture import LevelDecoder, LevelEncoder, low_bits
 from quinr_pl.codec.file.container import BitstreamError, Section, SectionType
-from quinr_pl.codec.quantized import QuantizedTensor, layers, rows_of
+from quinr_pl.codec.quantized import QuantizedTensor, rows_of
 from quinr_pl.errors import QuinrError
+from quinr_pl.network.base import layers
 
 ROW_UNIT = 4
 """Step size codes of a layer's rows differ by multiples of this: half an octave."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from quinr_pl.codec import QuantizationConfig, compress, decode
+from quinr_pl.codec import Nearest, compress, decode
 from quinr_pl.codec.coding.mixture import coded_bits, symbol_costs
 from quinr_pl.codec.rounding.aware import (
     QuantizationAwareTraining,
@@ -53,7 +53,7 @@ def test_probes_agree_with_the_matrix(network: COIN) -> None:
 @pytest.mark.parametrize("rate", [3.0, 6.0])
 def test_steps_for_rate(network: COIN, rate: float) -> None:
     steps = steps_for_rate(network, IMAGE, rate)
-    encoded = compress(network, IMAGE, QuantizationConfig(step_sizes=steps))
+    encoded = compress(network, IMAGE, Nearest(step_sizes=steps))
     bits = 8 * (encoded.sections["weights"] + encoded.sections["step_sizes"]) / network.parameter_count()
     assert bits == pytest.approx(rate, rel=0.05)
 
@@ -86,7 +86,7 @@ def test_hard_phase_sees_what_the_file_holds(network: COIN) -> None:
     loss_of(network).backward()
     training.after_step()
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
-    config = QuantizationConfig(step_sizes=training.steps)
+    config = Nearest(step_sizes=training.steps)
     decoded = decode(compress(network, IMAGE, config).data).network
     period = network.parameter_periods()
     for name, values in seen.items():
@@ -143,7 +143,7 @@ def test_a_rate_term_makes_files_smaller(network: COIN) -> None:
             loss_of(other).backward()
             training.after_step()
             optimizer.step()
-        sizes.append(len(compress(other, IMAGE, QuantizationConfig(step_sizes=training.steps)).data))
+        sizes.append(len(compress(other, IMAGE, Nearest(step_sizes=training.steps)).data))
     assert sizes[1] < 0.95 * sizes[0]
 
 

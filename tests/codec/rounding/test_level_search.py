@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from quinr_pl.codec import QuantizationConfig, QuantizedNetwork, encode, quantize
-from quinr_pl.codec.rounding.rdoq import choose_moves, search_levels
+from quinr_pl.codec import Nearest, QuantizedNetwork, encode
+from quinr_pl.codec.rounding.level_search import choose_moves, search_levels
 from quinr_pl.network import COIN
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
 IMAGE = SignalSpec(IMAGE_8, (24, 32), 3, 0.0, 255.0)
 GRID = coordinates(IMAGE.shape)
-CONFIG = QuantizationConfig(bits=5)
 
 
 def cost(gradient: np.ndarray, hessian: np.ndarray, moves: np.ndarray) -> float:
@@ -55,7 +54,7 @@ def rounded_fit(seed: int) -> tuple[QuantizedNetwork, torch.Tensor]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return quantize(network, CONFIG), targets
+    return Nearest(bits=5).quantize(network, IMAGE), targets
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_lowers_the_error_at_the_same_steps() -> None:
     shares = []
     for seed in range(4):
         start, targets = rounded_fit(seed)
-        found = search_levels(start, IMAGE, targets, 10**6, CONFIG)
+        found = search_levels(start, IMAGE, targets, 10**6)
         shares.append(squared_error(found, targets) / squared_error(start, targets))
         for name, tensor in start.tensors.items():
             assert np.array_equal(found.tensors[name].codes, tensor.codes)
@@ -86,6 +85,6 @@ def test_lowers_the_error_at_the_same_steps() -> None:
 def test_never_takes_more_than_allowed(rounded: tuple[QuantizedNetwork, torch.Tensor]) -> None:
     start, targets = rounded
     size = len(encode(start, IMAGE).data)
-    found = search_levels(start, IMAGE, targets, size, CONFIG)
+    found = search_levels(start, IMAGE, targets, size)
     assert len(encode(found, IMAGE).data) <= size
     assert squared_error(found, targets) <= squared_error(start, targets)

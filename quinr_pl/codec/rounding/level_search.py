@@ -9,14 +9,13 @@ from torch import Tensor
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.quantized import (
-    Progress,
-    QuantizationConfig,
     QuantizedNetwork,
     QuantizedTensor,
-    untold,
 )
-from quinr_pl.codec.rounding.compensated import LARGEST_GROUP, Floats, curvature_groups
+from quinr_pl.codec.rounding.compensated import LARGEST_GROUP, curvature_groups
+from quinr_pl.codec.rounding.compensation import Floats
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.rounding.protocol import Progress, untold
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec, coordinates
 
@@ -32,7 +31,7 @@ def search_levels(
     spec: SignalSpec,
     targets: Tensor,
     most_bytes: float,
-    config: QuantizationConfig,
+    seed: int = 0,
     progress: Progress = untold,
 ) -> QuantizedNetwork:
     """Lower a rounded network's squared error by moving levels to their neighbours.
@@ -48,13 +47,13 @@ def search_levels(
         spec: The signal.
         targets: Its values in [0, 1], (pixels, channels), in row-major order.
         most_bytes: What the file may take.
-        config: ``seed`` is used here.
+        seed: Which coordinates stand for all of a large signal.
         progress: Called before each group of parameters.
 
     Returns:
         A network whose error is no larger.
     """
-    search = _Search(quantized, spec, targets, config)
+    search = _Search(quantized, spec, targets, seed)
     groups = curvature_groups(search.values())
     for number, names in enumerate(groups):
         progress("searching among levels", number, len(groups))
@@ -67,13 +66,11 @@ def search_levels(
 class _Search:
     """A network at some levels, and the error it makes there."""
 
-    def __init__(
-        self, quantized: QuantizedNetwork, spec: SignalSpec, targets: Tensor, config: QuantizationConfig
-    ) -> None:
-        self._quantized, self._spec, self._config = quantized, spec, config
+    def __init__(self, quantized: QuantizedNetwork, spec: SignalSpec, targets: Tensor, seed: int) -> None:
+        self._quantized, self._spec, self._seed = quantized, spec, seed
         self._network = fast_copy(quantized.network)
         quantized.load_into(self._network)
-        chosen = spec.sample_pixels(_ERROR_POINTS, config.seed)
+        chosen = spec.sample_pixels(_ERROR_POINTS, seed)
         device = next(self._network.parameters()).device
         self._points = coordinates(spec.shape)[chosen].to(device)
         self._targets = targets[torch.from_numpy(chosen)].to(device)
@@ -95,7 +92,7 @@ class _Search:
         tensors = [self._quantized.tensors[name] for name in names]
         steps = np.concatenate([np.broadcast_to(t.steps, t.levels.shape).ravel() for t in tensors])
         count = _VALUES_PER_WEIGHT * len(steps) // self._spec.channels
-        points = sample_coordinates(self._spec, count, self._config.seed)
+        points = sample_coordinates(self._spec, count, self._seed)
         hessian = gauss_newton(self._network, names, points) * np.outer(steps, steps)
         error, gradient = self._error(names)
         most_moves = _MOST_MOVES

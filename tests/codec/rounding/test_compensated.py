@@ -1,28 +1,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from quinr_pl.codec import (
-    CompensatedQuantizer,
-    QuantizationConfig,
+    Compensated,
+    Nearest,
     compress,
     decode,
     encode,
-    quantize,
 )
-from quinr_pl.codec.rounding.compensated import Compensation
+from quinr_pl.codec.rounding.compensated import CompensatedQuantizer
+from quinr_pl.codec.rounding.compensation import Compensation
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
-from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, CoordinateNetwork, QuINR
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
 IMAGE = SignalSpec(IMAGE_8, (24, 32), 3, 0.0, 255.0)
-COMPENSATED = QuantizationConfig(method="compensated")
+COMPENSATED = Compensated()
 
 
 def compensated_levels(
@@ -51,9 +49,6 @@ def coin() -> CoordinateNetwork:
 
 def quinr() -> CoordinateNetwork:
     return QuINR(qubits=3, angles=9, features="own", readout="linear", omega0=5.0, weight_init=0.3)
-
-
-KINDS = pytest.mark.parametrize("kind", [coin, quinr], ids=["COIN", "QuINR"])
 
 
 @pytest.fixture(scope="module", params=[coin, quinr], ids=["COIN", "QuINR"])
@@ -113,7 +108,7 @@ def mean_squared_error(network: CoordinateNetwork, other: CoordinateNetwork) -> 
 
 @pytest.mark.parametrize("bits", [6, 8])
 def test_a_fraction_of_the_error_at_the_same_size(network: CoordinateNetwork, bits: int) -> None:
-    data = compress(network, IMAGE, QuantizationConfig(bits=bits)).data
+    data = compress(network, IMAGE, Nearest(bits=bits)).data
     compensated = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(len(data))
     encoded = encode(compensated, IMAGE)
     assert 0.95 * len(data) <= len(encoded.data) <= len(data)
@@ -122,7 +117,7 @@ def test_a_fraction_of_the_error_at_the_same_size(network: CoordinateNetwork, bi
 
 
 def test_rate_is_kept_and_deterministic(network: CoordinateNetwork) -> None:
-    config = QuantizationConfig(method="compensated", rate=6.5)
+    config = Compensated(rate=6.5)
     data = compress(network, IMAGE, config).data
     assert 6.5 * 0.94 <= 8 * len(data) / network.parameter_count() <= 6.5
     assert compress(network, IMAGE, config).data == data
@@ -130,7 +125,9 @@ def test_rate_is_kept_and_deterministic(network: CoordinateNetwork) -> None:
 
 def test_the_smallest_file_comes_back_when_none_is_small_enough(network: CoordinateNetwork) -> None:
     quantized = CompensatedQuantizer(network, IMAGE, COMPENSATED).at_size(1)
-    assert len(encode(quantized, IMAGE).data) < len(encode(quantize(network), IMAGE).data) / 3
+    assert (
+        len(encode(quantized, IMAGE).data) < len(encode(Nearest().quantize(network, IMAGE), IMAGE).data) / 3
+    )
 
 
 @pytest.mark.parametrize("rate", [4.0, 5.0, 6.0, 7.5])
@@ -178,35 +175,3 @@ def test_only_the_first_weights_are_rounded() -> None:
     # Where nothing is rounded any more, the moved weights sit at the minimum given the rounded ones.
     errors = 0.5 * levels - values
     np.testing.assert_allclose((root.T @ root @ errors)[4:], 0, atol=1e-5)
-
-
-@pytest.mark.slow
-@KINDS
-def test_stepwise_rounding_ends_nearer_to_the_signal(kind: Callable[[], CoordinateNetwork]) -> None:
-    """Not of every network, but of most, and by much: half to two thirds of the error in the mean."""
-    shares = []
-    for seed in range(4):
-        torch.manual_seed(seed)
-        network = fitted(kind(), 300)
-        errors = {}
-        for method in ("compensated", "stepwise"):
-            config = QuantizationConfig(method=method, rate=4.0, retraining_steps=150)  # type: ignore[arg-type]
-            data = compress(network, IMAGE, config, TARGETS).data
-            assert 4.0 * 0.9 <= 8 * len(data) / network.parameter_count() <= 4.0
-            with torch.no_grad():
-                errors[method] = float(((decode(data).network(GRID) - TARGETS) ** 2).mean())
-        shares.append(errors["stepwise"] / errors["compensated"])
-    assert np.exp(np.mean(np.log(shares))) < 1
-
-
-def test_stepwise_rounding_needs_targets(network: CoordinateNetwork) -> None:
-    config = QuantizationConfig(method="stepwise")
-    with pytest.raises(QuinrError, match="needs the signal's targets"):
-        compress(network, IMAGE, config)
-    with pytest.raises(QuinrError, match="targets of shape"):
-        compress(network, IMAGE, config, TARGETS[1:])
-
-
-def test_unknown_method() -> None:
-    with pytest.raises(QuinrError, match="choose one of nearest, compensated, stepwise"):
-        QuantizationConfig(method="best")  # type: ignore[arg-type]

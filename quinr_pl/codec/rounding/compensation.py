@@ -1,0 +1,79 @@
+"""Rounding under a quadratic error: later weights make up for the rounding errors of earlier ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """How weights that are still to be rounded move when one is: what does not depend on the step sizes.
+
+    Args:
+        order: In which order weights are rounded, (n,).
+        update: Upper triangular U with U' U the inverse of the damped Hessian in that order, (n, n).
+    """
+
+    order: Integers
+    update: Floats
+
+    @classmethod
+    def of(cls, hessian: Floats, steps: Floats, damping: float, rounded: int | None = None) -> Compensation:
+        """From the curvature of the error.
+
+        Args:
+            hessian: Curvature of the error in the weights, (n, n).
+            steps: Step size of each, (n,); only their ratios matter.
+            damping: Added to the diagonal, in units of the mean curvature of a step: what keeps weights
+                that the sample hardly sees from running away.
+            rounded: How many weights are to be rounded, the first ones; all when left out.
+        """
+        curvature = hessian.diagonal() * steps**2
+        damped = hessian + np.diag((damping * curvature.mean() + 1e-30) / steps**2)
+        count = len(steps) if rounded is None else rounded
+        order = np.argsort(-curvature[:count], kind="stable")
+        order = np.concatenate([order, np.arange(count, len(steps))])
+        # By torch: threads of NumPy's library, which nobody here can set, would change the last digits.
+        inverse = torch.linalg.inv(torch.from_numpy(damped[order][:, order]))
+        return cls(order, torch.linalg.cholesky(inverse).T.numpy())
+
+    def conditional_curvature(self) -> Floats:
+        """Curvature of the error in each weight while those after it move along, (n,)."""
+        result = np.empty(len(self.order))
+        result[self.order] = self.update.diagonal() ** -2.0
+        return result
+
+    def round(self, values: Floats, steps: Floats, rounded: int | None = None) -> Floats:
+        """Round weights one after another, and move those still to come so that the error grows least.
+
+        The optimal-brain-surgeon update as in GPTQ (Frantar et al. 2022), which is Babai's nearest plane
+        in the lattice of levels under the quadratic form of the Hessian.
+
+        Args:
+            values: Weights, (n,).
+            steps: Step size of each, (n,).
+            rounded: How many weights to round, the first ones; all when left out.
+
+        Returns:
+            Levels for rounded weights, moved weights in units of their steps for others, (n,).
+        """
+        count = len(values) if rounded is None else rounded
+        result, spacing = values[self.order], steps[self.order]
+        for index in range(count):
+            level = np.clip(np.rint(result[index] / spacing[index]), -LARGEST_LEVEL, LARGEST_LEVEL)
+            error = result[index] - level * spacing[index]
+            result[index:] -= error / self.update[index, index] * self.update[index, index:]
+            result[index] = level
+        result[count:] /= spacing[count:]
+        unsorted = np.empty_like(result)
+        unsorted[self.order] = result
+        return unsorted
