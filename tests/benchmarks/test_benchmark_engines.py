@@ -35,6 +35,7 @@ def module(*arguments):
     return completed([sys.executable, "-m", *map(str, arguments)], cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_engines_side_by_side(tmp_path):
     path = tmp_path / "engines.json"
     given = [
@@ -72,6 +73,7 @@ def test_engines_side_by_side(tmp_path):
     assert "times default.qubit" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -122,6 +124,7 @@ def test_shares_of_a_fit():
     assert found["outside_network"]["worst"] == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_scaling(tmp_path):
     path = tmp_path / "scaling.json"
     sizes = ["--coordinates", 100, 1000, "--uploads", 1, 3, "--qubits", 2, 3]

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import fuzz_cases, fuzz_decoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "cases"), [("mutated", 200), ("structured", 40)])
 def test_wrong_files_end_well(kind: str, cases: int) -> None:
     outcomes = list(fuzz_decoder.run(fuzz_decoder.golden_files(), kind, range(cases), seed=1))

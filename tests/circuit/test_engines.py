@@ -222,6 +222,7 @@ def test_triton_gives_more_qubits_than_it_can_hold_to_torch():
     assert_agree(run("triton", ansatz, 2), run("torch", ansatz, 2), 1e-12)  # rounded apart on a GPU
 
 
+@pytest.mark.slow
 @NEEDS_TRITON
 def test_triton_sums_blocks_that_share_a_program(monkeypatch):
     ansatz = Ansatz(qubits=4, angles=6, uploads=2)
@@ -295,6 +296,7 @@ def test_fused_layer_refuses_unfit_shapes():
         engine.probabilities(ansatz, *meta)
 
 
+@pytest.mark.slow
 def test_compiled_code_is_kept_on_disk(tmp_path):
     """Two processes: the first compiles and says so, the second finds the machine code."""
     program = (

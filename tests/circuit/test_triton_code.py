@@ -16,6 +16,7 @@ SINE_STACK = 32
 """Bytes in which some compilers' sine reduces the largest angles: 7 words, aligned."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 def test_kernels_compile_for_a_gpu_and_stay_in_registers(tmp_path):
     """Without a GPU: by the machine code. Four qubits are one thread's, eight are spread over a warp."""

@@ -35,6 +35,7 @@ def processor(request, monkeypatch, tmp_path):
         cache.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="names of x86 processors")
 @pytest.mark.parametrize("processor", ["x86-64", "x86-64-v3"], indirect=True)  # SSE2 alone; AVX2 and FMA
 def test_the_circuit_agrees_with_lightning(processor, capsys):
@@ -54,6 +55,7 @@ def test_the_circuit_agrees_with_lightning(processor, capsys):
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("triple", "processor"),
     [("aarch64-unknown-linux-gnu", "generic"), ("arm64-apple-macosx14", "apple-m1")],
