@@ -92,7 +92,10 @@ class WeightQuantization(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuses a network that no file can hold, before time is spent on it."""
         spec = trainer.datamodule.spec  # type: ignore[attr-defined]
-        check_encodable(fitted_network(pl_module), spec, self.quantization, self.final or self.quantization)
+        network = fitted_network(pl_module)
+        check_encodable(network, spec, self.quantization, self.final or self.quantization)
+        if self.training is not None:
+            self.training.check(network)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuses to make a file of a network that was never trained."""

@@ -17,6 +17,7 @@ from quinr_pl.commands.refusals import interpreting, refusal
 from quinr_pl.errors import QuinrError
 
 TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
+TINY_LATENT = str(Path(__file__).parents[1] / "conf" / "tiny_latent.yaml")
 GOLDEN = str(Path(__file__).parents[1] / "data" / "coin_array.quinr")
 
 
@@ -81,6 +82,18 @@ def test_a_quantizer_of_other_networks_is_refused_before_the_fit(capsys):
     ]
     assert main(["fit", "--config", TINY, *flags]) == 2
     assert "quantization method searched: QuINR has no rate_weight" in the_line(capsys)
+
+
+def test_training_for_quantization_is_refused_on_latents_before_the_fit(capsys):
+    flags = [
+        "--trainer.callbacks=WeightQuantization",
+        "--trainer.callbacks.training.start=0.5",
+        "--trainer.callbacks+=PSNRCheckpoint",
+    ]
+    assert main(["fit", "--config", TINY_LATENT, *flags]) == 2
+    line = the_line(capsys)
+    assert "--trainer.callbacks.training: LatentQuINR has latents beside its weights" in line
+    assert "final: {method: searched}" in line
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from quinr_pl.commands.main import main
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.latent.pyramid import Upsampling
-from quinr_pl.network.latent.relaxation import Relaxation, soft_round
+from quinr_pl.network.latent.relaxation import Relaxation
+from quinr_pl.ops.soft_rounding import soft_round
 from quinr_pl.signals import coordinates
 
 TINY = str(Path(__file__).parents[1] / "conf" / "tiny_latent.yaml")

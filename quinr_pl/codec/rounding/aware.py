@@ -17,11 +17,12 @@ from quinr_pl.codec.quantized import (
     round_to_levels,
     step_size,
 )
-from quinr_pl.codec.rounding.curvature import sample_coordinates, total_curvature
+from quinr_pl.codec.rounding.curvature import require_sampling, sample_coordinates, total_curvature
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.network.base import layers
+from quinr_pl.ops.soft_rounding import soft_round, soft_round_slope
 from quinr_pl.signals import SignalSpec
 
 _TABLE_LIFE = 100
@@ -66,21 +67,16 @@ class QuantizationTraining:
                 "quantization learn_steps: needs a rate_weight above 0, or steps shrink to nothing"
             )
 
+    def check(self, network: Network) -> None:
+        """Refuse a network that this training cannot serve, before it is trained.
 
-def soft_round(values: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """A smooth rounding (Agustsson & Theis 2020, "Universally quantized neural compression").
+        Its step sizes come from the error's curvature in the weights at a sample of coordinates.
 
-    Args:
-        values: In units of the step size.
-        temperature: Towards 0 it rounds, towards infinity it is the identity.
-
-    Returns:
-        Rounded values and the derivative.
-    """
-    middle = torch.floor(values) + 0.5
-    scale = 2 * math.tanh(0.5 / temperature)
-    bent = torch.tanh((values - middle) / temperature)
-    return middle + bent / scale, (1 - bent * bent) / (temperature * scale)
+        Raises:
+            QuinrError: If the network takes the whole signal at once, or has latents.
+        """
+        remedy = "leave it out, and round by final: {method: searched}"
+        require_sampling(network, "--trainer.callbacks.training", remedy)
 
 
 def steps_for_rate(network: Network, spec: SignalSpec, rate: float, points: int = 2048) -> dict[str, float]:
@@ -194,13 +190,13 @@ class QuantizationAwareTraining:
             self.steps = {name: step_size(nearest_code(step)) for name, step in self.steps.items()}
         share = (progress - settings.start) / max(settings.hard - settings.start, 1e-9)
         temperature = _SOFTEST * (_HARDEST / _SOFTEST) ** min(share, 1.0)
-        for name, parameter in self._network.named_parameters():
+        for name, parameter in self._network.weights().items():
             self._kept[name] = parameter.detach().clone()
             scaled = parameter / self.steps[name]
             if self._hard:
                 rounded, slope = torch.round(scaled), torch.ones_like(scaled)
             else:
-                rounded, slope = soft_round(scaled, temperature)
+                rounded, slope = soft_round(scaled, temperature), soft_round_slope(scaled, temperature)
             self._slopes[name] = slope
             parameter.copy_(rounded * self.steps[name])
 
@@ -211,7 +207,7 @@ class QuantizationAwareTraining:
             return
         bits = 0.0
         moves: dict[str, float] = {}
-        for name, parameter in self._network.named_parameters():
+        for name, parameter in self._network.weights().items():
             kept, step = self._kept[name], self.steps[name]
             gradient = torch.zeros_like(kept) if parameter.grad is None else parameter.grad
             move = float((gradient * (parameter - kept * self._slopes[name])).sum())

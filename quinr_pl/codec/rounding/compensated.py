@@ -21,7 +21,7 @@ from quinr_pl.codec.quantized import (
     smallest_code,
 )
 from quinr_pl.codec.rounding.compensation import Compensation, Floats, Integers
-from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.rounding.curvature import gauss_newton, require_sampling, sample_coordinates
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, check_positive, untold
 from quinr_pl.codec.sections.weights import ROW_UNIT
 from quinr_pl.errors import QuinrError
@@ -71,11 +71,7 @@ class Compensated(Rounding):
 
     def check(self, network: Network) -> None:
         """Refuse networks whose values at some coordinates depend on more than weights."""
-        if network.whole_signal or network.integers():
-            raise QuinrError(
-                f"quantization method {self.method}: {type(network).__name__} has latents beside its "
-                "weights; choose nearest or searched"
-            )
+        require_sampling(network, f"quantization method {self.method}", "choose nearest or searched")
 
     def quantize(
         self,

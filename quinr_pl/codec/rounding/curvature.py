@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.quantum_layer import fast_copy
@@ -18,6 +19,22 @@ _PERIOD_SHARE = 1 / 600
 _STEP = 1e-3
 _ELEMENTS = 1 << 26
 _BLOCK = 512
+
+
+def require_sampling(network: Network, what: str, remedy: str) -> None:
+    """Refuse a network whose values at a sample of coordinates are no function of its weights alone.
+
+    Args:
+        network: Trained or not.
+        what: The option that needs the curvature, for the message.
+        remedy: What to do instead, likewise.
+
+    Raises:
+        QuinrError: If the network takes the whole signal at once, or has latents.
+    """
+    if network.whole_signal or network.integers():
+        reason = "has latents beside its weights" if network.integers() else "takes the whole signal at once"
+        raise QuinrError(f"{what}: {type(network).__name__} {reason}; {remedy}")
 
 
 def sample_coordinates(spec: SignalSpec, count: int, seed: int = 0) -> Tensor:

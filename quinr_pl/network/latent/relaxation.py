@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from quinr_pl.ops.soft_rounding import soft_round
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,3 @@ class Relaxation:
         """Noisy, nearly integer latents of the same shape, differentiable."""
         noisy = soft_round(latents, self.temperature) + self.spread * torch.randn_like(latents)
         return soft_round(noisy, self.temperature)
-
-
-def soft_round(values: Tensor, temperature: float) -> Tensor:
-    """A smooth staircase through the integers and their midpoints (Agustsson & Theis 2020)."""
-    middle = torch.floor(values) + 0.5
-    return middle + torch.tanh((values - middle) / temperature) * (0.5 / math.tanh(0.5 / temperature))
