@@ -22,6 +22,7 @@ from quinr_pl.codec.quantized import (
 )
 from quinr_pl.codec.rounding.compensation import Compensation, Floats, Integers
 from quinr_pl.codec.rounding.curvature import gauss_newton, require_sampling, sample_coordinates
+from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, check_positive, untold
 from quinr_pl.codec.sections.weights import ROW_UNIT
 from quinr_pl.errors import QuinrError
@@ -50,7 +51,7 @@ class Compensated(Rounding):
     Args:
         rate: Bits of the file for each weight, everything but a mask included, at most.
         points: Coordinates that the curvature is averaged over, at most.
-        damping: See ``Compensation.of``.
+        damping: Added to the curvature's diagonal, in units of the mean curvature of a step.
         seed: Which coordinates.
 
     Raises:
@@ -143,12 +144,11 @@ class CompensatedQuantizer:
         """Levels at given step sizes."""
         tensors: dict[str, QuantizedTensor] = {}
         for names, compensation in self._groups:
-            values = np.concatenate([self._values[name].numpy().astype(np.float64).ravel() for name in names])
-            steps = steps_of_weights({name: codes[name] for name in names}, self._values)
-            levels = compensation.round(values, steps).astype(np.int64)
-            bounds = np.cumsum([self._values[name].numel() for name in names])[:-1]
-            for name, part in zip(names, np.split(levels, bounds), strict=True):
-                tensors[name] = QuantizedTensor(part.reshape(self._values[name].shape), codes[name])
+            values = {name: self._values[name] for name in names}
+            steps = steps_of_weights({name: codes[name] for name in names}, values)
+            levels = compensation.round(flattened(values), steps).astype(np.int64)
+            for name, part in unflattened(levels, values).items():
+                tensors[name] = QuantizedTensor(part, codes[name])
         return QuantizedNetwork(self._network, {name: tensors[name] for name in self._values})
 
     def at_size(self, most_bytes: float) -> QuantizedNetwork:
@@ -194,8 +194,7 @@ def steps_of_weights(codes: Mapping[str, Integers], values: Mapping[str, Tensor]
 
 def _codes_of_curvature(values: Mapping[str, Tensor], curvature: Floats) -> dict[str, Integers]:
     """Step size codes with which each row has the same mean error, but for the grid of its layer."""
-    bounds = np.cumsum([tensor.numel() for tensor in values.values()])[:-1]
-    by_tensor = dict(zip(values, np.split(curvature, bounds), strict=True))
+    by_tensor = unflattened(curvature, values)
     codes: dict[str, Integers] = {}
     for names in layers(values).values():
         ideal = {name: _ideal_codes(values[name], by_tensor[name]) for name in names}

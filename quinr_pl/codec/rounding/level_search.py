@@ -15,6 +15,7 @@ from quinr_pl.codec.quantized import (
 from quinr_pl.codec.rounding.compensated import LARGEST_GROUP, curvature_groups
 from quinr_pl.codec.rounding.compensation import Floats
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
+from quinr_pl.codec.rounding.flattening import unflattened
 from quinr_pl.codec.rounding.protocol import Progress, untold
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec, coordinates
@@ -112,10 +113,9 @@ class _Search:
 
     def _move(self, names: list[str], moves: Floats) -> None:
         tensors = dict(self._quantized.tensors)
-        bounds = np.cumsum([tensors[name].levels.size for name in names])[:-1]
-        for name, part in zip(names, np.split(moves.astype(np.int64), bounds), strict=True):
-            levels = tensors[name].levels + part.reshape(tensors[name].levels.shape)
-            levels = np.clip(levels, -LARGEST_LEVEL, LARGEST_LEVEL)
+        moved = {name: self._network.get_parameter(name) for name in names}
+        for name, part in unflattened(moves.astype(np.int64), moved).items():
+            levels = np.clip(tensors[name].levels + part, -LARGEST_LEVEL, LARGEST_LEVEL)
             tensors[name] = QuantizedTensor(levels, tensors[name].codes)
         self._quantized = QuantizedNetwork(self._quantized.network, tensors, self._quantized.integers)
         self._quantized.load_into(self._network)

@@ -26,6 +26,7 @@ from quinr_pl.codec.rounding.compensated import (
 )
 from quinr_pl.codec.rounding.compensation import Compensation, Integers
 from quinr_pl.codec.rounding.curvature import gauss_newton
+from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.level_search import search_levels
 from quinr_pl.codec.rounding.protocol import Progress, check_positive, untold
 from quinr_pl.errors import QuinrError
@@ -50,7 +51,7 @@ class Stepwise(Compensated):
     Args:
         rate: Bits of the file for each weight, everything but a mask included, at most.
         points: Coordinates that the curvature is averaged over, at most.
-        damping: See ``Compensation.of``.
+        damping: Added to the curvature's diagonal, in units of the mean curvature of a step.
         seed: Which coordinates, and which of them in training.
         retraining_steps: Steps of training after each layer.
         retraining_learning_rate: Of Adam, where it starts.
@@ -154,26 +155,23 @@ def _round_and_move(
         if name not in names and values[name].numel() <= room:
             moved.append(name)
             room -= values[name].numel()
-    sizes = [values[name].numel() for name in moved]
-    rounded = sum(sizes[: len(names)])
-    steps = steps_of_weights({name: codes[name] for name in moved}, values)
-    flat = np.concatenate([values[name].numpy().astype(np.float64).ravel() for name in moved])
+    moving = {name: values[name] for name in moved}
+    rounded = sum(values[name].numel() for name in names)
+    steps = steps_of_weights({name: codes[name] for name in moved}, moving)
+    flat = flattened(moving)
     if room < 0:
         levels = np.clip(np.rint(flat / steps), -LARGEST_LEVEL, LARGEST_LEVEL)
     else:
-        hessian = gauss_newton(network, moved, curvature_sample(spec, sum(sizes), options))
+        hessian = gauss_newton(network, moved, curvature_sample(spec, len(flat), options))
         levels = Compensation.of(hessian, steps, options.damping, rounded).round(flat, steps, rounded)
+    weights = unflattened(levels * steps, moving)
     tensors: dict[str, QuantizedTensor] = {}
-    bounds = np.cumsum(sizes)[:-1]
-    for name, part, weights in zip(
-        moved, np.split(levels, bounds), np.split(levels * steps, bounds), strict=True
-    ):
-        shape = values[name].shape
+    for name, part in unflattened(levels, moving).items():
         if name in names:
-            tensors[name] = QuantizedTensor(part.astype(np.int64).reshape(shape), codes[name])
+            tensors[name] = QuantizedTensor(part.astype(np.int64), codes[name])
             network.get_parameter(name).copy_(tensors[name].dequantize())
         else:
-            network.get_parameter(name).copy_(torch.from_numpy(weights.reshape(shape)))
+            network.get_parameter(name).copy_(torch.from_numpy(weights[name]))
     return tensors
 
 

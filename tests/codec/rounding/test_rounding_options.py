@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from quinr_pl.codec import Compensated, Nearest, Rounding, Searched, Stepwise, rounding_of
 from quinr_pl.codec.rounding import ROUNDINGS, as_options
+from quinr_pl.commands.main import main
 from quinr_pl.errors import QuinrError
 
 OLD_DUMP: dict[str, Any] = {
@@ -90,3 +93,22 @@ def test_what_cannot_be_is_refused_in_one_line(options: dict[str, Any], said: st
 def test_every_class_is_in_the_table_by_its_own_name() -> None:
     for name in ROUNDINGS:
         assert ROUNDINGS[ROUNDINGS[name].method] is ROUNDINGS[name]
+
+
+def test_flags_set_options_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = [
+        "--trainer.callbacks=WeightQuantization",
+        "--trainer.callbacks.quantization={method: nearest, bits: 6}",
+        "--trainer.callbacks.final.method=gptq",
+        "--trainer.callbacks.final.rate=16",
+        "--trainer.callbacks.init_args.final.damping=5e-2",
+    ]
+    tiny = ["fit", "--config", str(Path(__file__).parents[2] / "conf" / "tiny.yaml")]
+    few = ["--trainer.callbacks+=PSNRCheckpoint", "--trainer.max_steps=2"]
+    assert main([*tiny, *flags, *few]) == 0
+    kept = yaml.safe_load((tmp_path / "runs/tiny/version_0/config.yaml").read_text())["trainer"]["callbacks"]
+    assert kept[0]["init_args"]["final"] == {"method": "gptq", "rate": 16, "damping": 0.05}
+    assert kept[0]["init_args"]["quantization"] == {"method": "nearest", "bits": 6}
+    assert main([*tiny, *flags, "--trainer.callbacks.final.bits=6", *few]) == 2
+    assert "--trainer.callbacks.final.bits 6: an option of nearest" in capsys.readouterr().err
