@@ -21,6 +21,7 @@ GROUND = {
     "_version",
     "spelling",
     "class_paths",
+    "refusals",
 }
 BELOW_NETWORKS = GROUND | {"native", "circuit", "ops"}
 BELOW_CALLBACKS = BELOW_NETWORKS | {"network", "codec", "baselines", "evaluation"}
@@ -35,6 +36,7 @@ ALLOWED = {
     "openjpeg": {"errors"},
     "registry": {"errors"},
     "spelling": set(),
+    "refusals": {"errors"},
     "class_paths": {"errors", "spelling"},
     "signals": {"errors", "registry"},
     "atomic_file": {"errors", "file_lock"},
@@ -50,7 +52,8 @@ ALLOWED = {
     "evaluation": BELOW_CALLBACKS,
     "datamodules": GROUND,
     "callbacks": BELOW_CALLBACKS | {"datamodules"},
-    "experiments": BELOW_EXPERIMENTS | {"commands"},
+    "fitting": BELOW_CALLBACKS | {"callbacks", "datamodules", "configs", "module"},
+    "experiments": BELOW_EXPERIMENTS,
     "commands": BELOW_EXPERIMENTS | {"experiments"},
 }
 

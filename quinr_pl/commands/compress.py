@@ -31,7 +31,7 @@ def compress(args: list[str]) -> int:
     output = Output(name, options.input, options.overwrite)
     with output.status_elsewhere(), _readable_twice(options.input) as path:
         from quinr_pl.codec import limits_needed
-        from quinr_pl.commands.fitting import FitFlags
+        from quinr_pl.commands.fit_flags import FitFlags
         from quinr_pl.commands.kept_run import kept_run
 
         flags = FitFlags(options.config, overrides)

@@ -18,21 +18,13 @@ from quinr_pl._version import __version__
 from quinr_pl.commands.compare import compare
 from quinr_pl.commands.compress import compress
 from quinr_pl.commands.decompress import decompress
+from quinr_pl.commands.fit import lightning
 from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.interruption import Terminated, exit_status, interrupted_by_signals
-from quinr_pl.commands.refusals import refusal
 from quinr_pl.commands.search import search
 from quinr_pl.errors import QuinrError
+from quinr_pl.refusals import refusal
 from quinr_pl.spelling import did_you_mean
-
-
-def lightning(args: list[str]) -> int:
-    """fit, validate, test, predict."""
-    from quinr_pl.commands.lightning_cli import QuinrCLI
-
-    QuinrCLI(args)
-    return 0
-
 
 Command = Callable[[list[str]], int]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
 
 if TYPE_CHECKING:
-    from quinr_pl.commands.fitting import FitFlags
+    from quinr_pl.commands.fit_flags import FitFlags
+    from quinr_pl.fitting import FitResult
     from quinr_pl.signals import SignalSpec
 
 PSNR_TRIES = 5
@@ -64,22 +64,30 @@ class RatedFit:
         Raises:
             QuinrError: If the input or a setting is wrong, or what is asked for is out of reach.
         """
-        from quinr_pl.commands.fitting import fit, read_signal
+        from quinr_pl.commands.fit_flags import read_signal
 
         if self.options.psnr is not None:
             return self._reach_psnr(folder)
         if self.options.bpp is None and self.options.preset is None:
-            return fit(self.settings, self.path, folder, self.title)
+            return self._fit(self.settings, folder, self.title).path.read_bytes()
         self._require_sizes()
         spec = read_signal(self.settings, self.path).spec
         most_bytes = self._most_bytes(spec)
-        data = fit(self._sized(spec, most_bytes), self.path, folder, self.title)
+        data = self._fit(self._sized(spec, most_bytes), folder, self.title).path.read_bytes()
         if len(data) > most_bytes:
             raise OutOfReachError(
                 f"{self._flag}: the smallest file of this network has {len(data)} bytes, more than the "
                 f"{most_bytes} asked for; ask for more, or leave out the flags that set its size"
             )
         return data
+
+    def _fit(self, settings: dict[str, Any], folder: Path, title: str) -> FitResult:
+        from quinr_pl.fitting import fit
+
+        data = settings["data"]
+        data = {**data, "init_args": {**data["init_args"], "path": str(self.path)}}
+        # The input's own name may be as long as a name can be.
+        return fit({**settings, "data": data}, folder, name="signal", title=title)
 
     @property
     def _flag(self) -> str:
@@ -140,7 +148,7 @@ class RatedFit:
         """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
         from quinr_pl.codec.file.encoder import mask_bytes
         from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS, bytes_for_psnr
-        from quinr_pl.commands.fitting import fit, read_signal
+        from quinr_pl.commands.fit_flags import read_signal
 
         self._require_sizes()
         spec = read_signal(self.settings, self.path).spec
@@ -148,17 +156,17 @@ class RatedFit:
         size = max(fewest, int(PRESETS["medium"] * spec.pixels / 8))
         most = max(fewest, int(_PSNR_MOST_BPP * spec.pixels / 8))
         measured: list[tuple[int, float]] = []
-        best: bytes | None = None
+        best: FitResult | None = None
         tried: list[int] = []
         while len(tried) < PSNR_TRIES and size not in tried:
             attempt = folder / str(len(tried))
             tried.append(size)
             title = f"try {len(tried)} of at most {PSNR_TRIES}"
-            data = fit(self._sized(spec, size), self.path, attempt, title)
-            reached = min(json.loads((attempt / "result.json").read_text())["psnr"], 2 * _PSNR_LARGEST)
-            measured.append((len(data), reached))
-            if reached >= wanted and (best is None or len(data) < len(best)):
-                best = data
+            result = self._fit(self._sized(spec, size), attempt, title)
+            reached = min(result.psnr, 2 * _PSNR_LARGEST)
+            measured.append((result.bytes, reached))
+            if reached >= wanted and (best is None or result.bytes < best.bytes):
+                best = result
             if 0 <= reached - wanted <= _PSNR_TOLERANCE:
                 break
             # Aim at the middle of what is good enough.
@@ -169,7 +177,7 @@ class RatedFit:
                 f"{self._flag}: {len(measured)} tries of at most {_PSNR_MOST_BPP:g} bits per pixel reached "
                 f"{highest:.2f} dB; ask for less, or fit longer (--trainer.max_steps)"
             )
-        return best
+        return best.path.read_bytes()
 
 
 def _quantization(settings: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import yaml
 from pytorch_lightning.callbacks import Callback
 
 from quinr_pl._version import __version__
@@ -39,6 +38,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
 from quinr_pl.experiments.sweep import Job, check_folders
 from quinr_pl.experiments.table import AVERAGE
+from quinr_pl.fitting.api import CONFIG, fit
 from quinr_pl.network import COIN, Network
 from quinr_pl.openjpeg import openjpeg_version
 
@@ -321,16 +321,9 @@ def _network_class(tree: Tree) -> type[Network]:
 
 
 def _encode_fit(job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
-    from quinr_pl.commands.lightning_cli import QuinrCLI
-
-    config = folder / "fit.yaml"
-    write_bytes(config, yaml.safe_dump(_plain(job.settings["fit"]), sort_keys=False).encode())
-    arguments = ["fit", "--config", str(config), "--trainer.default_root_dir", str(folder)]
-    QuinrCLI(arguments)
-    fitted = json.loads((folder / "result.json").read_text())
-    (folder / "result.json").unlink()  # the sweep writes its own, when all is done
-    kept = {key: fitted[key] for key in ("parameters", "versions")}
-    return folder / f"{data.name}.quinr", {**kept, "command": " ".join(["quinr-pl", *arguments])}
+    fitted = fit(_plain(job.settings["fit"]), folder)
+    command = f"quinr-pl fit --config {folder / CONFIG} --trainer.default_root_dir {folder}"
+    return fitted.path, {"parameters": fitted.parameters, "versions": fitted.versions, "command": command}
 
 
 def _decode_fit(job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:

@@ -26,7 +26,6 @@ from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.callbacks.quantization import find_quantization
 from quinr_pl.codec.rate_control import rounding_for_bytes
 from quinr_pl.codec.rounding import as_options
-from quinr_pl.commands.lightning_cli import QuinrCLI
 from quinr_pl.configs.find import find_base, find_config, packaged_config, read_text, read_tree
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import weighed_psnr
@@ -34,6 +33,7 @@ from quinr_pl.experiments import plots
 from quinr_pl.experiments.comparison import Tree, file_making_callbacks, merge, network_of
 from quinr_pl.experiments.workers import SPAWN, end_worker, start_worker, temporary_files_in
 from quinr_pl.file_lock import locked_folder
+from quinr_pl.fitting import fit
 
 _HEARTBEAT_SECONDS = 30
 _POLL_SECONDS = 0.5
@@ -174,15 +174,19 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class TrialReporter(Callback):
-    """Tells a trial how its fit does, and ends a fit that the pruner gives up."""
+    """Tells a trial how its fit does, and ends a fit that the pruner gives up.
 
-    trial: Any = None
-    """The trial of this process; its fit's config can only name the class."""
+    Args:
+        trial: Of Optuna's.
+    """
+
+    def __init__(self, trial: Any) -> None:
+        self.trial = trial
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reports the quality that the best checkpoint is chosen by."""
         measurement = find_quantization(trainer, self).measurement
-        if self.trial is None or measurement is None or trainer.state.fn != "fit":
+        if measurement is None or trainer.state.fn != "fit":
             return
         self.trial.report(measurement.quality, trainer.global_step)
         if self.trial.should_prune():
@@ -397,20 +401,13 @@ def _objective(settings: Search) -> Callable[[Any], float]:
 
 def _fit(trial: Any, settings: Search, values: Mapping[str, Any], folder: Path) -> float:
     tree = settings.tree(values)
-    reporter = {"class_path": "quinr_pl.experiments.search.TrialReporter"}
-    callbacks = [*tree["trainer"]["callbacks"], reporter]
-    tree = merge(tree, {"trainer": {"callbacks": callbacks, "logger": False}})
-    config = folder / "fit.yaml"
-    write_bytes(config, yaml.safe_dump(tree, sort_keys=False).encode())
-    TrialReporter.trial = trial
-    cli = QuinrCLI(["fit", "--config", str(config), "--trainer.default_root_dir", str(folder)])
-    result = json.loads((folder / "result.json").read_text())
+    result = fit(tree, folder, callbacks=[TrialReporter(trial)])
     for name in ("psnr", "bytes", "parameters"):
-        trial.set_user_attr(name, result[name])
-    if settings.bytes is not None and result["bytes"] > settings.bytes:
-        trial.set_user_attr("why", f"too large at {result['bytes']} bytes")
+        trial.set_user_attr(name, getattr(result, name))
+    if settings.bytes is not None and result.bytes > settings.bytes:
+        trial.set_user_attr("why", f"too large at {result.bytes} bytes")
         raise _optuna().TrialPruned
-    return weighed_psnr(result["psnr"], result["bpp"], cli.model.network.rate_weight)
+    return weighed_psnr(result.psnr, result.bpp, network_of(tree).rate_weight)
 
 
 def _optuna() -> Any:

@@ -22,6 +22,7 @@ from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.fitting import FitResult
 from quinr_pl.module import CoordinateNetworkModule
 
 DATA = Path(__file__).parents[1] / "data"
@@ -71,10 +72,10 @@ def error_lines(capsys) -> list[str]:
 def no_fit(monkeypatch):
     """Makes a fit an error: what is tested must be found before."""
 
-    def fit(*args):
+    def fit(*args, **names):
         raise AssertionError("a fit was started")
 
-    monkeypatch.setattr("quinr_pl.commands.fitting.fit", fit)
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
 
 
 def test_an_existing_output_is_replaced_only_when_asked_to(folder, capsys, monkeypatch):
@@ -522,13 +523,14 @@ def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
     data = (DATA / "quinr_three_stages.quinr").read_bytes()
     sizes: list[int] = []
 
-    def fit(settings, path, folder, title):
+    def fit(settings, folder, **names):
         sizes.append(settings["trainer"]["callbacks"][0]["init_args"]["final"]["rate"])
         folder.mkdir()
-        (folder / "result.json").write_text('{"psnr": 12.0}')
-        return data
+        path = folder / "signal.quinr"
+        path.write_bytes(data)
+        return FitResult(path, 12.0, 1.0, len(data), 1, 1.0, 1.0, {})
 
-    monkeypatch.setattr("quinr_pl.commands.fitting.fit", fit)
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
     assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
     assert "--psnr 30.0: " in capsys.readouterr().err
     assert 1 <= len(sizes) <= 5

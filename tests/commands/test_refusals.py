@@ -13,8 +13,8 @@ import pytest
 
 from quinr_pl.commands import main as cli
 from quinr_pl.commands.main import main
-from quinr_pl.commands.refusals import interpreting, refusal
 from quinr_pl.errors import QuinrError
+from quinr_pl.refusals import interpreting, refusal
 
 TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
 TINY_LATENT = str(Path(__file__).parents[1] / "conf" / "tiny_latent.yaml")

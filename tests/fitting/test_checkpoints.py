@@ -9,8 +9,8 @@ from fits import QUICK_TINY
 from jsonargparse import Namespace
 
 from quinr_pl.commands.main import main
-from quinr_pl.commands.runs import find_checkpoint
 from quinr_pl.errors import QuinrError
+from quinr_pl.fitting.checkpoints import find_checkpoint
 
 
 @pytest.fixture(autouse=True)

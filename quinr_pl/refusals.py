@@ -17,7 +17,7 @@ from pathlib import Path
 
 from quinr_pl.errors import QuinrError
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent
 _OWN_FOLDERS = {
     str(folder.resolve())
     for folder in (_PACKAGE, _PACKAGE.parent / "callbacks", _PACKAGE.parent / "datamodules")

@@ -7,24 +7,25 @@ import inspect
 import logging
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
-import torch
+import yaml
 from jsonargparse import ActionConfigFile
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback, instantiate_class
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.class_paths import own_classes
-from quinr_pl.commands.fit_settings import check_fit
-from quinr_pl.commands.refusals import in_one_line, interpreting
-from quinr_pl.commands.runs import find_checkpoint
 from quinr_pl.configs.find import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
+from quinr_pl.fitting.checkpoints import find_checkpoint, load_checkpoint
+from quinr_pl.fitting.checks import check_fit
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.native.threads import native_threads
+from quinr_pl.refusals import in_one_line, interpreting
 from quinr_pl.spelling import did_you_mean
 
 _UNKNOWN = re.compile(
@@ -205,7 +206,7 @@ class QuinrCLI(LightningCLI):
         path = self.config[self.subcommand].ckpt_path
         if path is None:
             return
-        kept = _load_checkpoint(path).get("hyper_parameters", {})
+        kept = load_checkpoint(path).get("hyper_parameters", {})
         for name in names:
             if kept.get(name) != self.model.hparams[name]:
                 raise QuinrError(
@@ -214,14 +215,29 @@ class QuinrCLI(LightningCLI):
                 )
 
 
-def _load_checkpoint(path: str) -> dict[str, Any]:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(checkpoint["state_dict"], dict):
-            raise TypeError("no weights")
-        checkpoint["pytorch-lightning_version"]  # else it is of another program
-        return dict(checkpoint)
-    except Exception as error:  # torch.load raises whatever the broken file leads to
-        raise QuinrError(
-            f"--ckpt_path {path}: not a readable checkpoint; give one that a fit wrote"
-        ) from error
+class _SettingsOnly(QuinrCLI):
+    """Reads a command line, and stops there."""
+
+    def _set_seed(self) -> None:
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def read_settings(flags: Sequence[str]) -> dict[str, Any]:
+    """All settings that flags of `quinr-pl fit` and the configs among them come to, as YAML would hold them.
+
+    Raises:
+        QuinrError: If a flag or config is wrong.
+    """
+    cli = _SettingsOnly(["fit", *flags])
+    settings: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))["fit"]
+    settings.pop("config", None)
+    return settings

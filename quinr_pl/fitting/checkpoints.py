@@ -1,4 +1,4 @@
-"""Which run's checkpoint ``--ckpt_path last`` and ``best`` mean."""
+"""Checkpoints: which one ``--ckpt_path last`` and ``best`` mean, and whether a file is one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from quinr_pl.class_paths import find_class
@@ -95,3 +96,34 @@ def _put_aside(arguments: Any) -> None:
     if curves.is_file():
         free = next(n for n in range(1, 1 << 20) if not curves.with_name(f"metrics_{n}.csv").exists())
         curves.rename(curves.with_name(f"metrics_{free}.csv"))
+
+
+def load_checkpoint(path: str) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU.
+
+    Raises:
+        QuinrError: If the file is none that Lightning wrote.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(checkpoint["state_dict"], dict):
+            raise TypeError("no weights")
+        checkpoint["pytorch-lightning_version"]  # else it is of another program
+        return dict(checkpoint)
+    except Exception as error:  # torch.load raises whatever the broken file leads to
+        raise QuinrError(
+            f"--ckpt_path {path}: not a readable checkpoint; give one that a fit wrote"
+        ) from error
+
+
+def readable_checkpoint(folder: Path) -> str | None:
+    """The state that an interrupted fit left in its folder; one that is cut is removed."""
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    if not checkpoint.is_file():
+        return None
+    try:
+        load_checkpoint(str(checkpoint))
+    except QuinrError:
+        checkpoint.unlink()
+        return None
+    return str(checkpoint)
