@@ -106,7 +106,7 @@ class RatedFit:
             raise QuinrError(
                 f"{self._flag}: sets the size of QuINR, and the config has {network.__name__}; {remedy}"
             )
-        if _quantization(self.settings)["training"] is not None:
+        if _trains_for_quantization(self.settings):
             raise QuinrError(
                 f"{self._flag}: the training of WeightQuantization settles the size itself; leave one of "
                 "them out"
@@ -141,7 +141,7 @@ class RatedFit:
         settings = self.flags.resolve(sized)
         # The user's flags may have made the network another one.
         weights = instantiate_class((), settings["model"]["network"]).parameter_count()
-        _quantization(settings)["final"] = as_options(rounding_for_bytes(own_bytes, weights))
+        settings["quantization"] = as_options(rounding_for_bytes(own_bytes, weights))
         return settings
 
     def _reach_psnr(self, folder: Path) -> bytes:
@@ -180,16 +180,15 @@ class RatedFit:
         return best.path.read_bytes()
 
 
-def _quantization(settings: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of the WeightQuantization in the settings of a fit."""
+def _trains_for_quantization(settings: dict[str, Any]) -> bool:
+    """Whether the WeightQuantization in the settings of a fit trains, and so finds the step sizes itself."""
     from pytorch_lightning.callbacks import Callback
 
     from quinr_pl.callbacks import WeightQuantization
 
     callbacks = settings["trainer"]["callbacks"] or ()
-    for callback in [callbacks] if isinstance(callbacks, dict) else callbacks:
-        cls = find_class(callback["class_path"], Callback, "--trainer.callbacks")
-        if issubclass(cls, WeightQuantization):
-            arguments: dict[str, Any] = callback["init_args"]
-            return arguments
-    raise QuinrError("--trainer.callbacks: compress needs WeightQuantization; add to the callbacks instead")
+    return any(
+        issubclass(find_class(callback["class_path"], Callback, "--trainer.callbacks"), WeightQuantization)
+        and callback["init_args"]["training"] is not None
+        for callback in ([callbacks] if isinstance(callbacks, dict) else callbacks)
+    )

@@ -27,7 +27,6 @@ from quinr_pl.callbacks import (
     NetworkLogger,
     ReconstructionLogger,
     ReconstructionWriter,
-    WeightQuantization,
 )
 from quinr_pl.class_paths import find_class, same_class
 from quinr_pl.codec import UNLIMITED, decode
@@ -209,7 +208,10 @@ def versions() -> dict[str, str]:
 
 
 def merge(base: Tree, change: Tree) -> dict[str, Any]:
-    """A tree with another's leaves put over it; a changed class starts with no arguments of the old one.
+    """A tree with another's leaves put over it.
+
+    A changed class starts with no arguments of the old one, and a changed quantization method with none of
+    its options.
 
     Raises:
         QuinrError: If a changed class path leads to no class.
@@ -218,6 +220,8 @@ def merge(base: Tree, change: Tree) -> dict[str, Any]:
     old, new = base.get("class_path"), change.get("class_path")
     if old and new and not same_class(old, new):
         merged.pop("init_args", None)
+    if "method" in change and change["method"] != base.get("method"):
+        merged = {}
     for key, value in change.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = merge(merged[key], value) if both else value
@@ -245,18 +249,11 @@ def _job(data: Tree, method: str, point: str, seed: int, settings: Tree) -> Job:
     return Job(_data_module(data).name, method, point, seed, settings, cost)
 
 
-def file_making_callbacks(fit: Tree, final: Tree | None = None) -> list[Tree]:
-    """Those callbacks of a fit's config that its file depends on.
-
-    Args:
-        fit: The config.
-        final: Settings of the final quantization, in place of the config's.
-    """
+def file_making_callbacks(fit: Tree) -> list[Tree]:
+    """Those callbacks of a fit's config that its file depends on."""
     kept = []
     for callback in fit.get("trainer", {}).get("callbacks", []):
         cls = find_class(callback["class_path"], Callback, "trainer.callbacks")
-        if final is not None and issubclass(cls, WeightQuantization):
-            callback = {**callback, "init_args": {**callback.get("init_args", {}), "final": final}}
         if not issubclass(cls, _ONLY_SHOWING):
             kept.append(callback)
     return kept

@@ -135,12 +135,11 @@ class Search:
         paths = (str(packaged_config("defaults.yaml")), find_config(self.base))
         defaults, base = (read_tree(read_text(path), path) for path in paths)
         tree = merge(merge(merge(defaults, base), self.fit), _nested(values))
-        final: dict[str, Any] | None = None
-        if self.bytes is not None:
-            weights = network_of(tree).parameter_count()
-            final = as_options(rounding_for_bytes(self.bytes, weights))
-        callbacks = file_making_callbacks(tree, final)
-        return merge(tree, {"trainer": {"callbacks": callbacks}})
+        tree = merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}})
+        if self.bytes is None:
+            return tree
+        rounding = rounding_for_bytes(self.bytes, network_of(tree).parameter_count())
+        return merge(tree, {"quantization": as_options(rounding)})
 
 
 def _candidates(description: Any, where: str) -> Range | Choices:

@@ -43,8 +43,7 @@ def check_fit(trainer: Any) -> None:
             f"--trainer.overfit_batches {trainer.overfit_batches}: a fit is of one signal as a whole; leave "
             "it out, or give a smaller signal"
         )
-    callbacks = trainer.get("callbacks") or []
-    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+    callbacks = listed(trainer.get("callbacks"))
     classes = [find_class(callback.class_path, Callback, "--trainer.callbacks") for callback in callbacks]
     if trainer.get("fast_dev_run"):
         trainer.callbacks = [
@@ -63,3 +62,8 @@ def check_fit(trainer: Any) -> None:
         raise QuinrError(
             "--trainer.enable_checkpointing false: the file comes from the best checkpoint; leave it out"
         )
+
+
+def listed(value: Any) -> list[Any]:
+    """The parsed value of a key that takes one, a list or none, as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -524,7 +524,7 @@ def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
     sizes: list[int] = []
 
     def fit(settings, folder, **names):
-        sizes.append(settings["trainer"]["callbacks"][0]["init_args"]["final"]["rate"])
+        sizes.append(settings["quantization"]["rate"])
         folder.mkdir()
         path = folder / "signal.quinr"
         path.write_bytes(data)

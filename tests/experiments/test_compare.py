@@ -30,13 +30,8 @@ methods:
     base: sample.yaml
     fit:
       model: {{network: {{init_args: {{qubits: 2, angles: 4, sine_layers: 1, sine_width: 4}}}}}}
-      trainer:
-        max_steps: 4
-        callbacks:
-          - class_path: quinr_pl.callbacks.WeightQuantization
-            init_args: {{quantization: {{method: nearest, bits: 8}}}}
-          - class_path: quinr_pl.callbacks.PSNRCheckpoint
-          - class_path: quinr_pl.callbacks.FitProgress
+      trainer: {{max_steps: 4}}
+      quantization: {{method: nearest, bits: 8}}
       data: {{init_args: {{batch_size: 64, steps_per_epoch: 2}}}}
     points:
       small: {{model: {{network: {{init_args: {{uploads: 1}}}}}}}}
@@ -270,6 +265,9 @@ def test_another_class_starts_without_the_arguments_of_the_old_one():
         "network": {"class_path": "COIN", "init_args": {"width": 3}},
         "rate": 1,
     }
+    stepwise = {"quantization": {"method": "stepwise", "rate": 6}}
+    nearest = {"quantization": {"method": "nearest", "bits": 8}}
+    assert merge(stepwise, nearest) == nearest
     assert merge(base, {"network": {"init_args": {"angles": 2}}})["network"]["init_args"] == {
         "qubits": 4,
         "angles": 2,
