@@ -14,9 +14,8 @@ from typing import Any
 
 from quinr_pl._version import __version__
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
-from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_file, shown
+from quinr_pl.commands.input_file import calling, is_ordinary_file, read_file, require_file, shown
 from quinr_pl.commands.output_file import Output, default_output
-from quinr_pl.commands.printing import calling, printable, say
 from quinr_pl.commands.rate import OutOfReachError, RatedFit, check_rate
 from quinr_pl.errors import QuinrError
 
@@ -36,7 +35,7 @@ def compress(args: list[str]) -> int:
 
         flags = FitFlags(options.config, overrides)
         settings = flags.resolve()
-        job = RatedFit(options, flags, settings, path, printable(output.name))
+        job = RatedFit(options, flags, settings, path, output.name)
         with kept_run(_digest(path, options, settings)) as run, calling(path, shown(options.input)):
             try:
                 data = job.run(run.folder)
@@ -47,9 +46,9 @@ def compress(args: list[str]) -> int:
                 raise
         if (factor := limits_needed(data)) > 1:
             remedy = f"decompress it with --limits {math.ceil(factor)}"
-            say(f"{remedy}: it takes more work than a stranger's file may")
+            print(f"{remedy}: it takes more work than a stranger's file may")
     if output.standard is None:
-        say(output.name)
+        print(output.name)
     return 0
 
 

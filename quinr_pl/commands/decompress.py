@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quinr_pl.commands.arguments import OneLineArgumentParser, add_limits
-from quinr_pl.commands.input_file import read_file, shown
+from quinr_pl.commands.input_file import calling, read_file, shown
 from quinr_pl.commands.output_file import Output, default_output
-from quinr_pl.commands.printing import calling, say
 from quinr_pl.errors import QuinrError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def decompress(args: list[str]) -> int:
         output = Output(name, options.input, options.overwrite)
     _write(decoded, chosen, output)
     if output.standard is None:
-        say(output.name)
+        print(output.name)
     return 0
 
 

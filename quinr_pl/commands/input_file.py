@@ -6,6 +6,8 @@ import math
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,14 +35,11 @@ def read_file(name: str, most_bytes: float = math.inf, remedy: str = "give a .qu
         QuinrError: If it cannot be read.
     """
     count = -1 if math.isinf(most_bytes) else int(most_bytes) + 1
-    try:
+    with _reading(name, remedy):
         if name == STANDARD:
             return _standard_input(remedy).read(count)
         with Path(name).open("rb") as file:
             return file.read(count)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise QuinrError(f"{shown(name)}: cannot read ({reason}); {remedy}") from error
 
 
 def require_file(name: str, remedy: str) -> None:
@@ -55,15 +54,23 @@ def require_file(name: str, remedy: str) -> None:
     """
     if name == STANDARD:
         return
+    with _reading(name, remedy):
+        try:
+            folder = stat.S_ISDIR(os.stat(name).st_mode)
+        except FileNotFoundError as error:
+            raise QuinrError(f"{shown(name)}: no such file; {remedy}") from error
+    if folder:
+        raise QuinrError(f"{name}: is a folder; {remedy}")
+
+
+@contextmanager
+def _reading(name: str, remedy: str) -> Iterator[None]:
+    """Refuses an input that the system does not let us read."""
     try:
-        folder = stat.S_ISDIR(os.stat(name).st_mode)
-    except FileNotFoundError as error:
-        raise QuinrError(f"{shown(name)}: no such file; {remedy}") from error
+        yield
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise QuinrError(f"{shown(name)}: cannot read ({reason}); {remedy}") from error
-    if folder:
-        raise QuinrError(f"{name}: is a folder; {remedy}")
 
 
 def _standard_input(remedy: str) -> BinaryIO:
@@ -71,6 +78,15 @@ def _standard_input(remedy: str) -> BinaryIO:
         what = "closed" if sys.stdin is None else "a terminal"
         raise QuinrError(f"{shown(STANDARD)}: is {what}; {remedy}")
     return sys.stdin.buffer
+
+
+@contextmanager
+def calling(path: Path, name: str) -> Iterator[None]:
+    """Lets errors speak of a file of our own, which the user does not know, by another name."""
+    try:
+        yield
+    except QuinrError as error:
+        raise QuinrError(str(error).replace(str(path), name)) from error
 
 
 def is_ordinary_file(name: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import os
 import shutil
 import sys
@@ -22,6 +21,7 @@ from quinr_pl.commands.fit import lightning
 from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.interruption import Terminated, exit_status, interrupted_by_signals
 from quinr_pl.commands.search import search
+from quinr_pl.commands.standard_streams import nobody_reads, open_standard_streams, unwritten_output
 from quinr_pl.errors import QuinrError
 from quinr_pl.refusals import refusal
 from quinr_pl.spelling import did_you_mean
@@ -60,50 +60,6 @@ def _help() -> str:
     )
 
 
-def _open_standard_streams() -> None:
-    """Opens what the shell closed: otherwise the next file to be opened would get all that is printed.
-
-    Output that nobody can get is an error, as it is with a full disk; names that the terminal cannot show are
-    escaped.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)  # takes the lowest free number
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _unwritten_output() -> str | None:
-    """Why standard output cannot be written, if so; then the rest is dropped."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _drop_output()
-        return f"standard output: cannot write ({error.strerror})"
-    return None
-
-
-def _nobody_reads() -> bool:
-    """Whether the reader of the output has gone, tried with an empty line; then the rest is dropped."""
-    try:
-        print(flush=True)
-    except BrokenPipeError:
-        _drop_output()
-        return True
-    return False
-
-
-def _drop_output() -> None:
-    # Python would try to write the rest once more at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -115,15 +71,15 @@ def main(args: Sequence[str] | None = None) -> int:
         output any more.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    _open_standard_streams()
+    open_standard_streams()
     try:
         with interrupted_by_signals():
             status = _run(arguments)
-            if (unwritten := _unwritten_output()) is not None:
+            if (unwritten := unwritten_output()) is not None:
                 raise QuinrError(unwritten)
             return status
     except BrokenPipeError:
-        if not _nobody_reads():  # a worker's pipe, say
+        if not nobody_reads():  # a worker's pipe, say
             raise
         return 141
     except KeyboardInterrupt as interrupt:
@@ -134,7 +90,7 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         return _interrupted(stop.__context__)
     except Exception as error:
-        message = (_unwritten_output() if isinstance(error, OSError) else None) or refusal(error)
+        message = (unwritten_output() if isinstance(error, OSError) else None) or refusal(error)
         if message is None or os.environ.get("QUINR_DEBUG"):
             raise
         print(f"quinr-pl: error: {message}", file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from quinr_pl.atomic_file import ensure_writable, write_bytes
 from quinr_pl.commands.input_file import STANDARD, is_ordinary_file
+from quinr_pl.commands.standard_streams import drop
 from quinr_pl.errors import QuinrError
 
 _STANDARD_OUTPUT = {STANDARD, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
@@ -96,8 +97,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            # Python would try to write the rest once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.standard.fileno())
+            drop(self.standard)
             raise QuinrError(f"{self.name}: cannot write ({error.strerror})") from error
 
 
