@@ -182,20 +182,28 @@ class QuinrCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Builds data, network and trainer."""
         with interpreting():
-            self._take_shape_from_data()
+            data = self._take_shape_from_data()
             super().instantiate_classes()
+        if data is not None:
+            self.datamodule = data  # may have read its signal already
 
-    def _take_shape_from_data(self) -> None:
-        """Sets the network's channels, and its size where it has one, from the data before it is built."""
+    def _take_shape_from_data(self) -> CoordinateDataModule | None:
+        """Sets the network's channels, and its size where it has one, from the data before it is built.
+
+        Returns:
+            The data; None where the config does not say what the network is of.
+        """
         config = self.config[self.subcommand]
         arguments = config.model.network.get("init_args") if "network" in config.model else None
-        if arguments is not None and "data" in config:
-            data = instantiate_class((), config.data.as_dict())
-            arguments.out_features = data.channels
-            if "height" in arguments:  # the latents of a network on grids are as many as the pixels
-                data.prepare_data()
-                data.setup()
-                arguments.height, arguments.width = data.spec.shape
+        if arguments is None or config.get("data") is None:
+            return None
+        data: CoordinateDataModule = instantiate_class((), config.data.as_dict())
+        arguments.out_features = data.channels
+        if "height" in arguments:  # the latents of a network on grids are as many as the pixels
+            data.prepare_data()
+            data.setup()
+            arguments.height, arguments.width = data.spec.shape
+        return data
 
     def _run_subcommand(self, subcommand: str) -> None:
         with interpreting(beneath=__file__):
