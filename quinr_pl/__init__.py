@@ -13,11 +13,16 @@ from quinr_pl._version import __version__
 
 if TYPE_CHECKING:
     from quinr_pl.codec import decompress
+    from quinr_pl.fitting import fit
     from quinr_pl.network.layers.quantum_layer import QuantumLayer
 
-__all__ = ["QuantumLayer", "__version__", "decompress"]
+__all__ = ["QuantumLayer", "__version__", "decompress", "fit"]
 
-_HOMES = {"decompress": "quinr_pl.codec", "QuantumLayer": "quinr_pl.network.layers.quantum_layer"}
+_HOMES = {
+    "decompress": "quinr_pl.codec",
+    "fit": "quinr_pl.fitting",
+    "QuantumLayer": "quinr_pl.network.layers.quantum_layer",
+}
 
 
 def __getattr__(name: str) -> object:
