@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,12 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 
-from quinr_pl._version import __version__
 from quinr_pl.atomic_file import ensure_writable, make_folder, write_bytes
 from quinr_pl.callbacks.deferred_interruption import DeferredInterruption
 from quinr_pl.callbacks.quantization import Measurement, find_quantization, fitted_network
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
-
-REPORTED_PACKAGES = (
-    "torch",
-    "pytorch-lightning",
-    "pennylane",
-    "pennylane-lightning",
-    "constriction",
-    "numpy",
-)
+from quinr_pl.versions import versions
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -211,8 +200,7 @@ class PSNRCheckpoint(Checkpoint):
             "encode_seconds": round(encode_seconds, 3),
             "decode_seconds": round(best.decode_seconds, 3),
             "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),
-            "versions": {"python": platform.python_version(), "quinr-pl": __version__}
-            | {name: version(name) for name in REPORTED_PACKAGES},
+            "versions": versions(),
         }
         write_bytes(self._file.parent / "result.json", (json.dumps(result, indent=2) + "\n").encode())
         for logger in trainer.loggers:

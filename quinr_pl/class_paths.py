@@ -71,7 +71,8 @@ def _named(name: str, base: type[Class], told: str) -> Any:
 
 def _subclasses(base: type) -> Iterator[type]:
     if base is not object:
-        for subclass in base.__subclasses__():
+        subclasses: list[type] = base.__subclasses__()
+        for subclass in subclasses:
             yield subclass
             yield from _subclasses(subclass)
 

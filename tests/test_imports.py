@@ -21,6 +21,7 @@ GROUND = {
     "_version",
     "spelling",
     "class_paths",
+    "versions",
     "refusals",
 }
 BELOW_NETWORKS = GROUND | {"native", "circuit", "ops"}
@@ -36,6 +37,7 @@ ALLOWED = {
     "openjpeg": {"errors"},
     "registry": {"errors"},
     "spelling": set(),
+    "versions": {"_version"},
     "refusals": {"errors"},
     "class_paths": {"errors", "spelling"},
     "signals": {"errors", "registry"},

@@ -1,8 +1,23 @@
-"""The command line of `quinr-pl compare`."""
+"""`quinr-pl compare`: runs a comparison's jobs, and writes or verifies its report."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quinr_pl.atomic_file import make_folder
 from quinr_pl.commands.arguments import OneLineArgumentParser
+from quinr_pl.errors import QuinrError
+from quinr_pl.file_lock import locked_folder
+
+if TYPE_CHECKING:
+    from quinr_pl.experiments.comparison import Comparison
+    from quinr_pl.experiments.sweep import Executor
 
 
 def compare(args: list[str]) -> int:
@@ -25,8 +40,76 @@ def compare(args: list[str]) -> int:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--report-only", action="store_true", help="of the jobs that are finished")
     mode.add_argument("--verify", action="store_true", help="decode every file again, recompute its figures")
-    options = parser.parse_args(args)
+    return _compare(parser.parse_args(args))
 
-    from quinr_pl.commands.compare_cli import compare as run
 
-    return run(options)
+def _compare(options: Namespace) -> int:
+    """Runs a comparison, or reports or verifies one that ran.
+
+    Returns:
+        Exit status: 0, or 1 if a job failed or a figure was not confirmed.
+
+    Raises:
+        QuinrError: If the config or a flag is wrong.
+    """
+    from rich.console import Console
+
+    from quinr_pl.experiments.comparison import run_job
+    from quinr_pl.experiments.report_files import REPORT, write_report
+    from quinr_pl.experiments.sweep import read_result, run_sweep
+    from quinr_pl.experiments.verification import verify
+    from quinr_pl.experiments.workers import temporary_files_in
+
+    if options.root is not None:
+        os.environ["QUINR_DATA"] = options.root  # the jobs' processes inherit it
+    comparison = _comparison(options)
+    jobs = comparison.jobs()
+    folder = Path(comparison.folder)
+    console = Console()
+    if options.verify:
+        return verify(jobs, folder, console)
+    failed = []
+    with contextlib.ExitStack() as stack:
+        if not options.report_only:
+            make_folder(folder)
+            stack.enter_context(locked_folder(folder, "--folder"))
+            stack.enter_context(temporary_files_in(folder))
+            failed = run_sweep(jobs, folder, run_job, _executor(options, comparison), console)
+        finished = [job for job in jobs if read_result(job, folder) is not None]
+        if not finished:
+            raise QuinrError(f"--folder {folder}: no finished job there; run the comparison first")
+        write_report(comparison, finished, folder)
+    console.print(f"{folder / REPORT / 'index.html'}: {len(finished)} of {len(jobs)} jobs", highlight=False)
+    return 1 if failed else 0
+
+
+def _comparison(options: Namespace) -> Comparison:
+    from quinr_pl.configs.find import find_base, find_config, read_text
+    from quinr_pl.experiments.comparison import Comparison
+
+    path = find_config(options.config)
+    comparison = Comparison.read(read_text(path), options.config, lambda base: find_base(base, path))
+    changes = {
+        name: getattr(options, name)
+        for name in ("folder", "seeds", "processes")
+        if getattr(options, name) is not None
+    }
+    if options.methods is not None:
+        changes["methods"] = _chosen("methods", options.methods, comparison.methods)
+    if options.images is not None:
+        names = {"-".join(str(part) for part in image.values()): image for image in comparison.images}
+        changes["images"] = list(_chosen("images", options.images, names).values())
+    return dataclasses.replace(comparison, **changes)
+
+
+def _chosen(flag: str, names: Sequence[str], known: Any) -> dict[str, Any]:
+    for name in names:
+        if name not in known:
+            raise QuinrError(f"--{flag} {name}: the comparison has {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def _executor(options: Namespace, comparison: Comparison) -> Executor:
+    from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
+
+    return RayExecutor(options.address) if options.executor == "ray" else LocalExecutor(comparison.processes)

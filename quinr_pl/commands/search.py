@@ -1,6 +1,9 @@
-"""The command line of `quinr-pl search`."""
+"""`quinr-pl search`: the best settings of a fit at a number of bytes."""
 
 from __future__ import annotations
+
+import dataclasses
+import os
 
 from quinr_pl.commands.arguments import OneLineArgumentParser
 
@@ -23,6 +26,16 @@ def search(args: list[str]) -> int:
     parser.add_argument("--storage", help="URL of a database (default: SQLite in the folder)")
     options = parser.parse_args(args)
 
+    from quinr_pl.configs.find import find_base, find_config, read_text
     from quinr_pl.experiments.search import search as run
+    from quinr_pl.experiments.search_config import Search
 
-    return run(options)
+    if options.root is not None:
+        os.environ["QUINR_DATA"] = options.root  # the workers inherit it
+    path = find_config(options.config)
+    settings = Search.read(read_text(path), options.config)
+    changes = {name: getattr(options, name) for name in ("folder", "bytes", "trials", "workers", "seed")}
+    given = {name: value for name, value in changes.items() if value is not None}
+    found = dataclasses.replace(settings, **given, base=find_base(settings.base, path))
+    found.check()
+    return run(found, settings.base, options.storage)

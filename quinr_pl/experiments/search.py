@@ -10,9 +10,8 @@ import shutil
 import sys
 import time
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.callbacks.quantization import find_quantization
-from quinr_pl.codec.rate_control import rounding_for_bytes
-from quinr_pl.codec.rounding import as_options
-from quinr_pl.configs.find import find_base, find_config, packaged_config, read_text, read_tree
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import weighed_psnr
 from quinr_pl.experiments import plots
-from quinr_pl.experiments.comparison import Tree, file_making_callbacks, merge, network_of
+from quinr_pl.experiments.fit_configs import network_of
+from quinr_pl.experiments.search_config import Search
 from quinr_pl.experiments.workers import SPAWN, end_worker, start_worker, temporary_files_in
 from quinr_pl.file_lock import locked_folder
 from quinr_pl.fitting import fit
@@ -38,138 +35,6 @@ from quinr_pl.fitting import fit
 _HEARTBEAT_SECONDS = 30
 _POLL_SECONDS = 0.5
 _RETRIES = 2
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers that a setting may take.
-
-    Args:
-        low: Smallest; two integers make a range of integers.
-        high: Largest.
-        log: Whether ratios matter rather than differences.
-        step: Distance between candidates; any number when left out, any integer for integers.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    def suggest(self, trial: Any, name: str) -> float:
-        """A value for a trial."""
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return int(trial.suggest_int(name, self.low, self.high, step=int(self.step or 1), log=self.log))
-        return float(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Values that a setting may take."""
-
-    choices: tuple[Any, ...]
-
-    def suggest(self, trial: Any, name: str) -> Any:
-        """A value for a trial."""
-        return trial.suggest_categorical(name, list(self.choices))
-
-
-@dataclass(frozen=True)
-class Search:
-    """A config of `quinr-pl search`.
-
-    Args:
-        folder: Where the study, the trials' folders and the best config lie.
-        base: A config of `quinr-pl fit` to start from.
-        space: Dotted path in it, such as ``model.learning_rate`` -> ``{low, high, log, step}`` or
-            ``{choices}``.
-        fit: Changes to the base that all trials share.
-        bytes: What a file may take: the quantizer aims at it. null for networks that train against their
-            rate, whose error and weighed rate are then what counts.
-        trials: How many, pruned ones included.
-        workers: Trials at a time, of one thread each.
-        seed: Of the sampler.
-        startup: Trials drawn at random before the sampler learns from them, and before one is pruned.
-    """
-
-    folder: str
-    base: str
-    space: Mapping[str, Range | Choices]
-    fit: Tree
-    bytes: int | None
-    trials: int = 50
-    workers: int = 2
-    seed: int = 0
-    startup: int = 8
-
-    @classmethod
-    def read(cls, text: str, name: str) -> Search:
-        """The config of a YAML text.
-
-        Raises:
-            QuinrError: If a key is unknown or missing, or a range is none.
-        """
-        tree = read_tree(text, name)
-        known = {field.name for field in fields(cls)}
-        for key in tree.keys() - known:
-            raise QuinrError(f"{name}: unknown key {key}; a search has {', '.join(sorted(known))}")
-        for key in ("folder", "base", "space"):
-            if not tree.get(key):
-                raise QuinrError(f"{name}: key {key} is missing")
-        space = {path: _candidates(tree["space"][path], f"{name}: space {path}") for path in tree["space"]}
-        return cls(**{"fit": {}, "bytes": None, **tree, "space": space})
-
-    def check(self) -> None:
-        """Looks at the numbers and for the base.
-
-        Raises:
-            QuinrError: If a number is out of range, or there is no base.
-        """
-        for flag, value in (("trials", self.trials), ("workers", self.workers), ("bytes", self.bytes)):
-            if value is not None and value < 1:
-                raise QuinrError(f"--{flag} {value}: must be at least 1")
-        find_config(self.base)
-
-    def tree(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The config of a fit with values of the space, its quantizer aiming at the bytes."""
-        paths = (str(packaged_config("defaults.yaml")), find_config(self.base))
-        defaults, base = (read_tree(read_text(path), path) for path in paths)
-        tree = merge(merge(merge(defaults, base), self.fit), _nested(values))
-        tree = merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}})
-        if self.bytes is None:
-            return tree
-        rounding = rounding_for_bytes(self.bytes, network_of(tree).parameter_count())
-        return merge(tree, {"quantization": as_options(rounding)})
-
-
-def _candidates(description: Any, where: str) -> Range | Choices:
-    try:
-        if "choices" in description:
-            (choices,) = description.values()
-            candidates: Range | Choices = Choices(tuple(choices))
-            valid = len(choices) > 0
-        else:
-            candidates = Range(**description)
-            valid = candidates.low <= candidates.high and (candidates.low > 0 or not candidates.log)
-    except (TypeError, ValueError) as error:
-        valid, reason = False, f" ({error})"
-    else:
-        reason = ""
-    if not valid:
-        raise QuinrError(f"{where}: {description}; give {{low, high, log, step}} or {{choices}}{reason}")
-    return candidates
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"a.b": 1} as {"a": {"b": 1}}."""
-    tree: dict[str, Any] = {}
-    for path, value in values.items():
-        *parents, last = path.split(".")
-        node = tree
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = value
-    return tree
 
 
 class TrialReporter(Callback):
@@ -192,34 +57,27 @@ class TrialReporter(Callback):
             raise _optuna().TrialPruned
 
 
-def search(options: Namespace) -> int:
+def search(settings: Search, named: str, shared: str | None) -> int:
     """Runs a search, or goes on with one.
 
     Args:
-        options: The command line of `quinr-pl search`.
+        settings: What to search, its base found.
+        named: The base as the config names it.
+        shared: URL of a database that other machines work on too; one in the folder when left out.
 
     Returns:
         Exit status: 0, or 1 if no trial ended well.
 
     Raises:
-        QuinrError: If the config or a flag is wrong, or Optuna is not installed.
+        QuinrError: If the folder or the database belongs to another search, or Optuna is not installed.
     """
-    if options.root is not None:
-        os.environ["QUINR_DATA"] = options.root
-    path = find_config(options.config)
-    settings = Search.read(read_text(path), options.config)
-    named = settings.base
-    settings = replace(settings, base=find_base(named, path))
-    changes = {name: getattr(options, name) for name in ("folder", "bytes", "trials", "workers", "seed")}
-    settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
-    settings.check()
     folder = Path(settings.folder)
     make_folder(folder)
     with contextlib.ExitStack() as stack:
-        if options.storage is None:  # else other machines may work on the study
+        if shared is None:  # else other machines may work on the study
             stack.enter_context(locked_folder(folder, "--folder"))
             stack.enter_context(temporary_files_in(folder))
-        return _search(settings, named, folder, options.storage)
+        return _search(settings, named, folder, shared)
 
 
 def _search(settings: Search, named: str, folder: Path, shared: str | None) -> int:

@@ -114,14 +114,16 @@ class Executor(Protocol):
 
 
 def read_result(job: Job, folder: Path) -> dict[str, Any] | None:
-    """The figures of a finished job; None if it has not finished with these settings."""
+    """The figures of a finished job; None if it has not finished with these settings, or its file is gone."""
     try:
         written = json.loads((folder / job.folder / JOB).read_text())
         result = json.loads((folder / job.folder / RESULT).read_text())
     except (OSError, ValueError):  # not there, cut, or no text at all
         return None
-    same = written == _description(job) and isinstance(result, dict) and result.get("point") == job.point
-    return result if same else None
+    if written != _description(job) or not isinstance(result, dict) or result.get("point") != job.point:
+        return None
+    gone = "file" in result and not (folder / job.folder / result["file"]).is_file()
+    return None if gone else result
 
 
 def perform(run_job: RunJob, job: Job, folder: Path) -> None:

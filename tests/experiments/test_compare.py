@@ -15,7 +15,9 @@ from quinr_pl.commands.main import main
 from quinr_pl.configs.find import PACKAGED_CONFIGS, packaged_config
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.experiments.comparison import Comparison, merge, nearest_siren, reconstruct
+from quinr_pl.experiments.comparison import Comparison, reconstruct
+from quinr_pl.experiments.methods.twin import nearest_siren
+from quinr_pl.experiments.trees import merge
 from quinr_pl.file_lock import locked_folder
 
 TINY = """
@@ -111,7 +113,12 @@ def test_verify_finds_altered_and_missing_files(compared, capsys):
     finally:
         first.write_bytes(kept[0])
         last.write_bytes(kept[1])
-    assert capsys.readouterr().out.count("WRONG") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("WRONG") == 1
+    assert "missing coffee JPEG2000 4" in printed
+    last.unlink()
+    assert main(["compare", "--config", str(config)]) == 0  # is made again
+    assert last.read_bytes() == kept[1]
 
 
 SCAN = """
@@ -203,26 +210,45 @@ def test_bad_configs(change, message):
 
 
 OWN = """
+import numpy as np
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.datamodules.coordinate_datamodule import Signal
+from quinr_pl.experiments.methods.method import Method
 
 class KodakDataModule(SampleDataModule):
     def read(self):
         signal = super().read()
         return Signal(255 - signal.values, signal.spec, signal.valid)
+
+class MeanColour(Method):
+    random = False
+
+    def points(self, description, methods, data):
+        return {"one": {"cost": 1.0}}
+
+    def encode(self, job, data, folder):
+        path = folder / "mean.bin"
+        path.write_bytes(data.values.mean((0, 1)).astype(np.uint8).tobytes())
+        return path, {}
+
+    def decode(self, job, data, encoded):
+        return np.broadcast_to(np.frombuffer(encoded, np.uint8), data.values.shape)
 """
 
 
-def test_a_data_module_of_a_users_own(tmp_path, monkeypatch):
+def test_a_data_module_and_a_method_of_a_users_own(tmp_path, monkeypatch):
     (tmp_path / "compared_lab.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     tree = yaml.safe_load(TINY.format(folder=tmp_path / "runs"))
     tree["data"]["class_path"] = "compared_lab.KodakDataModule"  # not ours of that name
+    tree["methods"]["mean"] = {"kind": "compared_lab.MeanColour"}
     config = tmp_path / "own.yaml"
     config.write_text(yaml.safe_dump(tree))
-    arguments = ["compare", "--config", str(config), "--methods", "JPEG2000"]
+    arguments = ["compare", "--config", str(config), "--methods", "JPEG2000", "mean"]
     assert main(arguments) == 0
     assert main([*arguments, "--verify"]) == 0
+    row = table(tmp_path / "runs")[-1]
+    assert (row["method"], row["bytes"]) == ("mean", "3")
     ours = SampleDataModule("coffee", longer_side=16)
     ours.setup()
     job = next(job for job in read(config.read_text()).jobs() if job.method == "JPEG2000")

@@ -1,92 +1,22 @@
-"""`quinr-pl compare`: runs a comparison's jobs, and writes or verifies its report."""
+"""The files of a comparison's report: tables, plots, a page and TensorBoard's curves."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
-import os
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from quinr_pl.atomic_file import make_folder, write_bytes
-from quinr_pl.configs.find import find_base, find_config, read_text
-from quinr_pl.errors import QuinrError
 from quinr_pl.experiments import plots, published, table
-from quinr_pl.experiments.comparison import Comparison, load_data, measure, reconstruct, run_job
-from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
+from quinr_pl.experiments.comparison import Comparison, load_data, reconstruct
 from quinr_pl.experiments.report import Crop, Report
-from quinr_pl.experiments.sweep import Executor, Job, folder_name, read_result, run_sweep
-from quinr_pl.experiments.workers import temporary_files_in
-from quinr_pl.file_lock import locked_folder
+from quinr_pl.experiments.sweep import Job, folder_name, read_result
 
 REPORT = "report"
-
-
-def compare(options: Namespace) -> int:
-    """Runs a comparison, or reports or verifies one that ran.
-
-    Args:
-        options: The command line of `quinr-pl compare`.
-
-    Returns:
-        Exit status: 0, or 1 if a job failed or a figure was not confirmed.
-
-    Raises:
-        QuinrError: If the config or a flag is wrong.
-    """
-    if options.root is not None:
-        os.environ["QUINR_DATA"] = options.root  # the jobs' processes inherit it
-    comparison = _comparison(options)
-    jobs = comparison.jobs()
-    folder = Path(comparison.folder)
-    console = Console()
-    if options.verify:
-        return verify(jobs, folder, console)
-    failed = []
-    with contextlib.ExitStack() as stack:
-        if not options.report_only:
-            make_folder(folder)
-            stack.enter_context(locked_folder(folder, "--folder"))
-            stack.enter_context(temporary_files_in(folder))
-            failed = run_sweep(jobs, folder, run_job, _executor(options, comparison), console)
-        finished = [job for job in jobs if read_result(job, folder) is not None]
-        if not finished:
-            raise QuinrError(f"--folder {folder}: no finished job there; run the comparison first")
-        write_report(comparison, finished, folder)
-    console.print(f"{folder / REPORT / 'index.html'}: {len(finished)} of {len(jobs)} jobs", highlight=False)
-    return 1 if failed else 0
-
-
-def verify(jobs: Sequence[Job], folder: Path, console: Console) -> int:
-    """Decodes every file again and compares its figures with those that were reported."""
-    checked = wrong = 0
-    for job in jobs:
-        result = read_result(job, folder)
-        if result is None:
-            console.print(f"missing {job}", highlight=False, markup=False)
-            wrong += 1
-            continue
-        try:
-            again = measure(job, folder / job.folder, result["file"])
-        except (OSError, QuinrError) as error:
-            console.print(f"WRONG {job}: {error}", highlight=False, markup=False)
-            wrong += 1
-            continue
-        again.pop("decode_seconds")
-        for key, value in again.items():
-            if not math.isclose(value, result[key], rel_tol=1e-9, abs_tol=1e-9):
-                console.print(f"WRONG {job}: {key} {result[key]}, now {value}", highlight=False, markup=False)
-                wrong += 1
-        checked += 1
-    console.print(f"{checked} of {len(jobs)} files decoded again, {wrong} findings", highlight=False)
-    return 1 if wrong else 0
 
 
 def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> None:
@@ -142,33 +72,6 @@ _NOTE = (
     "differences are means over the range that both curves reach: a negative rate and a positive PSNR are "
     "better than the anchor."
 )
-
-
-def _comparison(options: Namespace) -> Comparison:
-    path = find_config(options.config)
-    comparison = Comparison.read(read_text(path), options.config, lambda base: find_base(base, path))
-    changes = {
-        name: getattr(options, name)
-        for name in ("folder", "seeds", "processes")
-        if getattr(options, name) is not None
-    }
-    if options.methods is not None:
-        changes["methods"] = _chosen("methods", options.methods, comparison.methods)
-    if options.images is not None:
-        names = {"-".join(str(part) for part in image.values()): image for image in comparison.images}
-        changes["images"] = list(_chosen("images", options.images, names).values())
-    return dataclasses.replace(comparison, **changes)
-
-
-def _chosen(flag: str, names: Sequence[str], known: Any) -> dict[str, Any]:
-    for name in names:
-        if name not in known:
-            raise QuinrError(f"--{flag} {name}: the comparison has {', '.join(known)}")
-    return {name: known[name] for name in names}
-
-
-def _executor(options: Namespace, comparison: Comparison) -> Executor:
-    return RayExecutor(options.address) if options.executor == "ray" else LocalExecutor(comparison.processes)
 
 
 def _row(job: Job, folder: Path) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""Configs of fits: read with their defaults, and the data, network and callbacks that they describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning.callbacks import Callback
+
+from quinr_pl.callbacks import (
+    BitrateMonitor,
+    FitProgress,
+    LightningParity,
+    NetworkLogger,
+    ReconstructionLogger,
+    ReconstructionWriter,
+)
+from quinr_pl.class_paths import find_class
+from quinr_pl.configs.find import packaged_config, read_text, read_tree
+from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.errors import QuinrError
+from quinr_pl.experiments.trees import Tree, merge
+from quinr_pl.network import Network
+
+# A fit among many needs no pictures and no parity check, which leave its file as it is.
+_ONLY_SHOWING = (
+    BitrateMonitor,
+    FitProgress,
+    LightningParity,
+    NetworkLogger,
+    ReconstructionLogger,
+    ReconstructionWriter,
+)
+
+
+def read_fit_config(path: str) -> dict[str, Any]:
+    """A config of `quinr-pl fit`, over the defaults.
+
+    Raises:
+        QuinrError: If it is none.
+    """
+    defaults = str(packaged_config("defaults.yaml"))
+    return merge(read_tree(read_text(defaults), "defaults.yaml"), read_tree(read_text(path), path))
+
+
+def file_making_callbacks(fit: Tree) -> list[Tree]:
+    """Those callbacks of a fit's config that its file depends on."""
+    callbacks = fit.get("trainer", {}).get("callbacks", [])
+    classes = [find_class(callback["class_path"], Callback, "trainer.callbacks") for callback in callbacks]
+    return [
+        callback
+        for callback, cls in zip(callbacks, classes, strict=True)
+        if not issubclass(cls, _ONLY_SHOWING)
+    ]
+
+
+def data_module_of(data: Tree) -> CoordinateDataModule:
+    """The data module that ``data`` of a fit's config describes, without its signal.
+
+    Raises:
+        QuinrError: If there is no such class, or it refuses its arguments.
+    """
+    cls: Any = find_class(data["class_path"], CoordinateDataModule, "data.class_path")
+    try:
+        module: CoordinateDataModule = cls(**data.get("init_args", {}))
+    except TypeError as error:
+        raise QuinrError(f"data {data['class_path']}: {error}") from error
+    return module
+
+
+def network_of(fit: Tree) -> Network:
+    """The network of a fit's config, untrained, with the channels of its data.
+
+    Raises:
+        QuinrError: If there is no such class, or it refuses its arguments.
+    """
+    return untrained_network(fit, data_module_of(fit["data"]).channels)
+
+
+def untrained_network(fit: Tree, channels: int) -> Network:
+    """The network of a fit's config with some number of channels.
+
+    Raises:
+        QuinrError: If there is no such class, or it refuses its arguments.
+    """
+    cls: Any = network_class(fit)
+    arguments = fit["model"]["network"].get("init_args", {})
+    network: Network = cls(**{**arguments, "out_features": channels})
+    return network
+
+
+def network_class(fit: Tree) -> type[Network]:
+    """The class of the network of a fit's config.
+
+    Raises:
+        QuinrError: If there is no such class.
+    """
+    return find_class(fit["model"]["network"]["class_path"], Network, "model.network.class_path")

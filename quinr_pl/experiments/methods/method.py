@@ -1,0 +1,60 @@
+"""What a comparison asks of a method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.trees import Tree
+
+WHOLE_SIGNAL = 1 << 17
+"""Pixels, for estimates of cost: how large a signal is only its job finds out."""
+
+
+class Method(ABC):
+    """A way from a signal to a file and back, at several rates.
+
+    Attributes:
+        random: Whether the seed of a job matters.
+    """
+
+    random: ClassVar[bool] = True
+
+    @abstractmethod
+    def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
+        """Settings of the jobs of a signal, by the name of the rate point.
+
+        Settings have JSON's types. Their ``cost`` estimates how long a job takes, in any unit; a ``fit``
+        among them is a config of `quinr-pl fit`, which a job completes with its data and its seed.
+
+        Args:
+            description: Of the method, in the comparison's config.
+            methods: All descriptions of the config.
+            data: Class path and arguments of the signal's data module.
+
+        Raises:
+            QuinrError: If a setting is wrong.
+        """
+
+    @abstractmethod
+    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+        """Make the file of a job in its folder.
+
+        Args:
+            job: Its settings are those of ``points``.
+            data: The signal.
+            folder: Of the job, empty.
+
+        Returns:
+            The file's path, and further figures.
+        """
+
+    @abstractmethod
+    def decode(self, job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
+        """The signal of a file, as large as the one that was encoded."""

@@ -1,0 +1,144 @@
+"""What `quinr-pl search` searches: a base, a space of changes to it, and what a file may take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from quinr_pl.codec.rate_control import rounding_for_bytes
+from quinr_pl.codec.rounding import as_options
+from quinr_pl.configs.find import find_config, read_tree
+from quinr_pl.errors import QuinrError
+from quinr_pl.experiments.fit_configs import file_making_callbacks, network_of, read_fit_config
+from quinr_pl.experiments.trees import Tree, merge
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a setting may take.
+
+    Args:
+        low: Smallest; two integers make a range of integers.
+        high: Largest.
+        log: Whether ratios matter rather than differences.
+        step: Distance between candidates; any number when left out, any integer for integers.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    def suggest(self, trial: Any, name: str) -> float:
+        """A value for a trial."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return int(trial.suggest_int(name, self.low, self.high, step=int(self.step or 1), log=self.log))
+        return float(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values that a setting may take."""
+
+    choices: tuple[Any, ...]
+
+    def suggest(self, trial: Any, name: str) -> Any:
+        """A value for a trial."""
+        return trial.suggest_categorical(name, list(self.choices))
+
+
+@dataclass(frozen=True)
+class Search:
+    """A config of `quinr-pl search`.
+
+    Args:
+        folder: Where the study, the trials' folders and the best config lie.
+        base: A config of `quinr-pl fit` to start from.
+        space: Dotted path in it, such as ``model.learning_rate`` -> ``{low, high, log, step}`` or
+            ``{choices}``.
+        fit: Changes to the base that all trials share.
+        bytes: What a file may take: the quantizer aims at it. null for networks that train against their
+            rate, whose error and weighed rate are then what counts.
+        trials: How many, pruned ones included.
+        workers: Trials at a time, of one thread each.
+        seed: Of the sampler.
+        startup: Trials drawn at random before the sampler learns from them, and before one is pruned.
+    """
+
+    folder: str
+    base: str
+    space: Mapping[str, Range | Choices]
+    fit: Tree
+    bytes: int | None
+    trials: int = 50
+    workers: int = 2
+    seed: int = 0
+    startup: int = 8
+
+    @classmethod
+    def read(cls, text: str, name: str) -> Search:
+        """The config of a YAML text.
+
+        Raises:
+            QuinrError: If a key is unknown or missing, or a range is none.
+        """
+        tree = read_tree(text, name)
+        known = {field.name for field in fields(cls)}
+        for key in tree.keys() - known:
+            raise QuinrError(f"{name}: unknown key {key}; a search has {', '.join(sorted(known))}")
+        for key in ("folder", "base", "space"):
+            if not tree.get(key):
+                raise QuinrError(f"{name}: key {key} is missing")
+        space = {path: _candidates(tree["space"][path], f"{name}: space {path}") for path in tree["space"]}
+        return cls(**{"fit": {}, "bytes": None, **tree, "space": space})
+
+    def check(self) -> None:
+        """Looks at the numbers and for the base.
+
+        Raises:
+            QuinrError: If a number is out of range, or there is no base.
+        """
+        for flag, value in (("trials", self.trials), ("workers", self.workers), ("bytes", self.bytes)):
+            if value is not None and value < 1:
+                raise QuinrError(f"--{flag} {value}: must be at least 1")
+        find_config(self.base)
+
+    def tree(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of a fit with values of the space, its quantizer aiming at the bytes."""
+        tree = merge(merge(read_fit_config(find_config(self.base)), self.fit), _nested(values))
+        tree = merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}})
+        if self.bytes is None:
+            return tree
+        rounding = rounding_for_bytes(self.bytes, network_of(tree).parameter_count())
+        return merge(tree, {"quantization": as_options(rounding)})
+
+
+def _candidates(description: Any, where: str) -> Range | Choices:
+    try:
+        if "choices" in description:
+            (choices,) = description.values()
+            candidates: Range | Choices = Choices(tuple(choices))
+            valid = len(choices) > 0
+        else:
+            candidates = Range(**description)
+            valid = candidates.low <= candidates.high and (candidates.low > 0 or not candidates.log)
+    except (TypeError, ValueError) as error:
+        valid, reason = False, f" ({error})"
+    else:
+        reason = ""
+    if not valid:
+        raise QuinrError(f"{where}: {description}; give {{low, high, log, step}} or {{choices}}{reason}")
+    return candidates
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a.b": 1} as {"a": {"b": 1}}."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        node = tree
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
