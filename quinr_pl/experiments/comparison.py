@@ -14,7 +14,12 @@ from quinr_pl.configs.find import read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
-from quinr_pl.experiments.fit_configs import data_module_of, file_making_callbacks, read_fit_config
+from quinr_pl.experiments.fit_configs import (
+    data_module_of,
+    file_making_callbacks,
+    merge_fits,
+    read_fit_config,
+)
 from quinr_pl.experiments.methods import METHODS, find_method
 from quinr_pl.experiments.sweep import Job, check_folders
 from quinr_pl.experiments.table import AVERAGE
@@ -77,7 +82,7 @@ class Comparison:
                 )
             base = description.pop("base", None)
             if base is not None:
-                description["fit"] = merge(read_fit_config(find(base)), description.get("fit", {}))
+                description["fit"] = merge_fits(read_fit_config(find(base)), description.get("fit", {}))
         return cls(**tree)
 
     def jobs(self) -> list[Job]:

@@ -19,6 +19,7 @@ from quinr_pl.configs.find import packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.trees import Tree, merge
+from quinr_pl.fitting.quantizers import KEY, overrides_key
 from quinr_pl.network import Network
 
 # A fit among many needs no pictures and no parity check, which leave its file as it is.
@@ -39,7 +40,17 @@ def read_fit_config(path: str) -> dict[str, Any]:
         QuinrError: If it is none.
     """
     defaults = str(packaged_config("defaults.yaml"))
-    return merge(read_tree(read_text(defaults), "defaults.yaml"), read_tree(read_text(path), path))
+    return merge_fits(read_tree(read_text(defaults), "defaults.yaml"), read_tree(read_text(path), path))
+
+
+def merge_fits(base: Tree, change: Tree) -> dict[str, Any]:
+    """A config of a fit with changes to it, as `quinr-pl fit` lays one config over another.
+
+    Raises:
+        QuinrError: If a class path leads to no class.
+    """
+    kept = {key: value for key, value in base.items() if key != KEY} if overrides_key(change) else base
+    return merge(kept, change)
 
 
 def file_making_callbacks(fit: Tree) -> list[Tree]:

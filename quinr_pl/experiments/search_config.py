@@ -10,7 +10,7 @@ from quinr_pl.codec.rate_control import rounding_for_bytes
 from quinr_pl.codec.rounding import as_options
 from quinr_pl.configs.find import find_config, read_tree
 from quinr_pl.errors import QuinrError
-from quinr_pl.experiments.fit_configs import file_making_callbacks, network_of, read_fit_config
+from quinr_pl.experiments.fit_configs import file_making_callbacks, merge_fits, network_of, read_fit_config
 from quinr_pl.experiments.trees import Tree, merge
 
 
@@ -106,7 +106,7 @@ class Search:
 
     def tree(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The config of a fit with values of the space, its quantizer aiming at the bytes."""
-        tree = merge(merge(read_fit_config(find_config(self.base)), self.fit), _nested(values))
+        tree = merge(merge_fits(read_fit_config(find_config(self.base)), self.fit), _nested(values))
         tree = merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}})
         if self.bytes is None:
             return tree

@@ -16,6 +16,7 @@ from quinr_pl.callbacks import (
 )
 from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
+from quinr_pl.fitting.quantizers import listed
 
 _NEEDED = (WeightQuantization, PSNRCheckpoint)
 _LEAVE_SOMETHING = (
@@ -62,8 +63,3 @@ def check_fit(trainer: Any) -> None:
         raise QuinrError(
             "--trainer.enable_checkpointing false: the file comes from the best checkpoint; leave it out"
         )
-
-
-def listed(value: Any) -> list[Any]:
-    """The parsed value of a key that takes one, a list or none, as a list."""
-    return value if isinstance(value, list) else [] if value is None else [value]

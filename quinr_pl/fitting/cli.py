@@ -13,19 +13,17 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import yaml
-from jsonargparse import ActionConfigFile, Namespace
-from pytorch_lightning.callbacks import Callback
+from jsonargparse import ActionConfigFile
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback, instantiate_class
 
 from quinr_pl.atomic_file import make_folder, write_bytes
-from quinr_pl.callbacks import WeightQuantization
-from quinr_pl.class_paths import find_class, own_classes
-from quinr_pl.codec.rounding import rounding_of
+from quinr_pl.class_paths import own_classes
 from quinr_pl.configs.find import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.fitting.checkpoints import find_checkpoint, load_checkpoint
-from quinr_pl.fitting.checks import check_fit, listed
+from quinr_pl.fitting.checks import check_fit
+from quinr_pl.fitting.quantizers import KEY, overrides_key, set_final_quantization
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.native.threads import native_threads
 from quinr_pl.refusals import in_one_line, interpreting
@@ -42,9 +40,10 @@ class PackagedConfigFile(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Called by the parser with the flag's value."""
-        super().__call__(
-            parser, cfg, find_config(values) if isinstance(values, str) else values, option_string
-        )
+        found = find_config(values) if isinstance(values, str) else values
+        super().__call__(parser, cfg, found, option_string)
+        if isinstance(found, str) and overrides_key(read_tree(read_text(found), found)):
+            cfg[KEY] = None
 
 
 class OneLineParser(LightningArgumentParser):
@@ -148,7 +147,7 @@ class QuinrCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds ``quantization``: how the final file is rounded, without a list of callbacks of one's own."""
         parser.add_argument(
-            "--quantization",
+            f"--{KEY}",
             type=dict[str, Any] | None,
             help="How the final file is quantized: `final` of the WeightQuantization among the callbacks.",
         )
@@ -168,7 +167,7 @@ class QuinrCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot end well, and finds the run that ``--ckpt_path last`` or ``best`` means."""
         config = self.config[self.subcommand]
-        _set_final_quantization(config)
+        set_final_quantization(config)
         if self.subcommand == "fit":
             check_fit(config.trainer)
         elif not config.ckpt_path:
@@ -233,16 +232,6 @@ class QuinrCLI(LightningCLI):
                     f"--model.{name} {self.model.hparams[name]}: {path} was fitted with {kept.get(name)}; "
                     "leave the flag out or start a new fit"
                 )
-
-
-def _set_final_quantization(config: Namespace) -> None:
-    """Lets the callback that quantizes know what the key ``quantization`` says."""
-    if config.get("quantization") is None:
-        return
-    rounding_of(config.quantization, "--quantization")  # refused by the name of the key
-    for callback in listed(config.trainer.get("callbacks")):
-        if issubclass(find_class(callback.class_path, Callback, "--trainer.callbacks"), WeightQuantization):
-            callback.init_args.final = config.quantization
 
 
 class _SettingsOnly(QuinrCLI):

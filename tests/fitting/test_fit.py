@@ -11,7 +11,9 @@ from quinr_pl.codec import decompress
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
+from quinr_pl.experiments.fit_configs import merge_fits, read_fit_config
 from quinr_pl.fitting import fit
+from quinr_pl.fitting.cli import read_settings
 from quinr_pl.module import CoordinateNetworkModule
 
 TINY = Path(__file__).parents[1] / "conf" / "tiny.yaml"
@@ -67,6 +69,18 @@ def test_flags_of_the_quantizer_make_the_file_of_its_key(config, tmp_path, one_t
     old[0]["init_args"] = {"quantization": {"method": "nearest", "bits": 12}, "final": NEAREST}
     config["trainer"]["callbacks"], config["quantization"] = old, None
     assert fit(config, tmp_path / "old").path.read_bytes() == result.path.read_bytes()
+
+
+def test_the_last_config_that_names_a_quantizer_counts(tmp_path):
+    quantizer = {"class_path": "WeightQuantization", "init_args": {"final": {"method": "nearest", "bits": 9}}}
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(yaml.safe_dump({"trainer": {"callbacks": [quantizer, "PSNRCheckpoint"]}}))
+    new.write_text(yaml.safe_dump({"quantization": NEAREST}))
+    for configs, key in (([old, new], NEAREST), ([new, old], None), ([old, new, old], None)):
+        settings = read_settings([f"--config={path}" for path in (TINY, *configs)])
+        assert settings["quantization"] == key
+    assert read_fit_config(str(new))["quantization"] == NEAREST
+    assert "quantization" not in merge_fits(read_fit_config(str(new)), yaml.safe_load(old.read_text()))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from quinr_pl.codec import UNLIMITED, decode
 from quinr_pl.datamodules import CoordinateDataModule
-from quinr_pl.experiments.fit_configs import data_module_of, network_class, untrained_network
+from quinr_pl.experiments.fit_configs import data_module_of, merge_fits, network_class, untrained_network
 from quinr_pl.experiments.methods.method import WHOLE_SIGNAL, Method
 from quinr_pl.experiments.sweep import Job
-from quinr_pl.experiments.trees import Tree, merge, named
+from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.fitting.api import CONFIG, fit
 
 
@@ -25,7 +25,7 @@ class Fit(Method):
         """See `Method`."""
         points = named("points", description.get("points") or {"one": {}})
         channels = data_module_of(data).channels
-        trees = {point: merge(description["fit"], change or {}) for point, change in points.items()}
+        trees = {point: merge_fits(description["fit"], change or {}) for point, change in points.items()}
         return {point: fit_settings(tree, channels) for point, tree in trees.items()}
 
     def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:

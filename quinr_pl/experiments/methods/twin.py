@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quinr_pl.experiments.fit_configs import data_module_of, untrained_network
+from quinr_pl.experiments.fit_configs import data_module_of, merge_fits, untrained_network
 from quinr_pl.experiments.methods.fit import Fit, fit_settings
 from quinr_pl.experiments.trees import Tree, merge
 from quinr_pl.network import COIN
@@ -27,7 +27,7 @@ class Twin(Fit):
             arguments = {"layers": len(siren.hidden), "width": siren.output.in_features}
             network = {"class_path": "quinr_pl.network.COIN", "init_args": arguments}
             tree = merge(settings["fit"], {"model": {"network": network}})
-            points[point] = fit_settings(merge(tree, description.get("fit", {})), channels)
+            points[point] = fit_settings(merge_fits(tree, description.get("fit", {})), channels)
         return points
 
 
