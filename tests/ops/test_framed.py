@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from quinr_pl.network.cost import NetworkCost
 from quinr_pl.ops.cpu.framed import Framed
+from quinr_pl.signals import IMAGE_8, SignalSpec
 
 frames = pytest.mark.parametrize(
     ("shape", "margin", "rings"),
@@ -87,3 +89,10 @@ def test_the_signal_is_taken_out_as_a_copy():
     frame.signal.zero_()
     assert taken.is_contiguous()
     assert torch.equal(taken, signal)
+
+
+def test_rows_are_no_longer_than_the_cost_of_decoding_says():
+    for columns in range(1, 200):
+        frame = Framed(1, (1, columns), 2, torch.zeros(1))
+        spec = SignalSpec(IMAGE_8, (1, columns), 1, 0.0, 255.0)
+        assert frame.row <= NetworkCost(0, 0, 0, 1, margin=0)._row(spec)

@@ -14,7 +14,7 @@ class Framed:
     """Planes in one block of memory, each with a margin all around, everything zero at first.
 
     Kernels read and write rows in whole vectors, up to two at a time: a row has room for those that reach
-    past the signal and its margin.
+    past the signal and its margin. Decoding counts on rows that are not longer (quinr_pl.network.cost).
 
     Args:
         planes: Number of planes.
@@ -34,7 +34,7 @@ class Framed:
         self.rows, self.columns = shape
         self._margin = margin
         lanes = Precision.of(like).lanes
-        self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + _up_to(2 * margin, lanes)
+        self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + 2 * margin
         self.whole = like.new_zeros(planes, self.rows + 2 * margin, self.row)
         self.signal = self.whole[:, margin : margin + self.rows, margin : margin + self.columns]
 
