@@ -15,14 +15,9 @@ import yaml
 from PIL import Image
 
 from quinr_pl.codec import QuantizedNetwork, decode, decompress
-from quinr_pl.codec.quantized import (
-    QuantizedTensor,
-    reduced_parameters,
-    rounded_integers,
-    smallest_code,
-    step_size,
-)
+from quinr_pl.codec.quantized import QuantizedTensor, smallest_code, step_size
 from quinr_pl.codec.rounding import ROUNDINGS, Rounding, untold
+from quinr_pl.codec.rounding.levels import reduced_parameters, rounded_integers
 from quinr_pl.commands.main import main
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.base import layers

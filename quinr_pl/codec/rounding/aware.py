@@ -10,14 +10,9 @@ import torch
 from torch import Tensor
 
 from quinr_pl.codec.coding.mixture import LARGEST_SYMBOL, symbol_costs
-from quinr_pl.codec.quantized import (
-    QuantizedTensor,
-    nearest_code,
-    reduced_parameters,
-    round_to_levels,
-    step_size,
-)
+from quinr_pl.codec.quantized import QuantizedTensor, nearest_code, step_size
 from quinr_pl.codec.rounding.curvature import require_sampling, sample_coordinates, total_curvature
+from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network

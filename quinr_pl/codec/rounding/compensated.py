@@ -16,13 +16,13 @@ from quinr_pl.codec.quantized import (
     STEPS_PER_OCTAVE,
     QuantizedNetwork,
     QuantizedTensor,
-    reduced_parameters,
     rows_of,
     smallest_code,
 )
 from quinr_pl.codec.rounding.compensation import Compensation, Floats, Integers
 from quinr_pl.codec.rounding.curvature import gauss_newton, require_sampling, sample_coordinates
 from quinr_pl.codec.rounding.flattening import flattened, unflattened
+from quinr_pl.codec.rounding.levels import reduced_parameters
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, check_positive, untold
 from quinr_pl.codec.sections.weights import ROW_UNIT
 from quinr_pl.errors import QuinrError

@@ -14,11 +14,9 @@ from quinr_pl.codec.quantized import (
     fixed_point_code,
     least_code,
     nearest_code,
-    reduced_parameters,
-    round_to_levels,
-    rounded_integers,
     smallest_code,
 )
+from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels, rounded_integers
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, check_positive, untold
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network

@@ -16,10 +16,8 @@ from quinr_pl.codec.quantized import (
     QuantizedTensor,
     least_code,
     nearest_code,
-    reduced_parameters,
-    round_to_levels,
-    rounded_integers,
 )
+from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels, rounded_integers
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network

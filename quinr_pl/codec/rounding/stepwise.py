@@ -12,11 +12,7 @@ from torch import Tensor
 
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import bytes_for_rate, encode
-from quinr_pl.codec.quantized import (
-    QuantizedNetwork,
-    QuantizedTensor,
-    reduced_parameters,
-)
+from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.rounding.compensated import (
     LARGEST_GROUP,
     Compensated,
@@ -28,6 +24,7 @@ from quinr_pl.codec.rounding.compensation import Compensation, Integers
 from quinr_pl.codec.rounding.curvature import gauss_newton
 from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.level_search import search_levels
+from quinr_pl.codec.rounding.levels import reduced_parameters
 from quinr_pl.codec.rounding.protocol import Progress, check_positive, untold
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
