@@ -75,6 +75,7 @@ def probabilities():
     return choose("cpu").probabilities(Ansatz(1, 1), angles, weights)
 
 
+@pytest.mark.slow
 def test_damaged_kernels_give_the_right_numbers(folder, capfd):
     expected = probabilities()
     (path,) = folder.iterdir()

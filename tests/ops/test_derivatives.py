@@ -28,7 +28,14 @@ ANSATZ = Ansatz(qubits=2, angles=3, uploads=2)
 DEVICE = {"triton": "cuda" if torch.cuda.is_available() else "cpu"}
 NEEDS_TRITON = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 engines = pytest.mark.parametrize(
-    "name", ["cpu", "torch", "lightning", "lightning_vjp", pytest.param("triton", marks=NEEDS_TRITON)]
+    "name",
+    [
+        "cpu",
+        "torch",
+        "lightning",
+        "lightning_vjp",
+        pytest.param("triton", marks=(NEEDS_TRITON, pytest.mark.slow)),
+    ],
 )
 
 

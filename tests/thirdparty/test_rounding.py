@@ -119,6 +119,7 @@ def test_a_network_that_it_does_not_serve_is_refused_before_the_fit(capsys):
     assert "quantization method stochastic: not for LatentQuINR" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_comparisons_find_it_by_its_import_path():
     tiny = yaml.safe_load((CONF / "tiny.yaml").read_text())
     config_of(method=f"{__name__}.Stochastic", bits=6)
