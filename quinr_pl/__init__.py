@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from quinr_pl._version import __version__
 
 if TYPE_CHECKING:
+    from quinr_pl.arrays import compress
     from quinr_pl.codec import decompress
     from quinr_pl.fitting import fit
     from quinr_pl.network.layers.quantum_layer import QuantumLayer
 
-__all__ = ["QuantumLayer", "__version__", "decompress", "fit"]
+__all__ = ["QuantumLayer", "__version__", "compress", "decompress", "fit"]
 
 _HOMES = {
+    "compress": "quinr_pl.arrays",
     "decompress": "quinr_pl.codec",
     "fit": "quinr_pl.fitting",
     "QuantumLayer": "quinr_pl.network.layers.quantum_layer",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import doctest
+import shutil
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from processes import completed
 
 import quinr_pl
+from quinr_pl.errors import QuinrError
+
+DATA = Path(__file__).parent / "data"
+QUICK = {
+    "trainer.max_steps": 4,
+    "data.batch_size": 64,
+    "data.steps_per_epoch": 2,
+    "quantization": {"method": "nearest", "bits": 8},
+}
 
 
 def test_nothing_heavy_is_imported_before_it_is_asked_for():
     code = (
-        "import sys, quinr_pl; names = set(dir(quinr_pl)); before = set(sys.modules); quinr_pl.QuantumLayer; "
-        "assert not {'torch', 'numpy'} & before, before; assert {'decompress', 'QuantumLayer'} <= names"
+        "import sys, quinr_pl; assert set(quinr_pl.__all__) <= set(dir(quinr_pl)); "
+        "assert not {'torch', 'numpy'} & set(sys.modules), sys.modules"
     )
     done = completed([sys.executable, "-c", code])
     assert done.returncode == 0, done.stderr
@@ -24,3 +38,45 @@ def test_each_name_is_there():
         assert getattr(quinr_pl, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'abacus'"):
         quinr_pl.abacus  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["compress", "decompress"])
+def test_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DATA / "latent_rgb8.quinr", "photo.quinr")
+    (example,) = doctest.DocTestFinder(recurse=False).find(getattr(quinr_pl, name), name, globs={})
+    result = doctest.DocTestRunner().run(example)
+    assert result.attempted > 2
+    assert result.failed == 0
+
+
+def test_an_array_comes_back_and_nothing_else_changes(capfd):
+    rows, columns = np.mgrid[:20, :30]
+    array = 1e3 + rows * np.cos(columns / 9)
+    torch.manual_seed(7)
+    generators = torch.get_rng_state()
+    data = quinr_pl.compress(array, settings=QUICK)
+    assert torch.equal(torch.get_rng_state(), generators)
+    assert data == quinr_pl.compress(array, settings=QUICK)
+    assert data != quinr_pl.compress(array, settings=QUICK, seed=1)
+    back = quinr_pl.decompress(data)
+    assert (back.shape, back.dtype) == ((20, 30, 1), np.float32)
+    assert array.min() <= back.min() < back.max() <= array.max() * (1 + 1e-6)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "said"),
+    [
+        ([["a"]], {}, "array: its dtype is <U1; give integers or real numbers"),
+        ([1.0, 2.0], {}, r"array: shape \(2,\)"),
+        ([[1, 2]], {"bpp": 1, "psnr": 30}, "bpp and psnr: give one of"),
+        ([[1, 2]], {"bpp": -1}, "bpp -1"),
+        ([[1, 2]], {"config": "nowhere.yaml"}, "nowhere.yaml"),
+        ([[1, 2]], {"settings": {"model.network.qubits": 0}}, "model.network.qubits 0"),
+    ],
+)
+def test_what_cannot_be_compressed_is_refused_in_one_line(array, options, said):
+    with pytest.raises(QuinrError, match=said) as refused:
+        quinr_pl.compress(array, **options)
+    assert "\n" not in str(refused.value)

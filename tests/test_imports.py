@@ -57,6 +57,7 @@ ALLOWED = {
     "fitting": BELOW_CALLBACKS | {"callbacks", "datamodules", "configs", "module"},
     "experiments": BELOW_EXPERIMENTS,
     "commands": BELOW_EXPERIMENTS | {"experiments"},
+    "arrays": BELOW_EXPERIMENTS | {"commands"},
 }
 
 

@@ -261,7 +261,26 @@ def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:
 
 
 def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
-    """The signal of a file, (*shape, channels); see ``decode`` and ``DecodedSignal.reconstruct``."""
+    """The signal of a file.
+
+    Args:
+        data: The whole file.
+        name: The file's name, for messages.
+        limits: What it may ask for; the default ones when left out.
+
+    Returns:
+        (*shape, channels) of the signal's dtype: uint8, uint16 or float32 for this package's kinds.
+
+    Raises:
+        BitstreamError: In one line, if the file is not valid or asks for more than the limits.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from quinr_pl import decompress
+        >>> image = decompress(Path("photo.quinr").read_bytes())
+        >>> image.shape, image.dtype
+        ((70, 51, 3), dtype('uint8'))
+    """
     return decode(data, name, limits).reconstruct()
 
 

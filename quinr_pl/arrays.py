@@ -1,0 +1,135 @@
+"""Compress an array in one call: `quinr-pl compress` for programs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.utilities.seed import isolate_rng
+
+from quinr_pl.class_paths import find_class
+from quinr_pl.commands.fit_flags import FitFlags, read_signal
+from quinr_pl.commands.input_file import calling
+from quinr_pl.commands.rate import RatedFit, check_rate
+from quinr_pl.errors import QuinrError
+
+
+def compress(
+    array: npt.ArrayLike,
+    *,
+    bpp: float | None = None,
+    most_bytes: int | None = None,
+    psnr: float | None = None,
+    preset: str | None = None,
+    config: str | Path | Sequence[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> bytes:
+    """Fit a network to an array, and give the ``.quinr`` file that decodes to it.
+
+    A fit takes minutes with the settings of ``compress.yaml``.
+
+    Args:
+        array: (height, width) or (height, width, channels). uint8 and uint16 are an image, anything else
+            decodes as float32.
+        bpp: Bits for each pixel, at most.
+        most_bytes: Bytes of the file, at most.
+        psnr: dB of the decoded array, at least; a few fits, one after another, find the size.
+        preset: "tiny", "small", "medium" or "large": 0.02 to 0.2 bits for each pixel.
+        config: YAML files or names of packaged configs, the first one first; ``compress.yaml`` where there
+            are none.
+        settings: Further settings of `quinr-pl fit` by their flags' names, which win over the configs.
+        seed: Seed of the initial weights and of the pixels' order; the program's own generators stay as
+            they are.
+        progress: Whether steps and figures are printed.
+
+    Returns:
+        The bytes of the file, the same for the same array, settings, seed and machine.
+
+    Raises:
+        QuinrError: If the array or a setting is wrong, or what is asked for is out of reach.
+
+    Example:
+        >>> import numpy as np
+        >>> from quinr_pl import compress, decompress
+        >>> rows, columns = np.mgrid[:16, :24]
+        >>> image = (8 * rows + 4 * columns).astype(np.uint8)
+        >>> quick = {"trainer.max_steps": 4, "data.batch_size": 64, "data.steps_per_epoch": 2}
+        >>> data = compress(image, most_bytes=300, settings=quick)
+        >>> len(data) <= 300
+        True
+        >>> back = decompress(data)
+        >>> back.shape, back.dtype
+        ((16, 24, 1), dtype('uint8'))
+    """
+    asked = {"bpp": bpp, "most_bytes": most_bytes, "psnr": psnr, "preset": preset}
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise QuinrError(f"{' and '.join(given)}: give one of {', '.join(asked)}")
+    overrides = {"seed_everything": seed, **(settings or {})}
+    configs = [config] if isinstance(config, str | Path) else config
+    flags = (FitFlags if progress else _SilentFlags)(
+        [str(name) for name in configs], [f"--{name}={_text(value)}" for name, value in overrides.items()]
+    )
+    with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder, _silence(progress), isolate_rng():
+        path = Path(folder, "array.npy")
+        np.save(path, _numbers(array))
+        with calling(path, "array"):
+            complete = flags.resolve()
+            if most_bytes is not None:
+                bpp = (8 * most_bytes + 0.5) / read_signal(complete, path).spec.pixels
+            options = argparse.Namespace(bpp=bpp, psnr=psnr, preset=preset)
+            check_rate(options)
+            return RatedFit(options, flags, complete, path, "array").run(Path(folder, "run"))
+
+
+class _SilentFlags(FitFlags):
+    """Settings of a fit without a bar."""
+
+    def resolve(self, sized: Sequence[str] = ()) -> dict[str, Any]:
+        settings = super().resolve(sized)
+        trainer = settings["trainer"]
+        trainer["callbacks"] = [
+            callback
+            for callback in trainer["callbacks"] or ()
+            if not issubclass(find_class(callback["class_path"], Callback, "callbacks"), ProgressBar)
+        ]
+        trainer["enable_progress_bar"] = False
+        return settings
+
+
+def _numbers(array: npt.ArrayLike) -> npt.NDArray:
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise QuinrError(f"array: its dtype is {values.dtype}; give integers or real numbers")
+    return values
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+
+
+@contextmanager
+def _silence(progress: bool) -> Iterator[None]:
+    """Keeps what commands say of their work off the terminal, unless it is asked for."""
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    if not progress:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), nullcontext() if progress else redirect_stdout(io.StringIO()):
+            yield  # commands quieten other packages' deprecations
+    finally:
+        logger.setLevel(before)
