@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.handmade_files import CLASSES, Header, with_nothing, with_payloads
 from quinr_pl.codec import BitstreamError, decode, encode
-from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, read_sections, unpack
+from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, split_sections, unpack
 from quinr_pl.codec.file.network_header import read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
@@ -104,7 +104,7 @@ def _parts(data: bytes) -> tuple[bytes, list[Section]]:
     length = reader.remaining
     read_network(reader, read_signal(reader))
     length -= reader.remaining
-    return data[4 : 4 + length], read_sections(reader)
+    return data[4 : 4 + length], split_sections(reader)
 
 
 def structured(files: list[bytes], seed: int, number: int) -> bytes:
@@ -190,7 +190,7 @@ def _other_header(generator: Generator, data: bytes) -> bytes:
     reader = unpack(data)
     spec = read_signal(reader)
     cls, architecture = read_network(reader, spec)
-    sections = read_sections(reader)
+    sections = split_sections(reader)
     known = cls.FIELDS
     fields = {key: architecture[key] for key, field in known.items() if architecture[key] != field.default}
     for key in generator.choice(list(known), int(generator.integers(0, 3)), replace=False):

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 
 from quinr_pl.codec.coding import latents as latent_coding
-from quinr_pl.codec.file.container import Reader, Section, SectionType, Writer, pack
+from quinr_pl.codec.coding import mask as mask_coding
+from quinr_pl.codec.file.container import Reader, Section, Writer, pack
 from quinr_pl.codec.file.network_header import build_network, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
-from quinr_pl.codec.sections import latents as latent_section
-from quinr_pl.codec.sections import mask as mask_section
+from quinr_pl.codec.sections.latents import integer_context
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.fields import Choice, Integer, Real
 from quinr_pl.network import NETWORKS
 from quinr_pl.signals import IMAGE_8
 
+WEIGHTS, LATENTS, MASK = 2, 3, 4
+"""Types of sections."""
 _RANGE_FLAG, _CHANNELS_ESCAPE, _REAL_ESCAPE = 0x08, 15, 255
 CLASSES = {NETWORKS[code].__name__: NETWORKS[code] for code in NETWORKS}
 _CONTEXT_CODE = 152  # 2**-5, of the layers that the decoder runs in integers
@@ -80,9 +82,9 @@ def _write(writer: Writer, one: object, value: Any) -> None:
 
 def with_nothing(header: Header, *more: Section) -> bytes:
     """A file whose payloads are a byte each: it may ask for anything, and cannot hold it."""
-    sections = [Section(SectionType.WEIGHTS_BY_ROW, b"\1")]
+    sections = [Section(WEIGHTS, b"\1")]
     if CLASSES[header.network].whole_signal:
-        sections.append(Section(SectionType.LATENTS, b"\1"))
+        sections.append(Section(LATENTS, b"\1"))
     return pack(header.to_bytes(), [*sections, *more])
 
 
@@ -105,15 +107,15 @@ def with_payloads(header: Header, generator: np.random.Generator | None = None, 
         tensors[name] = QuantizedTensor.of_one_step(
             levels(tuple(parameter.shape), largest), _CONTEXT_CODE if fixed else code
         )
-    sections = [write_weights(tensors)]
+    sections = [Section(WEIGHTS, write_weights(tensors))]
     if network.context_model() is not None:
         quantized = QuantizedNetwork(network, tensors)
         grids = [
             levels((grid.shape[0], grid.shape[1]), min(largest, 40)) for grid in network.integers().values()
         ]
-        payload = latent_coding.encode(grids, latent_section.integer_context(quantized))
-        sections.append(Section(SectionType.LATENTS, payload))
+        payload = latent_coding.encode(grids, integer_context(quantized))
+        sections.append(Section(LATENTS, payload))
     if mask:
         returns = np.ones((header.height, header.width), bool)
-        sections.append(Section(SectionType.MASK, mask_section.write(returns)))
+        sections.append(Section(MASK, mask_coding.write(returns)))
     return pack(header.to_bytes(), sections)

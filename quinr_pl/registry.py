@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -47,7 +48,7 @@ class Registry(Generic[Key, Entry]):
     def find(self, key: Key) -> Entry | None:
         """The entry of a key, None if there is none."""
         if key not in self._loaded:
-            path = self._paths.get(key) or self._installed().get(str(key))
+            path = self._paths.get(key) or self._installed.get(key)
             if path is None:
                 return None
             module, _, attribute = path.partition(":")
@@ -62,11 +63,23 @@ class Registry(Generic[Key, Entry]):
         return entry
 
     def __contains__(self, key: object) -> bool:
-        return key in list(self) or str(key) in self._installed()
+        return key in list(self)
 
     def __iter__(self) -> Iterator[Key]:
-        """Keys of this package's entries and of those that are registered or loaded."""
-        return iter(dict.fromkeys([*self._paths, *self._loaded]))
+        """Keys of this package's entries, then of those that are registered, then of installed packages'."""
+        return iter(dict.fromkeys([*self._paths, *self._loaded, *self._installed]))
 
-    def _installed(self) -> dict[str, str]:
-        return {point.name: point.value for point in entry_points(group=self.group)}
+    @cached_property
+    def _installed(self) -> dict[Key, str]:
+        # Files hold numbers, and entry points have names.
+        key_type = type(next(iter(self._paths)))
+        installed = {}
+        for point in entry_points(group=self.group):
+            try:
+                installed[key_type(point.name)] = point.value
+            except ValueError:
+                raise QuinrError(
+                    f"{self.what} {point.name}: an installed package names it so in {self.group}, which "
+                    "needs a number"
+                ) from None
+        return installed

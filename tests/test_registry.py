@@ -29,6 +29,19 @@ def test_an_unknown_key_is_refused_with_those_there_are(codecs):
         codecs["yaml"]
 
 
+def test_numbered_entries_of_an_installed_package(monkeypatch):
+    sections: Registry[int, object] = Registry("section", "quinr_pl.test", {1: "json:dumps"})
+    points = [EntryPoint("70", "textwrap:dedent", "quinr_pl.test")]
+    monkeypatch.setattr("quinr_pl.registry.entry_points", lambda group: points)
+    import textwrap
+
+    assert sections[70] is textwrap.dedent
+    misnamed: Registry[int, object] = Registry("section", "quinr_pl.test", {1: "json:dumps"})
+    points.append(EntryPoint("mine", "textwrap:dedent", "quinr_pl.test"))
+    with pytest.raises(QuinrError, match=r"^section mine: an installed package names it so"):
+        list(misnamed)
+
+
 def test_an_entry_is_registered_once(codecs):
     assert codecs.register("mine", repr) is repr
     assert codecs.register("mine", repr) is repr  # a module may be imported twice
@@ -44,4 +57,5 @@ def test_an_installed_package_offers_entries(codecs, monkeypatch):
     import textwrap
 
     assert "theirs" in codecs
+    assert list(codecs) == ["json", "missing", "theirs"]
     assert codecs["theirs"] is textwrap.dedent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,32 +13,27 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.codec.file.container import (
-    BitstreamError,
-    Section,
-    SectionType,
-    known_sections,
-    latent_payload,
-    mask_payload,
-    read_sections,
-    unpack,
-    weight_section,
-)
+from quinr_pl.codec.file.container import BitstreamError, split_sections, unpack
 from quinr_pl.codec.file.encoder import EncodedSignal, bytes_by_part, encode
-from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits, latents_cost, mask_cost
+from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
 from quinr_pl.codec.file.network_header import build_network, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.rounding.nearest import Nearest
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
-from quinr_pl.codec.sections import latents as latent_section
-from quinr_pl.codec.sections import mask as mask_section
-from quinr_pl.codec.sections.weights import read_weights
+from quinr_pl.codec.sections.protocol import Content
+from quinr_pl.codec.sections.registry import (
+    Payloads,
+    check_presence,
+    cost_of_sections,
+    known_payloads,
+    read_sections,
+    sizes_of_sections,
+    weight_payloads,
+)
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
-from quinr_pl.network.base import layers
 from quinr_pl.network.cost import Cost, NetworkCost
-from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.signals import SignalSpec
 
 
@@ -52,6 +47,7 @@ class DecodedSignal:
         sections: Bytes of each part.
         network: The network with its decoded weights, in evaluation mode.
         block: Pixels of a reconstruction that are computed at a time.
+        extras: What sections of other packages hold, by the section's name.
         name: The file's name, for messages.
     """
 
@@ -60,6 +56,7 @@ class DecodedSignal:
     sections: dict[str, int]
     network: Network = field(repr=False)
     block: int
+    extras: Mapping[str, Any] = field(default_factory=dict)
     name: str = "bytes"
 
     @torch.no_grad()
@@ -176,38 +173,25 @@ class _Parsed:
         spec: The signal, without a mask.
         network: The architecture, weights without values or memory.
         cost: What it costs.
-        weights: Section of the weights.
-        further: Payloads of the other sections.
+        payloads: Of the sections.
         sections: Bytes of each part.
     """
 
     spec: SignalSpec
     network: Network
     cost: NetworkCost
-    weights: Section
-    further: dict[SectionType, bytes]
+    payloads: Payloads
     sections: dict[str, int]
 
     @property
     def total(self) -> Cost:
         """What decoding and reconstruction take."""
-        total = self.cost.weights + self.cost.setup + self.cost.reconstruction(self.spec)
-        context = self.network.context_model()
-        if context is not None:
-            shapes = [(grid.shape[0], grid.shape[1]) for grid in self.network.integers().values()]
-            width = context.hidden.out_features
-            total += latents_cost(shapes, reach_of(context.offsets), context.neighbours, width)
-        if SectionType.MASK in self.further:
-            total += mask_cost(self.spec, mask_section.REACH - 1)
-        return total
+        network = self.cost.weights + self.cost.setup + self.cost.reconstruction(self.spec)
+        return network + cost_of_sections(self.payloads, self.network, self.spec)
 
-    def read_weights(self) -> QuantizedNetwork:
-        """The weights, without latents."""
-        return QuantizedNetwork(self.network, read_weights(self.weights, _shapes(self.network)))
-
-
-def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
+    def read(self, payloads: Payloads) -> Content:
+        """What some of the sections hold."""
+        return read_sections(payloads, Content(self.spec, QuantizedNetwork(self.network, {})))
 
 
 def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
@@ -218,32 +202,27 @@ def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
     signal_bytes = frame - reader.remaining
     cls, architecture = read_network(reader, spec)
     header_bytes = frame - reader.remaining
-    known = known_sections(read_sections(reader))
-    weights = weight_section(known)
+    payloads = known_payloads(split_sections(reader))
     cost = cls.cost(architecture)
     limits.check(spec, cost.weights)
     network = build_network(cls, architecture)
-    latents = latent_payload(known, network.context_model() is not None)
-    mask = mask_payload(known, spec.kind.masked)
-    optional = {SectionType.LATENTS: latents, SectionType.MASK: mask}
-    further = {kind: payload for kind, payload in optional.items() if payload is not None}
-    sections = bytes_by_part(
-        data, signal_bytes, header_bytes, len(weights.payload), len(layers(network.weights())), further
-    )
-    return _Parsed(spec, network, cost, weights, further, sections)
+    check_presence(payloads, network, spec)
+    sizes = sizes_of_sections(payloads, network)
+    return _Parsed(spec, network, cost, payloads, bytes_by_part(len(data), signal_bytes, header_bytes, sizes))
 
 
 def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
-    spec, network = parsed.spec, parsed.network
-    latents, mask = (parsed.further.get(kind) for kind in (SectionType.LATENTS, SectionType.MASK))
-    limits.check(spec, parsed.total)
-    quantized = parsed.read_weights()
-    if latents is not None:
-        quantized = latent_section.read(latents, quantized)
-    if mask is not None:
-        spec = replace(spec, mask=mask_section.read(mask, spec.shape))
-    quantized.fill(network)
-    return DecodedSignal(spec, quantized, parsed.sections, network.eval(), parsed.cost.block(spec))
+    limits.check(parsed.spec, parsed.total)
+    content, network = parsed.read(parsed.payloads), parsed.network
+    content.quantized.fill(network)
+    return DecodedSignal(
+        content.spec,
+        content.quantized,
+        parsed.sections,
+        network.eval(),
+        parsed.cost.block(content.spec),
+        content.extras,
+    )
 
 
 def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:
@@ -297,7 +276,7 @@ def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None
     """
     with _named(name):
         parsed = _parsed(data, limits or DecodeLimits())
-        tensors = parsed.read_weights().tensors
+        tensors = parsed.read(weight_payloads(parsed.payloads)).quantized.tensors
     spec, network = parsed.spec, parsed.network
     parameters = network.parameter_count()
     return {

@@ -9,14 +9,12 @@ from quinr_pl.codec.file.container import (
     BitstreamError,
     Reader,
     Section,
-    SectionType,
     Writer,
-    known_sections,
     pack,
-    read_sections,
+    split_sections,
     unpack,
-    weight_section,
 )
+from quinr_pl.codec.sections.registry import known_payloads
 
 
 def with_crc(body: bytes) -> bytes:
@@ -29,14 +27,12 @@ def test_file_by_hand() -> None:
     assert pack(b"head", sections) == by_hand
     reader = unpack(by_hand)
     assert reader.raw(4) == b"head"
-    assert read_sections(reader) == sections
+    assert split_sections(reader) == sections
 
 
 def test_optional_section_is_skipped() -> None:
     sections = [Section(99, b"later", optional=True), Section(1, b"b")]
-    known = known_sections(read_sections(unpack(pack(b"", sections))))
-    assert known == {SectionType.WEIGHTS: sections[1]}
-    assert weight_section(known) == sections[1]
+    assert known_payloads(split_sections(unpack(pack(b"", sections)))) == {1: b"b"}
 
 
 @pytest.mark.parametrize(
@@ -56,21 +52,20 @@ def test_optional_section_is_skipped() -> None:
 )
 def test_bad_frames(data: bytes, message: str) -> None:
     with pytest.raises(BitstreamError, match=message):
-        read_sections(unpack(data))
+        split_sections(unpack(data))
 
 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
         ([Section(1, b""), Section(99, b"")], "section type 99 is unknown"),
-        ([Section(1, b""), Section(2, b"")], "the weights are there twice"),
-        ([], "weights is missing"),
+        ([Section(1, b""), Section(2, b"")], "weights is there twice"),
         ([Section(1, b""), Section(1, b"")], "weights is there twice"),
     ],
 )
 def test_bad_section_lists(sections: list[Section], message: str) -> None:
     with pytest.raises(BitstreamError, match=message):
-        weight_section(known_sections(sections))
+        known_payloads(sections)
 
 
 @pytest.mark.parametrize(

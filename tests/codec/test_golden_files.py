@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from quinr_pl.codec import decode, decompress, encode
-from quinr_pl.codec.file.container import SectionType, known_sections, read_sections, unpack
+from quinr_pl.codec.file.container import split_sections, unpack
 from quinr_pl.codec.file.network_header import read_network
 from quinr_pl.codec.file.signal_header import read_signal
 
@@ -25,15 +25,15 @@ def largest_difference(values: np.ndarray, path: Path) -> float:
     return float(np.abs(values.astype(float) - expected).max() / spec.peak)
 
 
-def sections_of(path: Path) -> set[SectionType]:
+def sections_of(path: Path) -> set[int]:
     reader = unpack(path.read_bytes())
     read_network(reader, read_signal(reader))
-    return set(known_sections(read_sections(reader)))
+    return {section.type for section in split_sections(reader)}
 
 
 def test_there_are_golden_files() -> None:
     assert len(FILES) >= 6
-    assert set().union(*map(sections_of, FILES)) == set(SectionType)
+    assert set().union(*map(sections_of, FILES)) == {1, 2, 3, 4}
     assert all(path.stat().st_size < 3072 for path in FILES)
 
 
@@ -54,7 +54,7 @@ def test_the_independent_decoder_agrees(path: Path) -> None:
 def test_encoding_again_gives_the_same_bytes(path: Path) -> None:
     decoded = decode(path.read_bytes())
     data = encode(decoded.quantized, decoded.spec).data
-    if SectionType.WEIGHTS in sections_of(path):
+    if 1 in sections_of(path):
         # Written in an older form, which is read only.
         assert len(data) < 1.03 * path.stat().st_size + 8
         np.testing.assert_array_equal(decompress(data), decoded.reconstruct())

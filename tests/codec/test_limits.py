@@ -20,9 +20,9 @@ from quinr_pl.circuit.engines.cpu.call import Shape, layout
 from quinr_pl.circuit.lowering.plan import plan
 from quinr_pl.codec import UNLIMITED, BitstreamError, DecodeLimits, decode, decompress, inspect, limits_needed
 from quinr_pl.codec.coding import latents as latent_coding
-from quinr_pl.codec.file.container import Section, SectionType
+from quinr_pl.codec.coding import mask as mask_coding
+from quinr_pl.codec.file.container import Section
 from quinr_pl.codec.rate_control import network_for_bytes
-from quinr_pl.codec.sections import mask as mask_section
 from quinr_pl.commands.main import main
 from quinr_pl.native.precision import Precision
 from quinr_pl.network import COIN, NETWORKS, LatentQuINR
@@ -54,8 +54,7 @@ TOO_MUCH = {
 
 @pytest.mark.parametrize("name", TOO_MUCH)
 def test_a_few_bytes_cannot_ask_for_much(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for work in ("read_weights", "latent_section", "mask_section"):
-        monkeypatch.setattr(f"quinr_pl.codec.api.{work}", None)  # whoever starts to decode fails
+    monkeypatch.setattr("quinr_pl.codec.api.read_sections", None)  # whoever starts to decode fails
     with pytest.raises(BitstreamError, match=r"^few\.quinr: the file asks for .*--limits \d") as caught:
         decode(with_nothing(TOO_MUCH[name]), "few.quinr")
     assert "\n" not in str(caught.value)
@@ -64,7 +63,7 @@ def test_a_few_bytes_cannot_ask_for_much(name: str, monkeypatch: pytest.MonkeyPa
 def test_a_mask_cannot_ask_for_much() -> None:
     range_image = Header("COIN", {"layers": 1, "width": 1}, 1, 50_000_000, 1, RANGE_IMAGE.code)
     with pytest.raises(BitstreamError, match="the decoder allows"):
-        decode(with_nothing(range_image, Section(SectionType.MASK, b"\1")))
+        decode(with_nothing(range_image, Section(4, b"\1")))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +142,7 @@ def test_inspect_decodes_only_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> 
     pyramid = with_payloads(Header("LatentQuINR", {"grids": 2}, 8, 8))
     masked = with_payloads(Header("COIN", {"layers": 1, "width": 2}, 8, 8, 1, RANGE_IMAGE.code), mask=True)
     monkeypatch.setattr(latent_coding, "decode", decoded)
-    monkeypatch.setattr(mask_section, "read", decoded)
+    monkeypatch.setattr(mask_coding, "read", decoded)
     assert inspect(pyramid)["shape"] == [8, 8, 3]
     assert inspect(masked)["sections"]["mask"] >= 0
     # A picture that is too large to decode can be looked at.
@@ -211,7 +210,7 @@ def test_larger_pictures_may_take_more() -> None:
     [
         ("quinr_pl.codec.api.np.empty", MemoryError()),
         ("quinr_pl.network.COIN.signal", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
-        ("quinr_pl.codec.api.read_weights", MemoryError()),
+        ("quinr_pl.codec.sections.weights.read_weights", MemoryError()),
     ],
 )
 def test_too_little_memory_is_one_line(where: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from functools import cache
 from math import isqrt
 
-import constriction
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.codec.coding.ans import check_end, coder_of, payload_of
+from quinr_pl.codec.arrays import Integers
+from quinr_pl.codec.coding import ans
 from quinr_pl.codec.coding.wavefronts import Wavefront, wavefronts_of
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.network.latent.context_model import SCALE_OCTAVES
 from quinr_pl.ops.kernels.context import reach_of
 
-Integers = npt.NDArray[np.int64]
 FRACTION_BITS = 12
 """The context model computes in units of 2**-FRACTION_BITS."""
 LARGEST_LATENT = 32767
-_PRECISION = 24
 _SYMBOLS = 64
 """Differences from -32 to 30 to the rounded-down mean, and the escape."""
 _ZERO = _SYMBOLS // 2
@@ -103,10 +101,10 @@ def table() -> Integers:
     tail = survival[:, np.abs(edges)] >> 1
     below = np.where(edges <= 0, tail, (1 << 32) - tail)
     mass = np.diff(below, axis=-1)
-    spread = (1 << _PRECISION) - _SYMBOLS
+    spread = (1 << ans.PRECISION) - _SYMBOLS
     frequencies = np.ones((*below.shape[:2], _SYMBOLS), dtype=np.int64)
     frequencies[..., :_ESCAPE] += mass * spread >> 32
-    frequencies[..., _ESCAPE] += (1 << _PRECISION) - frequencies.sum(axis=-1)
+    frequencies[..., _ESCAPE] += (1 << ans.PRECISION) - frequencies.sum(axis=-1)
     return frequencies.reshape(-1, _SYMBOLS)
 
 
@@ -179,12 +177,13 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
             symbols = latents - mean + _ZERO
             symbols = np.where((symbols < 0) | (symbols >= _ESCAPE), _ESCAPE, symbols)
             steps.append((symbols, row, latents[symbols == _ESCAPE]))
-    coder = constriction.stream.stack.AnsCoder()
+    coder = ans.encoder()
     for symbols, row, escaped in reversed(steps):
         if len(escaped):
-            coder.encode_reverse((escaped + LARGEST_LATENT + 1).astype(np.int32), _escape_model())
-        coder.encode_reverse(symbols.astype(np.int32), _family(), _models()[row])
-    return payload_of(coder)
+            escapes = (escaped + LARGEST_LATENT + 1).astype(np.int32)
+            coder.encode_reverse(escapes, ans.uniform(_ESCAPE_ALPHABET))
+        coder.encode_reverse(symbols.astype(np.int32), ans.categorical_family(), _models()[row])
+    return ans.payload_of(coder)
 
 
 def decode(
@@ -200,14 +199,14 @@ def decode(
     Raises:
         BitstreamError: If the payload cannot come from ``encode``.
     """
-    coder = coder_of(payload, "latents")
+    coder = ans.decoder(payload, "latents")
     coarser: npt.NDArray[np.int32] | None = None
     decoded: list[npt.NDArray[np.int32]] = []
     for index in reversed(range(len(shapes))):
         grid = _Grid(context, index, shapes[index], coarser)
         for front in grid.wavefronts():
             row, mean = grid.predict(front)
-            symbols = coder.decode(_family(), _models()[row]).astype(np.int64)
+            symbols = coder.decode(ans.categorical_family(), _models()[row]).astype(np.int64)
             latents = symbols - _ZERO + mean
             escapes = symbols == _ESCAPE
             if escapes.any():
@@ -215,27 +214,19 @@ def decode(
             grid.set(front, latents)
         coarser = grid.values
         decoded.insert(0, coarser)
-    check_end(coder, "latents")
+    ans.check_end(coder, "latents")
     return decoded
 
 
-def _decode_escapes(coder: constriction.stream.stack.AnsCoder, mean: Integers) -> Integers:
-    latents: Integers = coder.decode(_escape_model(), len(mean)).astype(np.int64) - LARGEST_LATENT - 1
+def _decode_escapes(coder: ans.Coder, mean: Integers) -> Integers:
+    escapes = coder.decode(ans.uniform(_ESCAPE_ALPHABET), len(mean)).astype(np.int64)
+    latents: Integers = escapes - LARGEST_LATENT - 1
     symbols = latents - mean + _ZERO
     if ((symbols >= 0) & (symbols < _ESCAPE)).any() or latents.min() < -LARGEST_LATENT:
         raise BitstreamError("section latents is malformed: an escape to a latent that needs none")
     return latents
 
 
-def _family() -> constriction.stream.model.Model:
-    # As for weights: `perfect=False` adds 1 to each of these integers and scales by exactly 1.
-    return constriction.stream.model.Categorical(perfect=False)
-
-
 @cache
 def _models() -> npt.NDArray[np.float64]:
-    return (table() - 1).astype(np.float64)
-
-
-def _escape_model() -> constriction.stream.model.Model:
-    return constriction.stream.model.Uniform(_ESCAPE_ALPHABET)
+    return ans.parameters(table())

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-import constriction
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.codec.arrays import Integers
+from quinr_pl.codec.coding import ans
+from quinr_pl.codec.coding.ans import PRECISION
 from quinr_pl.codec.file.container import BitstreamError
 
-PRECISION = 24
-"""Frequencies of a distribution add up to 2**PRECISION."""
 LARGEST_SYMBOL = 511
 """Levels up to this in magnitude are symbols; of arrays with larger ones the low bits stand apart."""
 LARGEST_LEVEL = 32767
@@ -30,8 +30,6 @@ _SHIFTS = 8
 _UNIFORM = (0, 1, 2, 3, *(k << e for e in range(7) for k in (4, 5, 6, 7)), 511)
 _GEOMETRIC = (1, 2, 4, 8, *(k << e for e in range(8) for k in (16, 24)), 4096)
 _GAUSSIAN = tuple(1 << e for e in range(22))
-
-Integers = npt.NDArray[np.int64]
 
 
 def _geometric(mean: int) -> list[int]:
@@ -143,16 +141,6 @@ def _chunks(count: int) -> Iterator[slice]:
         start = stop
 
 
-def _model(frequencies: Integers) -> constriction.stream.model.Model:
-    # `perfect=False` adds 1 to each of these integers and, as they sum to 2**24 minus their number, scales
-    # by exactly 1: the coder works with the frequencies as they are.
-    return constriction.stream.model.Categorical((frequencies - 1).astype(np.float64), perfect=False)
-
-
-def _uniform_model(alphabet: int) -> constriction.stream.model.Model:
-    return constriction.stream.model.Uniform(alphabet)
-
-
 class LevelEncoder:
     """One stack of asymmetric numeral systems that takes levels, in the order in which they are decoded."""
 
@@ -181,12 +169,12 @@ class LevelEncoder:
             bottom: Bytes at the bottom of the stack, the last one not 0. They come for free in the sense
                 that an empty stack would waste about as much on its first symbols.
         """
-        coder = constriction.stream.stack.AnsCoder(_words(bottom))
+        coder = ans.encoder(bottom)
         for symbols, low, shift, frequencies in reversed(self._steps):
             if shift:
-                coder.encode_reverse(low.astype(np.int32), _uniform_model(1 << shift))
-            coder.encode_reverse(symbols.astype(np.int32), _model(frequencies))
-        return _bytes(coder.get_compressed())
+                coder.encode_reverse(low.astype(np.int32), ans.uniform(1 << shift))
+            coder.encode_reverse(symbols.astype(np.int32), ans.categorical(frequencies))
+        return ans.payload_of(coder)
 
 
 class LevelDecoder:
@@ -196,13 +184,13 @@ class LevelDecoder:
         data: The stack.
 
     Raises:
-        BitstreamError: If it ends in a zero byte.
+        BitstreamError: If it is empty or ends in a zero byte.
     """
 
     def __init__(self, data: bytes) -> None:
-        if not data or data[-1] == 0:
-            raise BitstreamError("section weights is malformed: it ends in a zero byte")
-        self._coder = constriction.stream.stack.AnsCoder(_words(data))
+        if not data:
+            raise BitstreamError("section weights is malformed: it is empty")
+        self._coder = ans.decoder(data, "weights")
 
     def read(self, count: int, shift: int = 0) -> Integers:
         """The next array of levels.
@@ -240,18 +228,18 @@ class LevelDecoder:
 
     def rest(self) -> bytes:
         """The bytes at the bottom, once all arrays are read."""
-        return _bytes(self._coder.get_compressed())
+        return ans.payload_of(self._coder)
 
     def _symbols(self, count: int) -> Iterator[tuple[slice, Integers]]:
         mixture = AdaptiveMixture()
         for chunk in _chunks(count):
-            model = _model(mixture.frequencies())
+            model = ans.categorical(mixture.frequencies())
             symbols = self._coder.decode(model, chunk.stop - chunk.start).astype(np.int64)
             mixture.update(symbols)
             yield chunk, symbols
 
     def _uniform(self, alphabet: int, count: int) -> Integers:
-        values: Integers = self._coder.decode(_uniform_model(alphabet), count).astype(np.int64)
+        values: Integers = self._coder.decode(ans.uniform(alphabet), count).astype(np.int64)
         return values
 
 
@@ -278,12 +266,3 @@ def coded_bits(levels: Integers) -> float:
 
 def _half(shift: int) -> int:
     return 1 << shift >> 1
-
-
-def _words(data: bytes) -> npt.NDArray[np.uint32]:
-    padded = data + bytes(-len(data) % 4)
-    return np.frombuffer(padded, dtype="<u4").astype(np.uint32)
-
-
-def _bytes(words: npt.NDArray[np.uint32]) -> bytes:
-    return words.astype("<u4").tobytes().rstrip(b"\0")

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from quinr_pl.codec.arrays import Integers
+
+WAVEFRONT = 1_500_000
+"""What one weighs beside its places, in the operations that limit decoding; see docs/format.md."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
 
 from quinr_pl.errors import QuinrError
 
@@ -21,15 +20,6 @@ _MAX_VARINT_BYTES = 5
 
 class BitstreamError(QuinrError):
     """A file that is no valid ``.quinr`` file, or that asks for more than the decoder's limits allow."""
-
-
-class SectionType(IntEnum):
-    """Sections that version 1 knows."""
-
-    WEIGHTS = 1  # read, not written any more
-    WEIGHTS_BY_ROW = 2
-    LATENTS = 3
-    MASK = 4
 
 
 @dataclass(frozen=True)
@@ -133,6 +123,13 @@ class Reader:
             raise BitstreamError(f"{self.what} has {self.remaining} bytes too many")
 
 
+def write_section(writer: Writer, section: Section) -> None:
+    """Append a section: type, length and payload."""
+    writer.byte(section.type | (OPTIONAL if section.optional else 0))
+    writer.varint(len(section.payload))
+    writer.raw(section.payload)
+
+
 def pack(header: bytes, sections: list[Section]) -> bytes:
     """A file of a header and sections."""
     writer = Writer()
@@ -140,9 +137,7 @@ def pack(header: bytes, sections: list[Section]) -> bytes:
     writer.byte(VERSION)
     writer.raw(header)
     for section in sections:
-        writer.byte(section.type | (OPTIONAL if section.optional else 0))
-        writer.varint(len(section.payload))
-        writer.raw(section.payload)
+        write_section(writer, section)
     body = writer.getvalue()
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -172,7 +167,7 @@ def unpack(data: bytes) -> Reader:
     return Reader(body[head:], "the header")
 
 
-def read_sections(reader: Reader) -> list[Section]:
+def split_sections(reader: Reader) -> list[Section]:
     """The sections, from a reader behind the header.
 
     Raises:
@@ -187,65 +182,3 @@ def read_sections(reader: Reader) -> list[Section]:
         payload = reader.raw(reader.varint())
         sections.append(Section(kind & ~OPTIONAL, payload, bool(kind & OPTIONAL)))
     return sections
-
-
-def known_sections(sections: list[Section]) -> dict[SectionType, Section]:
-    """Sections of the types that version 1 defines.
-
-    Raises:
-        BitstreamError: If one is there twice, or another one is unknown and not optional.
-    """
-    known: dict[SectionType, Section] = {}
-    for section in sections:
-        if section.type not in list(SectionType):
-            if section.optional:
-                continue
-            raise BitstreamError(
-                f"section type {section.type} is unknown to this decoder: decode it with a newer quinr-pl"
-            )
-        kind = SectionType(section.type)
-        if kind in known:
-            raise BitstreamError(f"section {kind.name.lower()} is there twice")
-        known[kind] = section
-    return known
-
-
-def weight_section(sections: dict[SectionType, Section]) -> Section:
-    """The section that holds the weights.
-
-    Raises:
-        BitstreamError: If none or more than one does.
-    """
-    found = [section for kind, section in sections.items() if kind in _WEIGHTS]
-    if len(found) != 1:
-        raise BitstreamError("section weights is missing" if not found else "the weights are there twice")
-    return found[0]
-
-
-def latent_payload(sections: dict[SectionType, Section], on_grids: bool) -> bytes | None:
-    """Payload of the section latents, which a network on latent grids has and no other; None for those.
-
-    Raises:
-        BitstreamError: If it is missing, or there without being needed.
-    """
-    section = sections.get(SectionType.LATENTS)
-    if on_grids and section is None:
-        raise BitstreamError("section latents is missing")
-    if section is not None and not on_grids:
-        raise BitstreamError("section latents does not belong to this network")
-    return None if section is None else section.payload
-
-
-def mask_payload(sections: dict[SectionType, Section], is_range_image: bool) -> bytes | None:
-    """Payload of the section mask, which range images may have; None without one.
-
-    Raises:
-        BitstreamError: If another signal has one.
-    """
-    section = sections.get(SectionType.MASK)
-    if section is not None and not is_range_image:
-        raise BitstreamError("section mask does not belong to this signal")
-    return None if section is None else section.payload
-
-
-_WEIGHTS = (SectionType.WEIGHTS, SectionType.WEIGHTS_BY_ROW)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from quinr_pl.codec.file.container import Section, SectionType, Writer, pack
+from quinr_pl.codec.coding import mask as mask_coding
+from quinr_pl.codec.file.container import Section, Writer, pack, write_section
 from quinr_pl.codec.file.network_header import write_network
 from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.quantized import QuantizedNetwork
-from quinr_pl.codec.sections import latents as latent_section
-from quinr_pl.codec.sections import mask as mask_section
-from quinr_pl.codec.sections.weights import write_weights
+from quinr_pl.codec.sections.protocol import Content
+from quinr_pl.codec.sections.registry import sizes_of_sections, write_sections
 from quinr_pl.network import Network
-from quinr_pl.network.base import layers
 from quinr_pl.signals import SignalSpec
 
 
@@ -30,39 +30,37 @@ class EncodedSignal:
     sections: dict[str, int]
 
 
-def encode(quantized: QuantizedNetwork, spec: SignalSpec) -> EncodedSignal:
+def encode(
+    quantized: QuantizedNetwork, spec: SignalSpec, extras: Mapping[str, Any] | None = None
+) -> EncodedSignal:
     """The file of a quantized network: the same bytes for the same levels, on every machine.
+
+    Args:
+        quantized: The network.
+        spec: The signal.
+        extras: What sections of other packages are to hold, by the section's name.
 
     Raises:
         QuinrError: If the format cannot hold the network or it doesn't fit the signal.
     """
-    network = quantized.network
     header = Writer()
     write_signal(header, spec)
     signal_bytes = len(header.getvalue())
-    write_network(header, network, spec)
-    weights = write_weights(quantized.tensors)
-    further = {}
-    if quantized.integers:
-        further[SectionType.LATENTS] = latent_section.write(quantized)
-    if spec.mask is not None:
-        further[SectionType.MASK] = mask_section.write(spec.mask)
-    sections = [weights, *(Section(kind, payload) for kind, payload in further.items())]
+    write_network(header, quantized.network, spec)
+    sections = write_sections(Content(spec, quantized, extras or {}))
     data = pack(header.getvalue(), sections)
-    codes = len(layers(quantized.tensors))
-    header_bytes = len(header.getvalue())
-    return EncodedSignal(
-        data, bytes_by_part(data, signal_bytes, header_bytes, len(weights.payload), codes, further)
-    )
+    payloads = {section.type: section.payload for section in sections}
+    sizes = sizes_of_sections(payloads, quantized.network)
+    return EncodedSignal(data, bytes_by_part(len(data), signal_bytes, len(header.getvalue()), sizes))
 
 
 def mask_bytes(spec: SignalSpec) -> int:
     """What the mask of a signal takes of its file."""
     if spec.mask is None:
         return 0
-    section = Writer()
-    section.varint(size := len(mask_section.write(spec.mask)))
-    return 1 + len(section.getvalue()) + size
+    writer = Writer()
+    write_section(writer, Section(0, mask_coding.write(spec.mask)))
+    return len(writer.getvalue())
 
 
 def bytes_for_rate(network: Network, spec: SignalSpec, rate: float) -> float:
@@ -70,25 +68,18 @@ def bytes_for_rate(network: Network, spec: SignalSpec, rate: float) -> float:
     return rate * network.parameter_count() / 8 + mask_bytes(spec)
 
 
-def bytes_by_part(
-    data: bytes, signal: int, header: int, weights: int, codes: int, further: Mapping[SectionType, bytes]
-) -> dict[str, int]:
+def bytes_by_part(total: int, signal: int, header: int, sections: Mapping[str, int]) -> dict[str, int]:
     """Where the bytes of a file go.
 
     Args:
-        data: The file.
+        total: Size of the file.
         signal: Size of the signal's description in the header.
         header: Size of the header.
-        weights: Size of the payload of the weights section.
-        codes: Number of layers, each with a step size code; how far rows are from it counts as weights.
-        further: Payloads of the sections latents and mask, where they are.
+        sections: Bytes of the parts of the sections' payloads.
     """
-    more = {kind.name.lower(): len(payload) for kind, payload in further.items()}
     return {
-        "container": len(data) - header - weights - sum(more.values()),
+        "container": total - header - sum(sections.values()),
         "signal": signal,
         "architecture": header - signal,
-        "step_sizes": codes,
-        "weights": weights - codes,
-        **more,
+        **sections,
     }

@@ -3,41 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from quinr_pl.codec.coding.wavefronts import wavefront_count
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.network.cost import Cost
 from quinr_pl.signals import SignalSpec
-
-_LATENT, _FRONT = 12_000, 1_500_000
-_CONTEXT = 26
-_MASK_PIXEL = 4_000
-_LATENT_BYTES, _MASK_BYTES = 10, 3
-
-
-def latents_cost(shapes: Sequence[tuple[int, int]], reach: int, neighbours: int, width: int) -> Cost:
-    """Decoding grids of latents.
-
-    Args:
-        shapes: Rows and columns of each.
-        reach: Of the neighbours, in rows and columns.
-        neighbours: That the context model sees.
-        width: Its hidden units.
-    """
-    latents = sum(rows * columns for rows, columns in shapes)
-    fronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
-    work = latents * (_LATENT + _CONTEXT * width * (neighbours + 4)) + fronts * _FRONT
-    framed = sum((rows + reach) * (columns + 2 * reach) for rows, columns in shapes)
-    longest = max(min(rows, -(-columns // (reach + 1))) for rows, columns in shapes)
-    return Cost(work, framed * _LATENT_BYTES + 8 * longest * (4 * width + 3 * neighbours + 100))
-
-
-def mask_cost(spec: SignalSpec, reach: int) -> Cost:
-    """Decoding the mask of a range image."""
-    fronts = wavefront_count(*spec.shape, reach)
-    return Cost(spec.pixels * _MASK_PIXEL + fronts * _FRONT, spec.pixels * _MASK_BYTES)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def steps_for_rate(network: Network, spec: SignalSpec, rate: float, points: int 
             name: QuantizedTensor.of_one_step(round_to_levels(values[name], code), code)
             for name, code in codes.items()
         }
-        bits = 8 * len(write_weights(tensors).payload)
+        bits = 8 * len(write_weights(tensors))
         low, high = (exponent, high) if bits > rate * network.parameter_count() else (low, exponent)
     return {name: step_size(code) for name, code in codes.items()}
 

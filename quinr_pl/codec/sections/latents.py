@@ -1,4 +1,4 @@
-"""Between a quantized network on grids and the bytes of its latents."""
+"""The section that holds the integers of a network with a context model: its latents."""
 
 from __future__ import annotations
 
@@ -6,10 +6,59 @@ from dataclasses import replace
 
 import numpy as np
 
+from quinr_pl.codec.arrays import Integers
 from quinr_pl.codec.coding import latents as latent_coding
-from quinr_pl.codec.coding.latents import FRACTION_BITS, IntegerContext, Integers
+from quinr_pl.codec.coding.latents import FRACTION_BITS, IntegerContext
+from quinr_pl.codec.coding.wavefronts import WAVEFRONT, wavefront_count
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork
+from quinr_pl.codec.sections.protocol import Content, SectionKind
+from quinr_pl.network import Network
+from quinr_pl.network.cost import Cost
+from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.ops.kernels.context import reach_of
+from quinr_pl.signals import SignalSpec
+
+_LATENT, _CONTEXT = 12_000, 26
+_LATENT_BYTES = 10
+
+
+class LatentsSection(SectionKind):
+    """Grids of latents, each latent coded with the probabilities that the context model gives it."""
+
+    name = "latents"
+
+    def belongs(self, network: Network, spec: SignalSpec) -> bool:
+        """See SectionKind."""
+        return network.context_model() is not None
+
+    required = belongs
+
+    def cost(self, network: Network, spec: SignalSpec) -> Cost:
+        """See SectionKind."""
+        context, shapes = _context(network), _shapes(network)
+        width, neighbours, reach = context.hidden.out_features, context.neighbours, reach_of(context.offsets)
+        latents = sum(rows * columns for rows, columns in shapes)
+        fronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
+        work = latents * (_LATENT + _CONTEXT * width * (neighbours + 4)) + fronts * WAVEFRONT
+        framed = sum((rows + reach) * (columns + 2 * reach) for rows, columns in shapes)
+        longest = max(min(rows, -(-columns // (reach + 1))) for rows, columns in shapes)
+        return Cost(work, framed * _LATENT_BYTES + 8 * longest * (4 * width + 3 * neighbours + 100))
+
+    def write(self, content: Content) -> bytes:
+        """See SectionKind."""
+        grids = list(content.quantized.integers.values())
+        return latent_coding.encode(grids, integer_context(content.quantized))
+
+    def read(self, payload: bytes, content: Content) -> Content:
+        """See SectionKind."""
+        quantized = content.quantized
+        latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
+        integers = dict(zip(quantized.network.integers(), latents, strict=True))
+        return replace(content, quantized=replace(quantized, integers=integers))
+
+
+LATENTS = LatentsSection()
 
 
 def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
@@ -18,8 +67,7 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
     Raises:
         BitstreamError: If a step size of its layers is no power of two that the decoder's integers hold.
     """
-    context = quantized.network.context_model()
-    assert context is not None, "a network with latents has a model that prices them"
+    context = _context(quantized.network)
     prefix = next(name for name, module in quantized.network.named_modules() if module is context)
 
     def units(name: str) -> Integers:
@@ -40,18 +88,12 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
     )
 
 
-def write(quantized: QuantizedNetwork) -> bytes:
-    """The payload of the section latents."""
-    return latent_coding.encode(list(quantized.integers.values()), integer_context(quantized))
+def _context(network: Network) -> ContextModel:
+    context = network.context_model()
+    assert context is not None, "the section belongs to networks with a context model"
+    return context
 
 
-def read(payload: bytes, quantized: QuantizedNetwork) -> QuantizedNetwork:
-    """The network with the latents of a payload.
-
-    Raises:
-        BitstreamError: If the payload is not valid.
-    """
-    grids = quantized.network.integers()
-    shapes = [(grid.shape[0], grid.shape[1]) for grid in grids.values()]
-    latents = latent_coding.decode(payload, shapes, integer_context(quantized))
-    return replace(quantized, integers=dict(zip(grids, latents, strict=True)))
+def _shapes(network: Network) -> list[tuple[int, int]]:
+    """Rows and columns of each grid, the finest first."""
+    return [(grid.shape[0], grid.shape[1]) for grid in network.integers().values()]

@@ -2,28 +2,91 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from quinr_pl.codec.arrays import Integers, Shapes
 from quinr_pl.codec.coding.mixture import LevelDecoder, LevelEncoder, low_bits
-from quinr_pl.codec.file.container import BitstreamError, Section, SectionType
+from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.codec.quantized import QuantizedTensor, rows_of
+from quinr_pl.codec.sections.protocol import Content, SectionKind
 from quinr_pl.errors import QuinrError
+from quinr_pl.network import Network
 from quinr_pl.network.base import layers
+from quinr_pl.signals import SignalSpec
 
 ROW_UNIT = 4
 """Step size codes of a layer's rows differ by multiples of this: half an octave."""
 _LARGEST_CODE = 255
 _LARGEST_SHIFT = 7
 
-Integers = npt.NDArray[np.int64]
-Shapes = Mapping[str, tuple[int, ...]]
+
+class _AnyWeights(SectionKind):
+    """The levels and step sizes of all weights of a network, in either of two ways."""
+
+    name = "weights"
+
+    def belongs(self, network: Network, spec: SignalSpec) -> bool:
+        """See SectionKind."""
+        return True
+
+    required = belongs
+
+    def read(self, payload: bytes, content: Content) -> Content:
+        """See SectionKind. The network's cost counts it, since it is checked before the network is built."""
+        network = content.quantized.network
+        shapes = {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
+        return replace(content, quantized=replace(content.quantized, tensors=self.tensors(payload, shapes)))
+
+    @abstractmethod
+    def tensors(self, payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
+        """Quantized tensors of a payload.
+
+        Args:
+            payload: The whole section.
+            shapes: Of the network's weights, by name.
+
+        Raises:
+            BitstreamError: If it is malformed.
+        """
+
+    def sizes(self, payload: bytes, network: Network) -> dict[str, int]:
+        """See SectionKind. How far the step sizes of rows are from that of their layer counts as weights."""
+        codes = len(layers(network.weights()))
+        return {"step_sizes": codes, "weights": len(payload) - codes}
 
 
-def write_weights(tensors: Mapping[str, QuantizedTensor]) -> Section:
-    """Step sizes and levels, entropy coded.
+class WeightsSection(_AnyWeights):
+    """A step size for each row."""
+
+    def write(self, content: Content) -> bytes:
+        """See SectionKind."""
+        return write_weights(content.quantized.tensors)
+
+    def tensors(self, payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
+        """See _AnyWeights."""
+        return read_weights(payload, shapes)
+
+
+class WeightsByLayerSection(_AnyWeights):
+    """A step size for each layer, and large levels behind escapes: what the first version wrote."""
+
+    def write(self, content: Content) -> None:
+        """Nothing: it is read and no longer written."""
+
+    def tensors(self, payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
+        """See _AnyWeights."""
+        return _read_by_layer(payload, shapes)
+
+
+WEIGHTS, WEIGHTS_BY_LAYER = WeightsSection(), WeightsByLayerSection()
+
+
+def write_weights(tensors: Mapping[str, QuantizedTensor]) -> bytes:
+    """The payload of step sizes and levels, entropy coded.
 
     Raises:
         QuinrError: If the step sizes of a layer do not lie on its grid.
@@ -35,7 +98,7 @@ def write_weights(tensors: Mapping[str, QuantizedTensor]) -> Section:
     encoder.write(np.concatenate([offsets[name] for name in tensors]))
     for name, tensor in tensors.items():
         encoder.write(tensor.levels.ravel(), shifts[name])
-    return Section(SectionType.WEIGHTS_BY_ROW, encoder.getvalue(bottom=bytes(bases.values())))
+    return encoder.getvalue(bottom=bytes(bases.values()))
 
 
 def _layer_codes(tensors: Mapping[str, QuantizedTensor]) -> tuple[dict[str, int], dict[str, Integers]]:
@@ -54,19 +117,17 @@ def _layer_codes(tensors: Mapping[str, QuantizedTensor]) -> tuple[dict[str, int]
     return bases, offsets
 
 
-def read_weights(section: Section, shapes: Shapes) -> dict[str, QuantizedTensor]:
-    """Quantized tensors of a section of either type.
+def read_weights(payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
+    """Quantized tensors of a payload.
 
     Args:
-        section: It.
-        shapes: Of the network's parameters, by name.
+        payload: What ``write_weights`` gave.
+        shapes: Of the network's weights, by name.
 
     Raises:
         BitstreamError: If it is malformed.
     """
-    if section.type == SectionType.WEIGHTS:
-        return _read_by_layer(section.payload, shapes)
-    decoder = LevelDecoder(section.payload)
+    decoder = LevelDecoder(payload)
     shifts = decoder.read(len(shapes))
     if len(shifts) and not (shifts.min() >= 0 and shifts.max() <= _LARGEST_SHIFT):
         raise BitstreamError("section weights is malformed: a number of low bits is out of range")
@@ -87,7 +148,6 @@ def read_weights(section: Section, shapes: Shapes) -> dict[str, QuantizedTensor]
 
 
 def _read_by_layer(payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
-    """One step size for each layer, and large levels behind escapes: what the first version wrote."""
     decoder = LevelDecoder(payload)
     levels = {
         name: decoder.read_with_escapes(int(np.prod(shape))).reshape(shape) for name, shape in shapes.items()

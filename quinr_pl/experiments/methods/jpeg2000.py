@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
-from quinr_pl.codec.sections import mask as mask_section
+from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.methods.method import Method
@@ -45,7 +45,7 @@ class JPEG2000Method(Method):
         if masked:
             if data.valid is None:
                 raise QuinrError(f"method {job.method}: mask: {data.name} is no range image; leave it out")
-            mask = mask_section.write(data.valid)
+            mask = mask_coding.write(data.valid)
             # No rate is left for the codestream where the mask alone takes more.
             rate = max(bpp - 8 * (_MASK_SIZE.size + len(mask)) / data.spec.pixels, 1e-3)
             stream = coder.encode(inpaint(data.values, data.valid), data.spec, rate)
@@ -61,7 +61,7 @@ class JPEG2000Method(Method):
             return coder.decode(encoded, data.spec)
         (size,) = _MASK_SIZE.unpack_from(encoded)
         start = _MASK_SIZE.size
-        mask = mask_section.read(encoded[start : start + size], data.spec.shape)
+        mask = mask_coding.read(encoded[start : start + size], data.spec.shape)
         return replace(data.spec, mask=mask).masked(coder.decode(encoded[start + size :], data.spec))
 
 
