@@ -38,13 +38,12 @@ class RowKernels:
     least_rows: int
     most_chunks: int | None = None
 
-    def chunk_rows(self, rows: int) -> int:
-        """Rows of a chunk of a plane."""
-        return (
-            self.least_rows
-            if self.most_chunks is None
-            else max(self.least_rows, -(-rows // self.most_chunks))
-        )
+    def chunks(self, rows: int) -> list[tuple[int, int]]:
+        """First row of each chunk of a plane, and the row past its last."""
+        chunk = self.least_rows
+        if self.most_chunks is not None:
+            chunk = max(chunk, -(-rows // self.most_chunks))
+        return [(first, min(first + chunk, rows)) for first in range(0, rows, chunk)]
 
     def run(
         self,
@@ -56,7 +55,7 @@ class RowKernels:
         sums: int,
         memory: Words | None = None,
         planes: Sequence[Words] = ({},),
-        chunks: Sequence[Words] = (),
+        of_chunks: Sequence[Words] = (),
         settings: Sequence[object] = (),
     ) -> Tensor:
         """Run a kernel on all rows of all planes.
@@ -70,7 +69,7 @@ class RowKernels:
             memory: Bytes of a thread's own memory for each argument that lies there, uninitialized;
                 ``sums`` has its vectors without being named.
             planes: Words of each plane.
-            chunks: Words of each chunk, if it has any of its own.
+            of_chunks: Words of each chunk, if it has any of its own.
             settings: What the kernels are built for, besides the precision.
 
         Returns:
@@ -78,28 +77,22 @@ class RowKernels:
         """
         rows, row = size
         kernel = load(self.emitter, self.title, *settings, Precision.of(like))[name]
-        chunk_rows = self.chunk_rows(rows)
-        count = -(-rows // chunk_rows)
-        totals = like.new_zeros(len(planes) * count, sums)
+        chunks = [{"first_row": first, "last_row": last} for first, last in self.chunks(rows)]
+        if of_chunks:
+            chunks = [{**chunk, **own} for chunk, own in zip(chunks, of_chunks, strict=True)]
+        pieces = [{**plane, **chunk} for plane in planes for chunk in chunks]
+        totals = like.new_zeros(len(pieces), sums)
         starts, own_bytes = _places({"sums": sums * VECTOR_BYTES, **(memory or {})})
 
         def work(items: Iterable[int]) -> None:
             kept = scratch(own_bytes)
             own = {name: kept.data_ptr() + start for name, start in starts.items()}
             for item in items:
-                plane, chunk = divmod(item, count)
-                words = self.emitter.Kernel.words(
-                    **shared,
-                    **own,
-                    **planes[plane],
-                    **(chunks[chunk] if chunks else {}),
-                    first_row=chunk * chunk_rows,
-                    last_row=min((chunk + 1) * chunk_rows, rows),
-                    totals=totals[item].data_ptr(),
-                )
+                addresses = {**own, "totals": totals[item].data_ptr()}
+                words = self.emitter.Kernel.words(**shared, **addresses, **pieces[item])
                 kernel(words.ctypes.data)
 
-        in_parallel(work, len(totals), 1 + len(planes) * rows * row // self.thread_numbers)
+        in_parallel(work, len(pieces), 1 + len(planes) * rows * row // self.thread_numbers)
         return totals.double().sum(0).to(like.dtype)
 
 

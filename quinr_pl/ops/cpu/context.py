@@ -90,9 +90,9 @@ def _run(
     above = _above(grid, coarser)
     of_frame = Framed(1, grid.shape, reach, grid) if keep else frame
     of_above = torch.zeros_like(above) if keep else above
-    chunk = _KERNELS.chunk_rows(rows)
+    chunks = _KERNELS.chunks(rows)
     # Rows of the gradient before a chunk's first belong to another thread: what they receive is added later.
-    halos = grid.new_zeros(-(-rows // chunk) if keep else 0, reach, frame.row)
+    halos = grid.new_zeros(len(chunks) if keep else 0, reach, frame.row)
     names = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
     shared = {
         "columns": columns,
@@ -112,11 +112,11 @@ def _run(
         size=(rows, columns),
         sums=emitter.sums_count(len(context.offsets), width),
         memory={"hidden": width * VECTOR_BYTES},
-        chunks=[{"halo": halo[0, reach:].data_ptr()} for halo in halos],
+        of_chunks=[{"halo": halo[0, reach:].data_ptr()} for halo in halos],
         settings=(context.offsets, context.octaves, context.least),
     )
-    for item, halo in enumerate(halos):
-        of_frame.whole[0, item * chunk : item * chunk + reach] += halo  # its rows begin in the margin
+    for (first, _), halo in zip(chunks, halos, strict=keep):
+        of_frame.whole[0, first : first + reach] += halo  # whose rows begin in the margin
     return _Pass(sums, of_frame.signal[0], None if coarser is None else _gathered(of_above, coarser.shape))
 
 
