@@ -93,6 +93,32 @@ def test_compress_takes_it_by_flags():
     assert np.asarray(Image.open("back.png")).shape == (15, 20)
 
 
+def test_comparisons_find_it_by_its_import_path():
+    tiny, quick = (
+        yaml.safe_load((CONF / f"{name}.yaml").read_text()) for name in ("tiny", "quick_callbacks")
+    )
+    fit = {
+        "model": tiny["model"],
+        "trainer": {"max_steps": 2, **quick["trainer"]},
+        "data": {"init_args": {"batch_size": 64, "steps_per_epoch": 2}},
+    }
+    points = {
+        name: {"model": {"network": {"init_args": {"engine": engine}}}}
+        for name, engine in (("exact", "cpu"), ("noisy", ENGINE))
+    }
+    comparison = {
+        "folder": "runs",
+        "processes": 1,
+        "data": {"class_path": "SampleDataModule", "init_args": {"longer_side": 16}},
+        "images": [{"image": "coffee"}],
+        "methods": {"quINR": {"kind": "fit", "base": "sample.yaml", "fit": fit, "points": points}},
+    }
+    Path("compare.yaml").write_text(yaml.safe_dump(comparison))
+    assert main(["compare", "--config", "compare.yaml"]) == 0
+    exact, noisy = (path.read_bytes() for path in Path("runs").rglob("*.quinr"))
+    assert exact != noisy
+
+
 def test_options_that_it_does_not_have_are_refused_in_one_line(capsys):
     flags = ["--model.network.engine", ENGINE["class_path"], "--model.network.engine.colour", "3"]
     assert main(["fit", *SMALL_FIT, *flags]) == 2
