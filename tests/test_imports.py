@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,37 @@ def test_no_folder_imports_upward(path):
     part = part_of(path)
     upward = imported(path) - ALLOWED[part] - {part}
     assert not upward, f"{path.relative_to(ROOT)} imports {sorted(upward)}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "quinr_pl" else ("quinr_pl", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def names_in(path: Path) -> set[str]:
+    """What a file imports or a table of its loads: ``module``, ``module.attribute`` or ``module:attribute``."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= (
+                {node.value.replace(":", ".")} if re.fullmatch(r"quinr_pl[\w.]*:\w+", node.value) else set()
+            )
+    return names
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    """Inside functions neither; and what a table loads by name knows nothing of the table."""
+    files = {module_name(path): path for path in sources()}
+    graph: dict[str, set[str]] = {}
+    for module, path in files.items():
+        found = {name if name in files else name.rpartition(".")[0] for name in names_in(path)}
+        graph[module] = found & files.keys() - {module}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 def test_the_codec_and_what_it_stands_on_do_without_lightning():
