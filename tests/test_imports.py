@@ -103,7 +103,7 @@ def module_name(path: Path) -> str:
 
 
 def names_in(path: Path) -> set[str]:
-    """What a file imports or a table of its loads: ``module``, ``module.attribute`` or ``module:attribute``."""
+    """What a file imports, or loads by an entry of a table, as ``module`` or ``module.attribute``."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ class QuantumLayer(nn.Module):
             "pairs": pairs,
             "shuffle_seed": shuffle_seed,
         }
-        circuit = {name: value for name, value in given.items() if value is not None}
+        circuit: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if qubits is None if ansatz is None else circuit:
             raise QuinrError(
                 f"QuantumLayer with ansatz {ansatz} and {circuit or 'no other arguments'} of a circuit: "
