@@ -30,9 +30,9 @@ from quinr_pl.codec.file.encoder import bytes_for_rate, mask_bytes
 from quinr_pl.codec.rounding.compensated import CompensatedQuantizer
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
-from quinr_pl.evaluation.metrics import psnr
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import CoordinateNetwork
+from quinr_pl.signals.distortion import psnr
 
 
 def float_psnr(network: CoordinateNetwork, data: CoordinateDataModule) -> float:

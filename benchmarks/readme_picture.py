@@ -10,10 +10,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from quinr_pl.callbacks.tensorboard import error_picture
 from quinr_pl.codec import decode
 from quinr_pl.datamodules import SampleDataModule
-from quinr_pl.evaluation.metrics import bits_per_pixel, psnr
+from quinr_pl.evaluation.metrics import bits_per_pixel
+from quinr_pl.signals.distortion import psnr
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     titles = {
         f"photograph, {' x '.join(map(str, spec.shape))}": data.values,
         f"decoded from {len(encoded)} bytes: {psnr(data.values, values, 255):.1f} dB, {rate:.2f} bpp": values,
-        "error": error_picture(data.values, values, spec),
+        "error": spec.error_picture(data.values, values),
     }
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
     for axis, (title, picture) in zip(axes, titles.items(), strict=True):

@@ -25,8 +25,9 @@ from quinr_pl.codec import (
 )
 from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.metrics import bits_per_pixel, psnr, weighed_psnr
+from quinr_pl.evaluation.metrics import bits_per_pixel, weighed_psnr
 from quinr_pl.network import Network
+from quinr_pl.signals.distortion import psnr
 
 
 @dataclass(frozen=True)

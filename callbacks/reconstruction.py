@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from quinr_pl.atomic_file import atomic_path, make_folder
+from quinr_pl.callbacks.psnr_checkpoint import run_folder
 from quinr_pl.callbacks.quantization import find_quantization
-from quinr_pl.callbacks.tensorboard import error_picture, picture, writers
-from quinr_pl.datamodules.image_file import write_signal
+from quinr_pl.callbacks.tensorboard import writers
+from quinr_pl.signals import write_signal
+from quinr_pl.signals.drawing import side_by_side
+from quinr_pl.signals.png import write_png
 
 
 class ReconstructionLogger(Callback):
-    """Shows target, decoded file and error map in TensorBoard.
+    """Shows target, decoded file and error in TensorBoard, the last of them as a PNG in the run's folder too.
 
     Args:
         every_n_validations: How often, since pictures are large.
@@ -29,7 +32,7 @@ class ReconstructionLogger(Callback):
         """Shows the target once."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         for writer in writers(trainer):
-            writer.add_image("target", picture(data.values, data.spec), 0, dataformats="HWC")
+            writer.add_image("target", data.spec.picture(data.values), 0, dataformats="HWC")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the decoded file and its error at every so many validations."""
@@ -40,8 +43,18 @@ class ReconstructionLogger(Callback):
         self._validations += 1
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Shows the last decoded file."""
+        """Shows the last decoded file, and writes ``<signal>.png``."""
         self._show(trainer)
+        measurement, folder = find_quantization(trainer, self).measurement, run_folder(trainer)
+        if measurement is None or not trainer.loggers or not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        values, decoded = data.values, measurement.reconstruction
+        pictures = [data.spec.picture(values), data.spec.picture(decoded)]
+        pictures.append(data.spec.error_picture(values, decoded))
+        make_folder(folder)
+        with atomic_path(folder / f"{data.name}.png") as aside:
+            write_png(side_by_side(pictures), aside)
 
     def _show(self, trainer: pl.Trainer) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -50,9 +63,9 @@ class ReconstructionLogger(Callback):
             return
         for writer in writers(trainer):
             decoded = measurement.reconstruction
-            shown = picture(decoded, data.spec)
+            shown = data.spec.picture(decoded)
             writer.add_image("reconstruction", shown, measurement.step, dataformats="HWC")
-            error = error_picture(data.values, decoded, data.spec)
+            error = data.spec.error_picture(data.values, decoded)
             writer.add_image("error", error, measurement.step, dataformats="HWC")
 
 
@@ -60,15 +73,15 @@ class ReconstructionWriter(Callback):
     """Saves what ``predict`` returns, float weights as they are, beside the run's other files."""
 
     def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Joins the blocks to one signal and writes it as PNG, or as .npy if it is no image."""
+        """Joins the blocks to one signal and writes it to a file of its kind's."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         spec = data.spec
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = run_folder(trainer)
         if not trainer.is_global_zero:
             return
         predictions = torch.cat(list(trainer.predict_loop.predictions)).cpu().numpy()
         values = spec.denormalize(predictions).reshape(*spec.shape, spec.channels)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{data.name}_reconstruction{'.png' if spec.kind.is_integer else '.npy'}"
+        path = folder / f"{data.name}_reconstruction{spec.kind.suffixes[0]}"
         write_signal(spec.masked(values), spec, path)
         print(f"reconstruction: {path}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
-from quinr_pl.datamodules.image_file import ImageDataModule, read_signal, write_signal
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
+from quinr_pl.datamodules.image_file import ImageDataModule, read_signal
 from quinr_pl.datamodules.kitti import KittiRangeImageDataModule
 from quinr_pl.datamodules.kodak import KodakDataModule
 from quinr_pl.datamodules.sample import SampleDataModule
@@ -15,8 +15,6 @@ __all__ = [
     "KittiRangeImageDataModule",
     "KodakDataModule",
     "SampleDataModule",
-    "Signal",
     "SyntheticScanDataModule",
     "read_signal",
-    "write_signal",
 ]

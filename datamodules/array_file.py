@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_file import finite_points
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import ARRAY, SignalSpec, image_spec
+from quinr_pl.signals import ARRAY, Signal, SignalSpec, image_spec
 
 _MOST_LOST = 1e-3
 _WORTH_SAYING = 1e-5

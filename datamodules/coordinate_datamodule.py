@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,29 +20,13 @@ from quinr_pl.datamodules.coordinates import (
     WholeSignalSampler,
 )
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import SignalSpec, coordinates
-
-
-@dataclass(frozen=True)
-class Signal:
-    """Values as they were read, and what they mean.
-
-    Args:
-        values: (*shape, channels), in the type that they were given in: figures of quality are
-            measured against them.
-        spec: Shape and range.
-        valid: (*shape) bool, where a range image has a return; None for other signals.
-    """
-
-    values: npt.NDArray
-    spec: SignalSpec
-    valid: npt.NDArray[np.bool_] | None = None
+from quinr_pl.signals import Signal, SignalSpec, coordinates
 
 
 class CoordinateDataModule(LightningDataModule):
     """Serves one signal as (coordinates, targets).
 
-    Subclasses give `channels` and `read`. Training blocks are random; validation, test and
+    Subclasses give `read`. Training blocks are random; validation, test and
     prediction blocks cover the signal in order.
 
     Args:
@@ -94,9 +77,9 @@ class CoordinateDataModule(LightningDataModule):
         self._dataset: CoordinateDataset | None = None
 
     @property
-    @abstractmethod
     def channels(self) -> int:
-        """Values at each pixel, known before `setup`."""
+        """Values at each pixel, known before `setup`: the signal is read for it, unless a subclass knows."""
+        return self.read().spec.channels
 
     @abstractmethod
     def read(self) -> Signal:

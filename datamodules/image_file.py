@@ -1,24 +1,18 @@
-"""Any file as a signal, and signals back to files."""
+"""Any file as a signal."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from quinr_pl.atomic_file import atomic_path
 from quinr_pl.datamodules.array_file import array_points, array_signal, looks_like_points, read_array
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
-from quinr_pl.datamodules.picture import read_picture, write_png
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
+from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
 from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import ARRAY, RANGE_IMAGE, SignalSpec, image_spec
-
-KITTI_DEPTH_SCALE = 256
-"""Units of KITTI's 16-bit depth pictures in a metre."""
+from quinr_pl.signals import Signal, image_spec
+from quinr_pl.signals.files import read_by_kind
 
 _SAVE_POINTS = "save the points as float32 x, y, z, intensity in a .bin file, or as an .npy array"
 _REMEDIES = {
@@ -104,10 +98,11 @@ def read_signal(
     channel_axis: int | None = None,
     points: bool | None = None,
 ) -> Signal:
-    """Read a picture, an array or a scan, as the suffix says.
+    """Read a picture, an array, a scan, or what a kind of signal reads itself, as the suffix says.
 
     Args:
-        path: The file: ``.npy``, ``.bin``, or a picture of `quinr_pl.datamodules.picture.FORMATS`.
+        path: The file: ``.npy``, ``.bin``, one of a kind's ``read_suffixes``, or a picture of
+            `quinr_pl.datamodules.picture.FORMATS`.
         projection: For scans; KITTI's when left out.
         scan_format: How a scan lies in its file; KITTI's when left out.
         channel_axis: For arrays, see `array_signal`.
@@ -118,6 +113,8 @@ def read_signal(
         QuinrError: If the file is missing or malformed.
     """
     _require_file(path)
+    if (signal := read_by_kind(path)) is not None:
+        return signal
     suffix = path.suffix.lower()
     if suffix in _REMEDIES:
         raise QuinrError(f"{path}: {suffix} files are not read; {_REMEDIES[suffix]}")
@@ -135,50 +132,6 @@ def read_signal(
         return array_signal(array, path, channel_axis)
     values = read_picture(path)
     return Signal(values, image_spec(values))
-
-
-def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
-    """Write a signal aside and rename it into place.
-
-    Args:
-        values: (height, width, channels).
-        spec: What the values are.
-        path: ``.png`` for images and range images, ``.npy`` for anything. A range image becomes a 16-bit
-            PNG in KITTI's depth convention, metres times 256, where 0 is no return; an array of one
-            channel becomes two-dimensional.
-
-    Raises:
-        QuinrError: If the suffix cannot hold the values, or the folder cannot be written.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in (".png", ".npy"):
-        raise QuinrError(
-            f"{path}: signals are written as .png or .npy, not as {suffix or 'a name without one'}"
-        )
-    if suffix == ".png":
-        values = _png_values(values, spec, path)
-    elif spec.channels == 1:
-        values = values[:, :, 0]
-    with atomic_path(path) as aside:
-        if suffix == ".png":
-            write_png(values, aside)
-        else:
-            with aside.open("wb") as file:
-                np.save(file, values)
-
-
-def _png_values(values: npt.NDArray, spec: SignalSpec, path: Path) -> npt.NDArray:
-    if spec.kind is ARRAY:
-        raise QuinrError(f"{path}: an array of real numbers does not fit a PNG; write it as .npy")
-    if spec.channels > 4:
-        raise QuinrError(f"{path}: {spec.channels} channels do not fit a PNG; write it as .npy")
-    if spec.kind is not RANGE_IMAGE:
-        return values
-    if spec.high * KITTI_DEPTH_SCALE > 65535:
-        raise QuinrError(
-            f"{path}: ranges up to {spec.high} m exceed a 16-bit PNG's 255.99 m; write it as .npy"
-        )
-    return np.rint(values.astype(np.float64) * KITTI_DEPTH_SCALE).astype(np.uint16)
 
 
 def _require_file(path: Path) -> None:

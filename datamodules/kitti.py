@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
 from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
+from quinr_pl.signals import Signal
 
 
 class KittiRangeImageDataModule(CoordinateDataModule):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
 from quinr_pl.datamodules.download import download
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import image_spec
+from quinr_pl.signals import Signal, image_spec
 from quinr_pl.user_cache import cache_root
 
 MIRROR = "https://r0k.us/graphics/kodak/kodak"

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.datamodules.beams import find_beams
-from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import RANGE_IMAGE, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, Signal, SignalSpec
 
 PROJECTIONS = ("field_of_view", "beam_order")
 

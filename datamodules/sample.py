@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import image_spec
+from quinr_pl.signals import Signal, image_spec
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
 """RGB photographs: 512 x 512, 300 x 451 and 400 x 600 (rows x columns)."""

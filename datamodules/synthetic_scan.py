@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule, Signal
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
+from quinr_pl.signals import Signal
 
 _SCANNER_HEIGHT = 1.73  # metres above the road, as on KITTI's car
 _MAX_RANGE = 120.0

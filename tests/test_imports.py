@@ -42,7 +42,7 @@ ALLOWED = {
     "versions": {"_version"},
     "refusals": {"errors"},
     "class_paths": {"errors", "spelling"},
-    "signals": {"errors", "registry"},
+    "signals": {"errors", "registry", "atomic_file"},
     "atomic_file": {"errors", "file_lock"},
     "checkpoint_io": {"atomic_file"},
     "configs": {"errors"},

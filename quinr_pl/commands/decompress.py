@@ -14,8 +14,6 @@ from quinr_pl.errors import QuinrError
 if TYPE_CHECKING:
     from quinr_pl.codec import DecodedSignal
 
-FORMATS = ("png", "npy")
-
 
 def decompress(args: list[str]) -> int:
     """Decodes a file to a picture or an array."""
@@ -32,21 +30,21 @@ def decompress(args: list[str]) -> int:
         ".png for images and .npy for the rest)",
     )
     parser.add_argument(
-        "--format", choices=FORMATS, help="of the output, where its suffix does not say (default: as above)"
+        "--format", metavar="png|npy", help="of the output, where its suffix does not say (default: as above)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     add_limits(parser)
     options = parser.parse_args(args)
     output = None if options.output is None else Output(options.output, options.input, options.overwrite)
-    chosen = options.format or (None if output is None else _format_of(output))
+    chosen = _chosen_suffix(options.format, output)
 
     from quinr_pl.codec import DecodeLimits, decode
 
     limits = DecodeLimits().scaled(options.limits)
     decoded = decode(read_file(options.input, limits.file_bytes), shown(options.input), limits)
-    chosen = chosen or ("png" if decoded.spec.kind.is_integer else "npy")
+    chosen = chosen or decoded.spec.kind.suffixes[0]
     if output is None:
-        name = default_output(options.input, f".{chosen}")
+        name = default_output(options.input, chosen)
         output = Output(name, options.input, options.overwrite)
     _write(decoded, chosen, output)
     if output.standard is None:
@@ -54,26 +52,38 @@ def decompress(args: list[str]) -> int:
     return 0
 
 
-def _format_of(output: Output) -> str | None:
-    """The format that an output's suffix names; None where it has none because it is no ordinary file."""
+def _chosen_suffix(chosen: str | None, output: Output | None) -> str | None:
+    """The suffix that ``--format`` or the output's name says; None where neither does."""
+    from quinr_pl.signals.files import written_suffixes
+
+    accepted = written_suffixes()
+    if chosen is not None:
+        if f".{chosen}" not in accepted:
+            formats = ", ".join(suffix.removeprefix(".") for suffix in accepted)
+            raise QuinrError(f"--format {chosen}: choose from {formats}")
+        return f".{chosen}"
+    if output is None:
+        return None
     suffix = output.path.suffix.lower()
-    if suffix.removeprefix(".") in FORMATS:
-        return suffix.removeprefix(".")
+    if suffix in accepted:
+        return suffix
     if not output.is_ordinary:
         return None
-    accepted = " or ".join(f".{name}" for name in FORMATS)
     given = suffix or "a name without a suffix"
-    raise QuinrError(f"--output {output.name}: signals are written as {accepted}, not as {given}")
+    raise QuinrError(
+        f"--output {output.name}: signals are written as {' or '.join(accepted)}, not as {given}"
+    )
 
 
 def _write(decoded: DecodedSignal, chosen: str, output: Output) -> None:
-    from quinr_pl.datamodules.image_file import write_signal
     from quinr_pl.native.threads import native_threads
+    from quinr_pl.signals.files import check_written, write_signal
 
-    with native_threads():
-        values = decoded.reconstruct()
     with tempfile.TemporaryDirectory() as folder:
-        aside = Path(folder, f"signal.{chosen}")
+        aside = Path(folder, f"signal{chosen}")
         with calling(aside, output.name):
+            check_written(decoded.spec, aside)
+            with native_threads():
+                values = decoded.reconstruct()
             write_signal(values, decoded.spec, aside)
         output.write(aside.read_bytes())

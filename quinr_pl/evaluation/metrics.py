@@ -8,45 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.signals import SignalSpec
-
-
-def mean_squared_error(
-    reference: npt.NDArray, decoded: npt.NDArray, mask: npt.NDArray[np.bool_] | None = None
-) -> float:
-    """Mean of squared differences over all values, or those of the pixels in a mask.
-
-    Args:
-        reference: Array of any shape.
-        decoded: Array of the same shape.
-        mask: Of the leading dimensions; all pixels when left out.
-
-    Raises:
-        ValueError: If the shapes differ or no pixel is left.
-    """
-    if reference.shape != decoded.shape:
-        raise ValueError(f"shapes {reference.shape} and {decoded.shape} differ")
-    difference = reference.astype(np.float64) - decoded.astype(np.float64)
-    if mask is not None:
-        difference = difference[mask]
-    if difference.size == 0:
-        raise ValueError("no pixel to compare")
-    return float(np.mean(difference**2))
-
-
-def psnr(
-    reference: npt.NDArray,
-    decoded: npt.NDArray,
-    peak: float,
-    mask: npt.NDArray[np.bool_] | None = None,
-) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for equal arrays. See mean_squared_error."""
-    error = mean_squared_error(reference, decoded, mask)
-    return 10 * math.log10(peak**2 / error) if error > 0 else math.inf
-
-
-def rmse(reference: npt.NDArray, decoded: npt.NDArray, mask: npt.NDArray[np.bool_] | None = None) -> float:
-    """Root mean squared error in the units of the values. See mean_squared_error."""
-    return math.sqrt(mean_squared_error(reference, decoded, mask))
+from quinr_pl.signals.distortion import psnr
 
 
 def bits_per_pixel(size: int, pixels: int) -> float:
@@ -72,22 +34,17 @@ def rate_and_distortion(
 
     Args:
         size: Bytes of the file.
-        values: The signal, (height, width, channels).
+        values: The signal, (*shape, channels).
         decoded: What the file decodes to, of the same shape.
         spec: Of the signal.
-        valid: Pixels of a range image with a return; None for other signals.
+        valid: Pixels that were measured, (*shape); None where all were.
 
     Returns:
-        ``bytes``, ``bpp`` and ``psnr``; for range images also ``rmse`` in metres, and ``rmse_valid`` and
-        ``psnr_valid`` over the pixels with a return.
+        ``bytes``, ``bpp`` and ``psnr``, and what the signal's kind measures beyond them.
     """
-    figures = {
+    return {
         "bytes": size,
         "bpp": bits_per_pixel(size, spec.pixels),
         "psnr": psnr(values, decoded, spec.peak),
+        **spec.kind.measure(values, decoded, spec.peak, valid),
     }
-    if valid is not None:
-        figures["rmse"] = rmse(values, decoded)
-        figures["rmse_valid"] = rmse(values, decoded, valid)
-        figures["psnr_valid"] = psnr(values, decoded, spec.peak, valid)
-    return figures

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from PIL import Image
 
 from quinr_pl.evaluation.rate_distortion import Points
+from quinr_pl.signals.drawing import Picture
 
 _MARKERS = "osD^vP*X<>hd"
 
@@ -88,21 +88,9 @@ def png(figure: Figure) -> bytes:
     return data.getvalue()
 
 
-def picture(values: npt.NDArray, low: float, high: float, zoom: int = 1) -> bytes:
-    """Values as an 8-bit PNG: one channel in false colours, several as they are.
-
-    Args:
-        values: (height, width, channels).
-        low: Value of the darkest colour.
-        high: Value of the brightest.
-        zoom: Pixels of the picture for one of the values, across and down.
-    """
-    share = np.clip((values.astype(np.float64) - low) / (high - low), 0, 1)
-    if share.shape[2] < 3:
-        colours = matplotlib.colormaps["viridis"](share[:, :, 0])[:, :, :3]
-    else:
-        colours = share[:, :, :3]
-    pixels = np.rint(255 * colours).astype(np.uint8).repeat(zoom, 0).repeat(zoom, 1)
+def enlarged(picture: Picture, zoom: int = 1) -> bytes:
+    """A picture as PNG, each of its pixels ``zoom`` across and down."""
+    pixels = picture.repeat(zoom, 0).repeat(zoom, 1)
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG", optimize=True)
     return data.getvalue()

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from quinr_pl.experiments.table import AVERAGE, Row
+from quinr_pl.signals.kinds import figures_of_kinds
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -25,12 +26,12 @@ details { margin: 1rem 0; } code { font-size: 12px; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 """
 
-_FIGURES = {
+# Heading of a column, and how its figures are printed; what kinds of signal measure goes between the two.
+_QUALITY = {
     "bpp": ("bpp", "{:.4f}"),
     "psnr": ("PSNR (dB)", "{:.2f}"),
-    "psnr_valid": ("PSNR, valid (dB)", "{:.2f}"),
-    "rmse": ("RMSE (m)", "{:.3f}"),
-    "rmse_valid": ("RMSE, valid (m)", "{:.3f}"),
+}
+_COST = {
     "bytes": ("bytes", "{}"),
     "parameters": ("parameters", "{}"),
     "encode_seconds": ("encode (s)", "{:.1f}"),
@@ -119,14 +120,15 @@ class Report:
         return f'<h3>At about the same rate</h3><div class="crops">{shown}</div>' if shown else ""
 
     def _points(self) -> str:
-        keys = [key for key in _FIGURES if any(row.get(key) is not None for row in self.rows)]
-        heads = "".join(f"<th>{escape(_FIGURES[key][0])}</th>" for key in keys)
+        figures = _QUALITY | figures_of_kinds() | _COST
+        keys = [key for key in figures if any(row.get(key) is not None for row in self.rows)]
+        heads = "".join(f"<th>{escape(figures[key][0])}</th>" for key in keys)
         lines = []
         for row in sorted(self.rows, key=lambda row: (row["image"], row["method"], row["bpp"])):
             names = "".join(
                 f'<td class="text">{escape(str(row[key]))}</td>' for key in ("method", "point", "seed")
             )
-            cells = "".join(_cell(row.get(key), _FIGURES[key][1]) for key in keys)
+            cells = "".join(_cell(row.get(key), figures[key][1]) for key in keys)
             lines.append(f'<tr><td class="text">{escape(row["image"])}</td>{names}{cells}</tr>')
         names = "".join(f'<th class="text">{name}</th>' for name in ("method", "point", "seed"))
         head = f"<tr><th>image</th>{names}{heads}</tr>"

@@ -15,6 +15,7 @@ from quinr_pl.experiments import plots, published, table
 from quinr_pl.experiments.comparison import Comparison, load_data, reconstruct
 from quinr_pl.experiments.report import Crop, Report
 from quinr_pl.experiments.sweep import Job, folder_name, read_result
+from quinr_pl.signals.drawing import Picture
 
 REPORT = "report"
 
@@ -102,17 +103,17 @@ def _crops(jobs: Sequence[Job], folder: Path, comparison: Comparison) -> dict[st
             result = results[job.folder]
             original, decoded = reconstruct(job, folder / job.folder, Path(result["file"]).name)
             if not crops:
-                crops.append(Crop("original", _crop(original, spec, comparison.crop)))
+                crops.append(Crop("original", _crop(spec.picture(original), comparison.crop)))
             caption = f"{method}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp"
-            crops.append(Crop(caption, _crop(decoded, spec, comparison.crop)))
+            crops.append(Crop(caption, _crop(spec.picture(decoded), comparison.crop)))
         found[image] = crops
     return found
 
 
-def _crop(values: Any, spec: Any, size: tuple[int, int]) -> bytes:
-    starts = [max(0, (have - want) // 2) for have, want in zip(values.shape[:2], size, strict=True)]
-    part = values[starts[0] : starts[0] + size[0], starts[1] : starts[1] + size[1]]
-    return plots.picture(part, spec.low, spec.high, zoom=max(1, 256 // min(part.shape[:2]) // 2 + 1))
+def _crop(picture: Picture, size: tuple[int, int]) -> bytes:
+    starts = [max(0, (have - want) // 2) for have, want in zip(picture.shape[:2], size, strict=True)]
+    part = picture[starts[0] : starts[0] + size[0], starts[1] : starts[1] + size[1]]
+    return plots.enlarged(part, zoom=max(1, 256 // min(part.shape[:2]) // 2 + 1))
 
 
 def _write_tensorboard(rows: Sequence[Any], folder: Path) -> None:

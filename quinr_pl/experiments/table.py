@@ -11,32 +11,20 @@ from typing import Any
 import numpy as np
 
 from quinr_pl.evaluation.rate_distortion import Points, average, bjontegaard_psnr, bjontegaard_rate
+from quinr_pl.signals.kinds import figures_of_kinds
 
 Row = Mapping[str, Any]
 AVERAGE = "average"
 
-COLUMNS = (
-    "image",
-    "method",
-    "point",
-    "seed",
-    "bpp",
-    "psnr",
-    "psnr_valid",
-    "rmse",
-    "rmse_valid",
-    "bytes",
-    "parameters",
-    "encode_seconds",
-    "decode_seconds",
-    "file",
-    "command",
-)
+# Columns of figures; what kinds of signal measure beyond the PSNR goes between the two.
+_QUALITY = ("image", "method", "point", "seed", "bpp", "psnr")
+_COST = ("bytes", "parameters", "encode_seconds", "decode_seconds", "file", "command")
 
 
 def write_csv(rows: Sequence[Row]) -> str:
     """The rows as CSV; columns that no row has are left out."""
-    columns = [column for column in COLUMNS if any(row.get(column) is not None for row in rows)]
+    known = (*_QUALITY, *figures_of_kinds(), *_COST)
+    columns = [column for column in known if any(row.get(column) is not None for row in rows)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="", lineterminator="\n")
     writer.writeheader()

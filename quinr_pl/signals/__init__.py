@@ -1,6 +1,7 @@
 """What a signal is: kind, axes, channels and range."""
 
 from quinr_pl.signals.array import ARRAY
+from quinr_pl.signals.files import Signal, write_signal
 from quinr_pl.signals.grid import coordinates
 from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
 from quinr_pl.signals.kind import SignalKind
@@ -15,8 +16,10 @@ __all__ = [
     "KINDS",
     "MOST_AXES",
     "RANGE_IMAGE",
+    "Signal",
     "SignalKind",
     "SignalSpec",
     "coordinates",
     "image_spec",
+    "write_signal",
 ]

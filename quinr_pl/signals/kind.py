@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.signals.drawing import Picture, false_colours
+
+_ERROR_SCALE = 0.25  # of the range: what error has the brightest colour
 
 
 @dataclass(frozen=True)
 class SignalKind:
-    """A kind of signal: what its axes and values are.
+    """A kind of signal: its axes and values, and how it is read, written, drawn and measured.
 
-    Another kind is an instance of this class, or of a subclass that says what differs, registered in
+    Another kind is an instance of this class, or of a subclass whose methods say what differs, registered in
     ``quinr_pl.signals.KINDS`` under its code.
 
     Args:
@@ -23,6 +30,12 @@ class SignalKind:
         dtype: Of decoded values, as NumPy names it. Integers are rounded to, and the range is theirs.
         usual_range: The values that targets 0 and 1 stand for where a file does not say.
         masked: Whether a file may say at which coordinates there is no value.
+        suffixes: Of the files that a decoded signal is written to, the usual one first.
+        read_suffixes: Of the files that ``read`` reads. Pictures, arrays and scans are left to
+            ``quinr_pl.datamodules.ImageDataModule``, whose settings say how.
+
+    Attributes:
+        figures: What ``measure`` tells: the heading of each figure, and how it is printed.
     """
 
     code: int
@@ -31,6 +44,10 @@ class SignalKind:
     dtype: str
     usual_range: tuple[float, float]
     masked: bool = False
+    suffixes: tuple[str, ...] = (".npy",)
+    read_suffixes: tuple[str, ...] = ()
+
+    figures: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     @property
     def is_integer(self) -> bool:
@@ -67,3 +84,76 @@ class SignalKind:
                 raise QuinrError(
                     f"signal range [{low}, {high}]: that of {self.name} lies within [{least}, {most}]"
                 )
+
+    def read(self, path: Path) -> tuple[npt.NDArray, tuple[float, float]]:
+        """Read a file of one of ``read_suffixes``.
+
+        Returns:
+            The values, (*shape, channels), in the type that they were given in; and those that targets 0 and
+            1 stand for.
+
+        Raises:
+            QuinrError: If the file is missing or malformed.
+        """
+        raise NotImplementedError(f"{self.name} is not read by its kind")
+
+    def check_file(self, suffix: str, channels: int, high: float) -> None:
+        """Refuses a file that cannot hold a signal.
+
+        Args:
+            suffix: One of ``suffixes``.
+            channels: Of the signal.
+            high: The largest value that it can have.
+
+        Raises:
+            QuinrError: If it cannot; the message does not name the file.
+        """
+
+    def write(self, values: npt.NDArray, path: Path) -> None:
+        """Write decoded values to a file that ``check_file`` lets pass; here as NumPy's ``.npy``.
+
+        Args:
+            values: (*shape, channels) of the dtype. A single channel has no axis in the file.
+            path: Where; its suffix is one of ``suffixes``.
+        """
+        with path.open("wb") as file:
+            np.save(file, values[..., 0] if values.shape[-1] == 1 else values)
+
+    def draw(self, targets: npt.NDArray) -> Picture:
+        """A picture of a signal: here the first channel in false colours, see ``false_colours``.
+
+        Args:
+            targets: (*shape, channels), in [0, 1].
+
+        Returns:
+            (rows, columns, 3) uint8.
+        """
+        return false_colours(targets[..., 0])
+
+    def draw_error(self, error: npt.NDArray) -> Picture:
+        """A picture of errors, the brightest colour for a quarter of the range or more.
+
+        Args:
+            error: (*shape), mean absolute error over the channels as a share of the range.
+
+        Returns:
+            (rows, columns, 3) uint8.
+        """
+        return false_colours(np.clip(error / _ERROR_SCALE, 0, 1), "inferno")
+
+    def measure(
+        self,
+        values: npt.NDArray,
+        decoded: npt.NDArray,
+        peak: float,
+        valid: npt.NDArray[np.bool_] | None,
+    ) -> dict[str, float]:
+        """Figures of quality beyond the PSNR; here none.
+
+        Args:
+            values: The signal, (*shape, channels).
+            decoded: What its file decodes to, of the same shape.
+            peak: Of the peak signal-to-noise ratio.
+            valid: Pixels that were measured, (*shape); None where all were.
+        """
+        return {}

@@ -16,3 +16,13 @@ KINDS: Registry[int, SignalKind] = Registry(
     },
 )
 """Kinds by their code in files. Those of installed packages are entry points of ``quinr_pl.signal_kinds``."""
+
+
+def all_kinds() -> list[SignalKind]:
+    """This package's kinds, then those that are registered, then those of installed packages."""
+    return [KINDS[code] for code in KINDS]
+
+
+def figures_of_kinds() -> dict[str, tuple[str, str]]:
+    """What any kind measures beyond the PSNR: the heading of each figure, and how it is printed."""
+    return {name: shown for kind in all_kinds() for name, shown in kind.figures.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.signals.drawing import Picture
 from quinr_pl.signals.kind import SignalKind
 
 MOST_AXES = 8
@@ -104,6 +105,15 @@ class SignalSpec:
         if self.mask is None:
             return values
         return np.where(self.mask[..., None], values, values.dtype.type(0))
+
+    def picture(self, values: npt.NDArray) -> Picture:
+        """Values, (*shape, channels), as their kind draws them: (rows, columns, 3) uint8."""
+        return self.kind.draw(self.normalize(values))
+
+    def error_picture(self, values: npt.NDArray, decoded: npt.NDArray) -> Picture:
+        """How far decoded values are from a signal's, as their kind draws it: (rows, columns, 3) uint8."""
+        error = np.abs(self.normalize(values) - self.normalize(decoded)).mean(axis=-1)
+        return self.kind.draw_error(error)
 
     def counted_pixels(self) -> npt.NDArray[np.int64]:
         """Indices of the pixels whose values the network gives: all but those that the mask leaves out."""

@@ -13,8 +13,8 @@ from quinr_pl import openjpeg
 from quinr_pl.baselines.jpeg2000 import JPEG2000
 from quinr_pl.datamodules import KittiRangeImageDataModule, KodakDataModule, SampleDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.metrics import psnr
 from quinr_pl.signals import RANGE_IMAGE, SignalSpec, image_spec
+from quinr_pl.signals.distortion import psnr
 
 
 @pytest.fixture(scope="module")

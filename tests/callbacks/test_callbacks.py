@@ -21,7 +21,6 @@ from quinr_pl.callbacks import (
     WeightQuantization,
 )
 from quinr_pl.callbacks.lightning_parity import compare_engines
-from quinr_pl.callbacks.tensorboard import error_picture, picture
 from quinr_pl.codec import Compensated, decode
 from quinr_pl.codec.rounding.aware import QuantizationTraining
 from quinr_pl.datamodules import SampleDataModule
@@ -127,12 +126,11 @@ def test_engines_agree_and_a_wrong_one_is_refused(tmp_path):
 def test_pictures_show_images_as_they_are_and_errors_on_a_fixed_scale():
     values = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     spec = image_spec(values)
-    assert np.array_equal(picture(values, spec), values)
-    assert np.array_equal(
-        error_picture(values, values, spec), np.zeros((4, 4, 3)) + error_picture(values, values, spec)[0, 0]
-    )
+    assert np.array_equal(spec.picture(values), values)
+    same = spec.error_picture(values, values)
+    assert np.array_equal(same, np.broadcast_to(same[0, 0], (4, 4, 3)))
     ranges = np.linspace(0, 80, 12, dtype=np.float32).reshape(3, 4, 1)
-    shown = picture(ranges, SignalSpec(RANGE_IMAGE, (3, 4), 1, 0.0, 80.0))
+    shown = SignalSpec(RANGE_IMAGE, (3, 4), 1, 0.0, 80.0).picture(ranges)
     assert shown.shape == (3, 4, 3)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) == 12
 

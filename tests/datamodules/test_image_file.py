@@ -10,12 +10,12 @@ from PIL import Image
 
 from quinr_pl.codec import decompress
 from quinr_pl.commands.main import main
-from quinr_pl.datamodules import ImageDataModule, read_signal, write_signal
+from quinr_pl.datamodules import ImageDataModule, read_signal
 from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
-from quinr_pl.signals import ARRAY, IMAGE_8, RANGE_IMAGE, SignalSpec, image_spec
+from quinr_pl.signals import ARRAY, IMAGE_8, RANGE_IMAGE, SignalSpec, image_spec, write_signal
 
 GENERATOR = np.random.default_rng(0)
 

@@ -9,10 +9,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from quinr_pl.datamodules import ImageDataModule, picture
-from quinr_pl.datamodules.picture import read_picture, write_png
+from quinr_pl.datamodules import ImageDataModule
+from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.errors import QuinrError
 from quinr_pl.openjpeg import glymur
+from quinr_pl.signals import png
+from quinr_pl.signals.png import write_png
 
 GENERATOR = np.random.default_rng(0)
 
@@ -70,7 +72,7 @@ def test_written_8_bit_png_is_read_by_pillow(tmp_path, channels):
 
 @pytest.mark.parametrize("band_bytes", [1, 50, 1000])
 def test_png_of_many_bands_is_read_by_pillow(tmp_path, monkeypatch, band_bytes):
-    monkeypatch.setattr(picture, "_BAND_BYTES", band_bytes)
+    monkeypatch.setattr(png, "_BAND_BYTES", band_bytes)
     pixels = random_pixels(3, height=41, width=7)
     write_png(pixels, tmp_path / "a.png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)

@@ -7,8 +7,8 @@ import torch
 from quinr_pl.baselines.coin import PublishedCOIN, coin_coordinates
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.metrics import psnr
 from quinr_pl.experiments.published import kodak_averages
+from quinr_pl.signals.distortion import psnr
 
 
 @pytest.mark.parametrize(("layers", "width"), [(5, 20), (5, 30), (10, 28), (10, 40), (13, 49)])

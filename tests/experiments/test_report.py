@@ -89,7 +89,7 @@ def test_page_needs_nothing_but_itself():
     figure = plots.rate_distortion_figure(
         table.curves(ROWS)["one"], "one", {"VTM": [(0.2, 30.0), (0.3, 31.0)]}
     )
-    crop = Crop("A & B: 20 dB", plots.picture(np.zeros((2, 3, 1)), 0.0, 80.0))
+    crop = Crop("A & B: 20 dB", plots.enlarged(np.zeros((2, 3, 3), np.uint8)))
     report = Report(
         "A <title>",
         ROWS,
@@ -113,9 +113,7 @@ def test_plots_are_reproducible():
     assert Image.open(io.BytesIO(plots.png(figures[0]))).size == (1125, 750)
 
 
-def test_pictures_of_colours_and_of_ranges():
+def test_enlarged_pictures():
     colours = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
-    shown = np.asarray(Image.open(io.BytesIO(plots.picture(colours, 0, 255, zoom=2))))
+    shown = np.asarray(Image.open(io.BytesIO(plots.enlarged(colours, zoom=2))))
     np.testing.assert_array_equal(shown[::2, ::2], colours)
-    ranges = np.linspace(0, 80, 6).reshape(2, 3, 1)
-    assert Image.open(io.BytesIO(plots.picture(ranges, 0, 80))).mode == "RGB"

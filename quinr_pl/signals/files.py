@@ -1,0 +1,82 @@
+"""Signals from files and to files, as the suffix and the kind say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.atomic_file import atomic_path
+from quinr_pl.errors import QuinrError
+from quinr_pl.signals.kinds import all_kinds
+from quinr_pl.signals.spec import SignalSpec
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Values as they were read, and what they mean.
+
+    Args:
+        values: (*shape, channels), in the type that they were given in: figures of quality are measured
+            against them.
+        spec: Shape and range.
+        valid: (*shape) bool, where a range image has a return; None for other signals.
+    """
+
+    values: npt.NDArray
+    spec: SignalSpec
+    valid: npt.NDArray[np.bool_] | None = None
+
+
+def read_by_kind(path: Path) -> Signal | None:
+    """The signal of a file whose suffix a kind reads; None if none does.
+
+    Raises:
+        QuinrError: If the file is missing or malformed.
+    """
+    for kind in all_kinds():
+        if path.suffix.lower() in kind.read_suffixes:
+            values, interval = kind.read(path)
+            return Signal(values, SignalSpec.of(kind, values, interval))
+    return None
+
+
+def written_suffixes() -> list[str]:
+    """Suffixes of the files that signals of any kind are written to."""
+    return list(dict.fromkeys(suffix for kind in all_kinds() for suffix in kind.suffixes))
+
+
+def check_written(spec: SignalSpec, path: Path) -> None:
+    """Refuses a file that cannot hold a signal.
+
+    Raises:
+        QuinrError: If the kind is not written to files of this suffix, or the values do not fit them.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in spec.kind.suffixes:
+        accepted = " or ".join(spec.kind.suffixes)
+        raise QuinrError(
+            f"{path}: {spec.kind.name} is written as {accepted}, not as {suffix or 'a name without a suffix'}"
+        )
+    try:
+        spec.kind.check_file(suffix, spec.channels, spec.high)
+    except QuinrError as error:
+        raise QuinrError(f"{path}: {error}") from None
+
+
+def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
+    """Write a decoded signal aside and rename it into place.
+
+    Args:
+        values: (*shape, channels) of the signal's dtype.
+        spec: What the values are.
+        path: With a suffix of the kind's.
+
+    Raises:
+        QuinrError: If the suffix cannot hold the values, or the folder cannot be written.
+    """
+    check_written(spec, path)
+    with atomic_path(path) as aside:
+        spec.kind.write(values, aside)
