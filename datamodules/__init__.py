@@ -7,6 +7,7 @@ from quinr_pl.datamodules.image_file import ImageDataModule, read_signal
 from quinr_pl.datamodules.kitti import KittiRangeImageDataModule
 from quinr_pl.datamodules.kodak import KodakDataModule
 from quinr_pl.datamodules.sample import SampleDataModule
+from quinr_pl.datamodules.scan_datamodule import RangeImageDataModule, ScanFileDataModule
 from quinr_pl.datamodules.synthetic_scan import SyntheticScanDataModule
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "ImageDataModule",
     "KittiRangeImageDataModule",
     "KodakDataModule",
+    "RangeImageDataModule",
     "SampleDataModule",
+    "ScanFileDataModule",
     "SyntheticScanDataModule",
     "read_signal",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from quinr_pl.datamodules.array_file import array_points, array_signal, looks_like_points, read_array
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
+from quinr_pl.datamodules.scan_datamodule import ScanFileDataModule
 from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import Signal, image_spec
@@ -22,7 +23,7 @@ _REMEDIES = {
 }
 
 
-class ImageDataModule(CoordinateDataModule):
+class ImageDataModule(ScanFileDataModule):
     """One file: a picture, an array (.npy) or a scan (.bin).
 
     Args:
@@ -30,20 +31,7 @@ class ImageDataModule(CoordinateDataModule):
         channel_axis: Axis of an array's channels; null for the last.
         points: Whether an array of (points, 3 or more) is a scan, to be projected; null refuses what looks
             like one.
-        floats: Numbers of a scan's point, see `ScanFormat`, as for the following two.
-        byte_order: Of a scan's numbers, "little" or "big".
-        float_bits: Of a scan's numbers, 32 or 64.
-        projection: How a scan becomes a range image, see `Projection`, as for the following.
-        height: Rows of a range image.
-        width: Columns of a range image.
-        fov_up: Elevation of its upper edge in degrees.
-        fov_down: Elevation of its lower edge in degrees.
-        peak: Range in metres that target 1 stands for.
-        mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
-        batch_size: Coordinates in a training step; null for the whole signal.
-        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
-        eval_batch_size: Coordinates in a block of validation, test and prediction.
-        seed: Seed of the order of training coordinates.
+        **scan: Further arguments of `ScanFileDataModule`.
     """
 
     def __init__(
@@ -51,27 +39,12 @@ class ImageDataModule(CoordinateDataModule):
         path: str,
         channel_axis: int | None = None,
         points: bool | None = None,
-        floats: int | None = None,
-        byte_order: str | None = None,
-        float_bits: int | None = None,
-        projection: str = "field_of_view",
-        height: int = 64,
-        width: int = 1024,
-        fov_up: float = 3.0,
-        fov_down: float = -25.0,
-        peak: float = 80.0,
-        mask: bool = True,
-        batch_size: int | None = 4096,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int = 65536,
-        seed: int = 0,
+        **scan: Any,
     ) -> None:
-        super().__init__(Path(path).stem, batch_size, steps_per_epoch, eval_batch_size, seed)
+        super().__init__(Path(path).stem, **scan)
         self.path = Path(path).expanduser()
         self.channel_axis = channel_axis
         self.points = points
-        self.scan_format = ScanFormat(floats, byte_order, float_bits)
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @cached_property
     def _signal(self) -> Signal:

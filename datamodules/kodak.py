@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
@@ -62,10 +63,7 @@ class KodakDataModule(CoordinateDataModule):
         root: Folder of the data; the environment variable ``QUINR_DATA`` when left out.
         download: Whether an absent image may be fetched.
         mirror: Address of the folder that it is fetched from.
-        batch_size: Coordinates in a training step; null for the whole signal.
-        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
-        eval_batch_size: Coordinates in a block of validation, test and prediction.
-        seed: Seed of the order of training coordinates.
+        **blocks: Further arguments of `CoordinateDataModule`.
 
     Raises:
         QuinrError: If there is no image of that name.
@@ -77,12 +75,9 @@ class KodakDataModule(CoordinateDataModule):
         root: str | None = None,
         download: bool = True,
         mirror: str = MIRROR,
-        batch_size: int | None = 4096,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int = 65536,
-        seed: int = 0,
+        **blocks: Any,
     ) -> None:
-        super().__init__(image, batch_size, steps_per_epoch, eval_batch_size, seed)
+        super().__init__(image, **blocks)
         if image not in SHA256:
             raise QuinrError(f"--data.image {image}: the Kodak images are kodim01 to kodim24")
         self.image = image

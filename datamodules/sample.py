@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -23,10 +24,7 @@ class SampleDataModule(CoordinateDataModule):
     Args:
         image: "astronaut", "chelsea" or "coffee".
         longer_side: Pixels that the longer side is resized to (Lanczos); as it is when left out.
-        batch_size: Coordinates in a training step; null for the whole signal.
-        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
-        eval_batch_size: Coordinates in a block of validation, test and prediction.
-        seed: Seed of the order of training coordinates.
+        **blocks: Further arguments of `CoordinateDataModule`.
 
     Raises:
         QuinrError: If there is no photograph of that name, or the size is below 1.
@@ -36,12 +34,9 @@ class SampleDataModule(CoordinateDataModule):
         self,
         image: str = "astronaut",
         longer_side: int | None = None,
-        batch_size: int | None = 4096,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int = 65536,
-        seed: int = 0,
+        **blocks: Any,
     ) -> None:
-        super().__init__(image, batch_size, steps_per_epoch, eval_batch_size, seed)
+        super().__init__(image, **blocks)
         if image not in SAMPLES:
             raise QuinrError(f"--data.image {image}: choose from {', '.join(SAMPLES)}")
         if longer_side is not None and longer_side < 1:

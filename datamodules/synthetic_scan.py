@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
-from quinr_pl.datamodules.range_image import Projection, range_image_signal
+from quinr_pl.datamodules.range_image import range_image_signal
+from quinr_pl.datamodules.scan_datamodule import RangeImageDataModule
 from quinr_pl.signals import Signal
 
 _SCANNER_HEIGHT = 1.73  # metres above the road, as on KITTI's car
@@ -14,7 +16,7 @@ _MAX_RANGE = 120.0
 _ROAD_HALF_WIDTH = 7.0
 
 
-class SyntheticScanDataModule(CoordinateDataModule):
+class SyntheticScanDataModule(RangeImageDataModule):
     """The range image of a street that a 64-beam scanner sees, drawn from a seed.
 
     It takes the same way through the projection as a KITTI scan.
@@ -23,17 +25,7 @@ class SyntheticScanDataModule(CoordinateDataModule):
         scene: Seed of the street and of the noise.
         noise: Standard deviation of the ranges in metres.
         dropout: Share of the rays that return nothing although they hit.
-        projection: "field_of_view" or "beam_order", see `Projection`, as for the following.
-        height: Rows.
-        width: Columns.
-        fov_up: Elevation of the upper edge in degrees.
-        fov_down: Elevation of the lower edge in degrees.
-        peak: Range in metres that target 1 stands for.
-        mask: Whether the file says which pixels have a return; the network then gives only those.
-        batch_size: Coordinates in a training step; null for the whole signal.
-        steps_per_epoch: Training steps in an epoch; one pass over the signal when left out.
-        eval_batch_size: Coordinates in a block of validation, test and prediction.
-        seed: Seed of the order of training coordinates.
+        **projection: Further arguments of `RangeImageDataModule`.
     """
 
     def __init__(
@@ -41,28 +33,12 @@ class SyntheticScanDataModule(CoordinateDataModule):
         scene: int = 0,
         noise: float = 0.02,
         dropout: float = 0.02,
-        projection: str = "field_of_view",
-        height: int = 64,
-        width: int = 1024,
-        fov_up: float = 3.0,
-        fov_down: float = -25.0,
-        peak: float = 80.0,
-        mask: bool = True,
-        batch_size: int | None = 4096,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int = 65536,
-        seed: int = 0,
+        **projection: Any,
     ) -> None:
-        super().__init__(f"street-{scene}", batch_size, steps_per_epoch, eval_batch_size, seed)
+        super().__init__(f"street-{scene}", **projection)
         self.scene = scene
         self.noise = noise
         self.dropout = dropout
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
-
-    @property
-    def channels(self) -> int:
-        """A range image has one value a pixel."""
-        return 1
 
     def read(self) -> Signal:
         """Draw, cast and project the scene."""

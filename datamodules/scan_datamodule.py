@@ -1,0 +1,70 @@
+"""What data modules of laser scans have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
+from quinr_pl.datamodules.range_image import Projection
+from quinr_pl.datamodules.scan_file import ScanFormat
+
+
+class RangeImageDataModule(CoordinateDataModule):
+    """Serves the range image of a scan.
+
+    Subclasses give `read`.
+
+    Args:
+        name: Short name of the signal: the stem of the files made from it.
+        projection: "field_of_view" or "beam_order", see `Projection`, as for the following.
+        height: Rows of a range image.
+        width: Columns of a range image.
+        fov_up: Elevation of its upper edge in degrees.
+        fov_down: Elevation of its lower edge in degrees.
+        peak: Range in metres that target 1 stands for.
+        mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
+        **blocks: Further arguments of `CoordinateDataModule`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        projection: str = "field_of_view",
+        height: int = 64,
+        width: int = 1024,
+        fov_up: float = 3.0,
+        fov_down: float = -25.0,
+        peak: float = 80.0,
+        mask: bool = True,
+        **blocks: Any,
+    ) -> None:
+        super().__init__(name, **blocks)
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
+
+    @property
+    def channels(self) -> int:
+        """A range image has one value a pixel."""
+        return 1
+
+
+class ScanFileDataModule(RangeImageDataModule):
+    """Serves the range image of a scan in a file.
+
+    Args:
+        name: Short name of the signal: the stem of the files made from it.
+        floats: Numbers of a scan's point, see `ScanFormat`, as for the following two.
+        byte_order: Of a scan's numbers, "little" or "big".
+        float_bits: Of a scan's numbers, 32 or 64.
+        **projection: Further arguments of `RangeImageDataModule`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        floats: int | None = None,
+        byte_order: str | None = None,
+        float_bits: int | None = None,
+        **projection: Any,
+    ) -> None:
+        super().__init__(name, **projection)
+        self.scan_format = ScanFormat(floats, byte_order, float_bits)
