@@ -103,6 +103,11 @@ class CoordinateNetworkModule(pl.LightningModule):
                 f"--data.batch_size {batch_size}: {type(self.network).__name__} takes the whole signal at "
                 "every step; give null"
             )
+        if spec is not None and len(spec.shape) != self.network.in_features:
+            raise QuinrError(
+                f"--model.network.in_features {self.network.in_features}: the signal has {len(spec.shape)} "
+                "axes; give that number"
+            )
         if spec is not None and spec.channels != self.network.out_features:
             raise QuinrError(
                 f"--model.network.out_features {self.network.out_features}: the signal has "

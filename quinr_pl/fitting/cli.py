@@ -17,7 +17,7 @@ from jsonargparse import ActionConfigFile
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback, instantiate_class
 
 from quinr_pl.atomic_file import make_folder, write_bytes
-from quinr_pl.class_paths import own_classes
+from quinr_pl.class_paths import find_class, own_classes
 from quinr_pl.configs.find import find_config, packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
@@ -26,6 +26,7 @@ from quinr_pl.fitting.checks import check_fit
 from quinr_pl.fitting.quantizers import KEY, overrides_key, set_final_quantization
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.native.threads import native_threads
+from quinr_pl.network import Network
 from quinr_pl.refusals import in_one_line, interpreting
 from quinr_pl.spelling import did_you_mean
 
@@ -187,7 +188,7 @@ class QuinrCLI(LightningCLI):
             self.datamodule = data  # may have read its signal already
 
     def _take_shape_from_data(self) -> CoordinateDataModule | None:
-        """Sets the network's channels, and its size where it has one, from the data before it is built.
+        """Sets what a network takes from the signal, such as its channels, before it is built.
 
         Returns:
             The data; None where the config does not say what the network is of.
@@ -197,11 +198,11 @@ class QuinrCLI(LightningCLI):
         if arguments is None or config.get("data") is None:
             return None
         data: CoordinateDataModule = instantiate_class((), config.data.as_dict())
-        arguments.out_features = data.channels
-        if "height" in arguments:  # the latents of a network on grids are as many as the pixels
-            data.prepare_data()
-            data.setup()
-            arguments.height, arguments.width = data.spec.shape
+        data.prepare_data()
+        data.setup()
+        network = find_class(config.model.network.class_path, Network, "--model.network")
+        for name, value in network.signal_arguments(data.spec).items():
+            arguments[name] = value
         return data
 
     def _run_subcommand(self, subcommand: str) -> None:
