@@ -59,7 +59,7 @@ def _decode(data: bytes, threads: int) -> dict[str, Any]:
 
 def _large(data: bytes, pixels: int) -> dict[str, Any]:
     decoded, side = decode(data), isqrt(pixels)
-    large = encode(decoded.quantized, replace(decoded.spec, height=side, width=side))
+    large = encode(decoded.quantized, replace(decoded.spec, shape=(side, side)))
     with tempfile.TemporaryDirectory() as folder:
         source, picture = Path(folder) / "large.quinr", Path(folder) / "large.png"
         source.write_bytes(large.data)

@@ -214,7 +214,7 @@ def test_the_number_of_threads_is_not_seen_in_the_picture(name):
     """Nearly: matrix products of some processors' libraries round by the number of threads."""
     golden = decode((DATA / f"{name}.quinr").read_bytes())
     # Large enough for several blocks and for more than one thread in each.
-    spec = replace(golden.spec, height=300, width=401)
+    spec = replace(golden.spec, shape=(300, 401))
     Path("large.quinr").write_bytes(encode(golden.quantized, spec).data)
     pictures = []
     suffix = spec.kind.suffixes[0]
