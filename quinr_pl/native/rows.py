@@ -12,7 +12,7 @@ from torch import Tensor
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import scratch
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
-from quinr_pl.native.threads import in_parallel
+from quinr_pl.native.threads import chunks_of, in_parallel
 
 Words = Mapping[str, int]
 
@@ -21,14 +21,13 @@ Words = Mapping[str, int]
 class RowKernels:
     """Kernels that take ``first_row``, ``last_row``, ``sums`` and ``totals``, and how rows are dealt out.
 
-    Rows are dealt out in chunks whose bounds depend on their number only, and sums are taken chunk by chunk:
-    results do not depend on the number of threads.
+    Sums are taken chunk by chunk: results do not depend on the number of threads.
 
     Attributes:
         emitter: The module that emits them, with ``Kernel``, their arguments.
         title: What they are, for the line that says that they are compiled.
         thread_numbers: Numbers of a plane whose work takes about 1 ms. Waking a thread takes 0.1 to 0.4 ms.
-        least_rows: A chunk has as many rows, or more.
+        least_rows: A chunk has as many rows, or more, but for the last one of a plane.
         most_chunks: A plane has as many chunks, or fewer; None for no such bound.
     """
 
@@ -40,10 +39,7 @@ class RowKernels:
 
     def chunks(self, rows: int) -> list[tuple[int, int]]:
         """First row of each chunk of a plane, and the row past its last."""
-        chunk = self.least_rows
-        if self.most_chunks is not None:
-            chunk = max(chunk, -(-rows // self.most_chunks))
-        return [(first, min(first + chunk, rows)) for first in range(0, rows, chunk)]
+        return chunks_of(rows, self.least_rows, self.most_chunks or rows)
 
     def run(
         self,

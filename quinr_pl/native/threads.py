@@ -51,6 +51,21 @@ def native_threads(torch_threads: int = 1, count: int | None = None) -> Iterator
         torch.set_num_threads(torch_before)
 
 
+def chunks_of(size: int, least: int, most: int) -> list[tuple[int, int]]:
+    """Work in chunks whose bounds depend on its size only, so that sums by chunk do not depend on threads.
+
+    Args:
+        size: Units of work.
+        least: A chunk has as many units, or more, but for the last one.
+        most: There are as many chunks, or fewer.
+
+    Returns:
+        First unit of each chunk, and the one past its last.
+    """
+    chunk = max(least, -(-size // most))
+    return [(first, min(first + chunk, size)) for first in range(0, size, chunk)]
+
+
 def in_parallel(work: Callable[[Iterable[int]], None], items: int, most_threads: int) -> None:
     """Have the work take items 0 to ``items - 1``, on as many threads as native code has, or fewer."""
     global _pool, _pool_threads

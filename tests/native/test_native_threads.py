@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from quinr_pl.native.threads import in_parallel
+from quinr_pl.native.threads import chunks_of, in_parallel
 
 
 def test_an_interrupt_leaves_no_thread_at_work():
@@ -27,3 +27,13 @@ def test_an_interrupt_leaves_no_thread_at_work():
     finally:
         torch.set_num_threads(threads)
     assert len(done) == 3  # all but the one that the main thread had
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "most"), [(1, 8, 16), (100, 8, 16), (1000, 8, 16), (7, 1, 7), (0, 4, 2)]
+)
+def test_chunks_cover_the_work_in_few_large_pieces(size, least, most):
+    chunks = chunks_of(size, least, most)
+    assert [unit for first, last in chunks for unit in range(first, last)] == list(range(size))
+    assert len(chunks) <= most
+    assert all(last - first >= least for first, last in chunks[:-1])

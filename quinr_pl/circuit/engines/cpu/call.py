@@ -18,7 +18,7 @@ from quinr_pl.circuit.lowering.plan import Plan, plan
 from quinr_pl.native.machine_code import Function
 from quinr_pl.native.memory import lent, scratch
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
-from quinr_pl.native.threads import in_parallel
+from quinr_pl.native.threads import chunks_of, in_parallel
 
 _CHUNKS = 64
 _CHUNK_COORDINATES = 256
@@ -140,8 +140,7 @@ def _sizes(shape: Shape, circuit: Plan) -> dict[str, int]:
 class Call:
     """Forward and backward pass of one batch.
 
-    Work is dealt out in chunks whose bounds depend on the batch only, and sums over coordinates are taken
-    chunk by chunk: results do not depend on the number of threads.
+    Sums over coordinates are taken chunk by chunk: results do not depend on the number of threads.
 
     Args:
         ansatz: The circuit.
@@ -228,10 +227,9 @@ class Call:
 
         Returns the sums of each chunk, which only backward kernels fill.
         """
-        arrangement, blocks = self.layout, self.blocks
-        chunk = max(_CHUNK_COORDINATES // self.precision.lanes, -(-blocks // _CHUNKS))
-        chunks = -(-blocks // chunk)
-        totals = self.x.new_empty(chunks, arrangement.reduced)
+        arrangement = self.layout
+        chunks = chunks_of(self.blocks, _CHUNK_COORDINATES // self.precision.lanes, _CHUNKS)
+        totals = self.x.new_empty(len(chunks), arrangement.reduced)
         first, step = totals.data_ptr(), totals.element_size() * arrangement.reduced
 
         def work(items: Iterable[int]) -> None:
@@ -243,11 +241,11 @@ class Call:
             address = words.ctypes.data
             arrangement.kernels.prepare(address)
             for item in items:
-                words[0], words[1] = item * chunk, min(item * chunk + chunk, blocks)
+                words[0], words[1] = chunks[item]
                 words[-1] = first + item * step
                 kernel(address)
 
         ansatz = self.ansatz
         size = passes * self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states
-        in_parallel(work, chunks, 1 + int(size) // _THREAD_SIZE)
+        in_parallel(work, len(chunks), 1 + int(size) // _THREAD_SIZE)
         return totals
