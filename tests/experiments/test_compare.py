@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from quinr_pl.codec import inspect
 from quinr_pl.commands.main import main
 from quinr_pl.configs.find import PACKAGED_CONFIGS, packaged_config
 from quinr_pl.datamodules import SampleDataModule
@@ -19,6 +20,7 @@ from quinr_pl.experiments.comparison import Comparison, reconstruct
 from quinr_pl.experiments.methods.twin import nearest_siren
 from quinr_pl.experiments.trees import merge
 from quinr_pl.file_lock import locked_folder
+from quinr_pl.network import NETWORKS
 
 TINY = """
 folder: {folder}
@@ -214,6 +216,12 @@ import numpy as np
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.datamodules.coordinate_datamodule import Signal
 from quinr_pl.experiments.methods.method import Method
+from quinr_pl.network import COIN, NETWORKS
+
+class Sines(COIN):
+    CODE = 77
+
+NETWORKS.register(77, Sines)
 
 class KodakDataModule(SampleDataModule):
     def read(self):
@@ -236,19 +244,25 @@ class MeanColour(Method):
 """
 
 
-def test_a_data_module_and_a_method_of_a_users_own(tmp_path, monkeypatch):
+def test_classes_of_a_users_own(tmp_path, monkeypatch):
     (tmp_path / "compared_lab.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(NETWORKS, "_loaded", dict(NETWORKS._loaded))
     tree = yaml.safe_load(TINY.format(folder=tmp_path / "runs"))
     tree["data"]["class_path"] = "compared_lab.KodakDataModule"  # not ours of that name
     tree["methods"]["mean"] = {"kind": "compared_lab.MeanColour"}
+    sines = {"class_path": "compared_lab.Sines", "init_args": {"layers": 2, "width": 4}}
+    fit = {"model": {"network": sines}, "trainer": {"max_steps": 2}, "quantization": {"method": "nearest"}}
+    tree["methods"]["sines"] = {"kind": "fit", "base": "sample.yaml", "fit": fit}
     config = tmp_path / "own.yaml"
     config.write_text(yaml.safe_dump(tree))
-    arguments = ["compare", "--config", str(config), "--methods", "JPEG2000", "mean"]
+    arguments = ["compare", "--config", str(config), "--methods", "JPEG2000", "mean", "sines"]
     assert main(arguments) == 0
     assert main([*arguments, "--verify"]) == 0
-    row = table(tmp_path / "runs")[-1]
-    assert (row["method"], row["bytes"]) == ("mean", "3")
+    rows = {row["method"]: row for row in table(tmp_path / "runs")}
+    assert rows["mean"]["bytes"] == "3"
+    encoded = (tmp_path / "runs" / rows["sines"]["file"]).read_bytes()
+    assert inspect(encoded)["network"] == "Sines"
     ours = SampleDataModule("coffee", longer_side=16)
     ours.setup()
     job = next(job for job in read(config.read_text()).jobs() if job.method == "JPEG2000")

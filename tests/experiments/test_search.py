@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from quinr_pl.commands.main import main
+from quinr_pl.network import NETWORKS
 
 pytest.importorskip("optuna", reason="Optuna is not installed")
 
@@ -103,18 +104,35 @@ def test_a_killed_search_ends_with_the_same_best(tmp_path):
     assert not (tmp_path / "killed" / "trial_1").exists()
 
 
+OWN = """
+from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.network import COIN, NETWORKS
+
+class KodakDataModule(SampleDataModule):
+    pass
+
+class Sines(COIN):
+    CODE = 78
+
+NETWORKS.register(78, Sines)
+"""
+
+
 @pytest.mark.slow
-def test_a_data_module_of_a_users_own(tmp_path, monkeypatch):
-    own = "from quinr_pl.datamodules import SampleDataModule\nclass KodakDataModule(SampleDataModule): ..."
-    (tmp_path / "searched_lab.py").write_text(own)
+def test_classes_of_a_users_own(tmp_path, monkeypatch):
+    (tmp_path / "searched_lab.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(NETWORKS, "_loaded", dict(NETWORKS._loaded))
     tree = yaml.safe_load(TINY.format(folder=tmp_path / "runs")) | {"trials": 1}
     tree["fit"]["data"]["class_path"] = "searched_lab.KodakDataModule"  # not ours of that name
     tree["fit"]["data"]["init_args"]["image"] = "coffee"
+    tree["fit"]["model"]["network"] = {"class_path": "searched_lab.Sines", "init_args": {"layers": 2}}
+    tree["space"] = {"model.network.init_args.width": {"low": 3, "high": 5}}
     config = tmp_path / "own.yaml"
     config.write_text(yaml.safe_dump(tree))
     assert main(["search", "--config", str(config)]) == 0
-    assert results(tmp_path / "runs")[0]["image"] == "coffee"
+    (result,) = results(tmp_path / "runs")
+    assert (result["image"], result["method"]) == ("coffee", "Sines")
 
 
 @pytest.mark.parametrize(
