@@ -98,50 +98,6 @@ def test_fixed_overhead_is_at_most_32_bytes(arguments: dict[str, Any]) -> None:
     assert len(encoded.data) - encoded.sections["weights"] <= 32
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8, 12, 16])
-def test_quantization_error_is_half_a_step(bits: int) -> None:
-    network = make(COIN, {"width": 30})
-    quantized = Nearest(bits=bits).quantize(network, IMAGE)
-    periods = network.parameter_periods()
-    for name, parameter in network.named_parameters():
-        tensor = quantized.tensors[name]
-        if name.endswith("weight"):
-            assert tensor.levels.max() - tensor.levels.min() < 2**bits
-        difference = (tensor.dequantize() - parameter).detach().double()
-        if name in periods:
-            difference -= periods[name].double() * torch.round(difference / periods[name].double())
-        assert difference.abs().max() <= tensor.steps.max() / 2 + 1e-7
-
-
-def test_periods_differ_by_element() -> None:
-    network = make(QuINR, {"qubits": 2, "angles": 2, "uploads": 1, "layers": 1})
-    weight = network.get_parameter("circuits.0.weight")
-    with torch.no_grad():
-        weight.fill_(3 * math.pi + 0.1)
-    config = Nearest(step_sizes={"circuits.0.weight": 2**-8})
-    values = config.quantize(network, IMAGE).dequantize()["circuits.0.weight"].flatten().numpy()
-    expected = np.full(10, 0.1 - math.pi)
-    # RZ, RX: 3π + 0.1 is 0.1 - π modulo 2π; CRZ, the fifth and sixth weight: modulo 4π too.
-    np.testing.assert_allclose(values, expected, atol=2**-8)
-    with torch.no_grad():
-        weight.fill_(1.5 * math.pi)
-    values = config.quantize(network, IMAGE).dequantize()["circuits.0.weight"].flatten().numpy()
-    expected = np.full(10, -0.5 * math.pi)
-    expected[4:6] = 1.5 * math.pi
-    np.testing.assert_allclose(values, expected, atol=2**-8)
-
-
-def test_reduction_leaves_the_function_alone() -> None:
-    network = make(QuINR, {"qubits": 3, "angles": 5, "readout": "linear"})
-    with torch.no_grad():
-        for name, period in network.parameter_periods().items():
-            parameter = network.get_parameter(name)
-            parameter.add_(period * torch.randint(-3, 4, parameter.shape))
-        before = network(coordinates((5, 5)))
-        Nearest(bits=16).quantize(network, IMAGE).load_into(network)
-        assert (network(coordinates((5, 5))) - before).abs().max() < 2e-3
-
-
 @pytest.mark.parametrize(
     "spec",
     [
@@ -291,11 +247,3 @@ def test_errors_of_the_encoder() -> None:
         diverged.output.bias.fill_(math.nan)
     with pytest.raises(QuinrError, match=r"output\.bias is not finite"):
         compress(diverged, IMAGE)
-
-
-@pytest.mark.parametrize(
-    "arguments", [{"bits": 1}, {"bits_by_tensor": {"w": 17}}, {"step_sizes": {"w": 0.0}}]
-)
-def test_bad_quantization(arguments: dict[str, Any]) -> None:
-    with pytest.raises(QuinrError, match="quantization of"):
-        Nearest(**arguments)

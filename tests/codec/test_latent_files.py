@@ -11,11 +11,8 @@ import torch
 
 from quinr_pl.codec import (
     BitstreamError,
-    Compensated,
     DecodeLimits,
     Nearest,
-    Rounding,
-    Searched,
     compress,
     decode,
     decompress,
@@ -104,26 +101,6 @@ def test_the_twin_has_as_many_weights() -> None:
     assert abs(circuit.parameter_count() - twin.parameter_count()) <= 5
     with pytest.raises(QuinrError, match="abacus"):
         LatentQuINR(synthesis="abacus")  # type: ignore[arg-type]
-
-
-def test_searched_steps_cost_less_than_fixed_ones() -> None:
-    spec = SignalSpec(IMAGE_8, (64, 64), 3, 0.0, 255.0)
-    network = make({"grids": 3, "rate_weight": 0.01}, spec)
-    with torch.no_grad():
-        targets = network.signal(0, spec.pixels, spec.shape).clamp(0, 1)
-    values = spec.denormalize(targets.numpy()).reshape(64, 64, 3)
-
-    def cost(rounding: Rounding) -> float:
-        data = compress(network, spec, rounding, targets).data
-        error = np.mean((decompress(data) / 255 - values / 255) ** 2)
-        return float(error + network.rate_weight * 8 * len(data) / spec.pixels)
-
-    searched = cost(Searched())
-    assert searched < min(cost(Nearest(bits=bits)) for bits in (4, 6, 8, 10))
-    with pytest.raises(QuinrError, match="targets"):
-        compress(network, spec, Searched())
-    with pytest.raises(QuinrError, match="nearest or searched"):
-        compress(network, spec, Compensated())
 
 
 def test_latents_that_are_not_finite_are_refused() -> None:
