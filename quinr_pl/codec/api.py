@@ -96,6 +96,7 @@ def compress(
     rounding: Rounding | None = None,
     targets: Tensor | None = None,
     progress: Progress = untold,
+    extras: Mapping[str, Any] | None = None,
 ) -> EncodedSignal:
     """Quantize a trained network and encode it.
 
@@ -105,6 +106,7 @@ def compress(
         rounding: How its weights are rounded; each to its nearest level when left out.
         targets: Values in [0, 1], (pixels, channels), for the ways of rounding that need them.
         progress: Told how far the rounding is.
+        extras: What sections of other packages are to hold, by the section's name.
 
     Raises:
         QuinrError: If a weight is not finite, the format cannot hold the network, or targets are missing.
@@ -114,7 +116,7 @@ def compress(
         # Decoders compute in single precision: rounding is judged by what they will see.
         network = copy.deepcopy(network).float()
     rounding.check(network)
-    return encode(rounding.quantize(network, spec, targets, progress), spec)
+    return encode(rounding.quantize(network, spec, targets, progress), spec, extras)
 
 
 def check_encodable(network: Network, spec: SignalSpec, *roundings: Rounding) -> None:
