@@ -91,7 +91,7 @@ def operations(k):
         k.seven << 3,
         k.count >> 1,
         k.seven & 5,
-        8 | k.seven,
+        5 | k.seven,
         k.words[2],
     ]
     results = [*sums, *more, *(where(mask, x, y) for mask in masks), *(b.as_numbers() for b in bits)]
