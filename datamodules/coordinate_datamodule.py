@@ -130,11 +130,11 @@ class CoordinateDataModule(LightningDataModule):
         return DataLoader(self._laid_out(), batch_size=None, sampler=sampler, generator=torch.Generator())
 
     def test_dataloader(self) -> DataLoader:
-        """As `val_dataloader`."""
+        """The whole signal in blocks, as `val_dataloader` gives it."""
         return self.val_dataloader()
 
     def predict_dataloader(self) -> DataLoader:
-        """As `val_dataloader`."""
+        """The whole signal in blocks, as `val_dataloader` gives it."""
         return self.val_dataloader()
 
     def _laid_out(self) -> CoordinateDataset:

@@ -27,7 +27,7 @@ class ImageDataModule(ScanFileDataModule):
     """One file: a picture, an array (.npy) or a scan (.bin).
 
     Args:
-        path: The file.
+        path: Path of the file.
         channel_axis: Axis of an array's channels; null for the last.
         points: Whether an array of (points, 3 or more) is a scan, to be projected; null refuses what looks
             like one.

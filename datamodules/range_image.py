@@ -22,7 +22,7 @@ class Projection:
     Args:
         method: "field_of_view" takes the row from a point's elevation (RangeNet++, Milioto et al. 2019);
             "beam_order" gives each beam a row, which leaves fewer holes and collisions, see `find_beams`.
-        height: Rows.
+        height: Rows of the range image.
         width: Columns of a full turn.
         fov_up: Elevation of the upper edge in degrees, for "field_of_view".
         fov_down: Elevation of the lower edge in degrees, negative below the horizon.
@@ -65,7 +65,7 @@ def project(
 
     Args:
         points: (points, 3 or more): x forward, y left, z up, in metres.
-        projection: How.
+        projection: Size, field of view and kind of the projection.
         name: Of the scan, for messages.
 
     Returns:

@@ -88,7 +88,7 @@ def read_scan(path: Path, scan_format: ScanFormat | None = None) -> npt.NDArray[
     """Read a scan.
 
     Args:
-        path: Its file.
+        path: Path of the scan.
         scan_format: How the numbers lie in it; checked to be KITTI's when left out or without a value.
 
     Returns:
@@ -128,7 +128,7 @@ def finite_points(points: npt.NDArray, path: Path) -> npt.NDArray[np.float32]:
     """The points as float32.
 
     Args:
-        points: (points, numbers).
+        points: Coordinates and further numbers of each point, (points, numbers).
         path: Their file, for messages.
 
     Raises:

@@ -16,8 +16,8 @@ class Integer:
     """A whole number.
 
     Args:
-        low: Smallest value.
-        high: Largest value.
+        low: Smallest value that is allowed.
+        high: Largest value that is allowed.
         default: What its absence from a file means; a field without one is always there.
     """
 
@@ -87,7 +87,7 @@ class Real:
 
     Args:
         default: What its absence from a file means.
-        low: Smallest value.
+        low: Smallest value that is allowed.
         high: Largest value. Frequencies and angles beyond these bounds are of no use in single precision.
     """
 
@@ -112,7 +112,7 @@ def check_fields(fields: Mapping[str, Field], values: Mapping[str, Value], flag:
     """Refuse values that their fields do not allow.
 
     Args:
-        fields: By name.
+        fields: Fields by the arguments' names.
         values: One for each field, by its name.
         flag: What a name follows on the command line, such as ``--model.network``.
 

@@ -25,7 +25,7 @@ _MAX_QUBITS = 16
 
 @dataclass(frozen=True)
 class Gate:
-    """One rotation.
+    """One rotation gate: its axis, its qubits and where its angle comes from.
 
     Attributes:
         name: ``RX``, ``RZ`` or ``CRZ`` (control first), with PennyLane's meaning.

@@ -17,7 +17,7 @@ def draw(ansatz: Ansatz) -> Figure:
     All blocks have the same gates, and many of them beside each other can't be read.
 
     Args:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
 
     Returns:
         A matplotlib figure that belongs to no window.

@@ -45,7 +45,7 @@ class RatedFit:
         options: ``bpp``, ``psnr`` and ``preset``, at most one of them.
         flags: Of the fit.
         settings: What they resolve to.
-        path: The input.
+        path: Path of the input.
         title: What the output is called.
     """
 
@@ -56,7 +56,7 @@ class RatedFit:
     title: str
 
     def run(self, folder: Path) -> bytes:
-        """The file.
+        """Fits, and gives the bytes of the file.
 
         Args:
             folder: Where the runs of the fits are kept.

@@ -58,7 +58,7 @@ class Comparison:
         """The config of a YAML text.
 
         Args:
-            text: YAML.
+            text: Text of the config, in YAML.
             name: The file's name, for messages.
             find: Path of the config that a method's ``base`` names.
 

@@ -26,7 +26,7 @@ class LocalExecutor:
     all end with the process that started them.
 
     Args:
-        processes: How many.
+        processes: Number of processes at a time.
 
     Raises:
         QuinrError: If there is not one.
@@ -38,7 +38,7 @@ class LocalExecutor:
         self.processes = processes
 
     def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
-        """See `Executor`."""
+        """Runs the jobs; see `Executor`."""
         waiting = list(jobs)
         workers: dict[Connection, _Worker] = {}
         try:
@@ -150,7 +150,7 @@ class RayExecutor:
                 ) from error
 
     def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
-        """See `Executor`."""
+        """Runs the jobs; see `Executor`."""
         task = self.ray.remote(num_cpus=1, max_retries=self.retries)(_perform_elsewhere)
         running = {task.remote(run_job, job): job for job in jobs}
         while running:

@@ -15,7 +15,7 @@ class PublishedCurve:
     """A curve and where it comes from.
 
     Args:
-        method: Its name.
+        method: Name of the method.
         source: Repository and file that publish it.
         points: Pairs of bits per pixel and PSNR in dB, by rising rate.
     """

@@ -45,7 +45,7 @@ class Crop:
 
     Args:
         caption: Method, rate and quality.
-        picture: PNG.
+        picture: Bytes of a PNG.
     """
 
     caption: str
@@ -75,7 +75,7 @@ class Report:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def html(self) -> str:
-        """The page."""
+        """The page as HTML."""
         images = [image for image in self.summary if image != AVERAGE]
         ordered = [AVERAGE, *images] if AVERAGE in self.summary else images
         body = [f"<h1>{escape(self.title)}</h1>"]

@@ -41,7 +41,7 @@ class TrialReporter(Callback):
     """Tells a trial how its fit does, and ends a fit that the pruner gives up.
 
     Args:
-        trial: Of Optuna's.
+        trial: Trial of Optuna's that is under way.
     """
 
     def __init__(self, trial: Any) -> None:

@@ -20,7 +20,7 @@ class Range:
 
     Args:
         low: Smallest; two integers make a range of integers.
-        high: Largest.
+        high: Largest value to propose.
         log: Whether ratios matter rather than differences.
         step: Distance between candidates; any number when left out, any integer for integers.
     """

@@ -28,7 +28,7 @@ class Job:
         image: Name of the signal.
         method: Name of the method.
         point: Name of the rate point.
-        seed: Seed.
+        seed: Seed of the fit.
         settings: All that a run needs to know, of JSON's types.
         cost: Estimate of its duration in any unit, for the time left.
     """
@@ -155,7 +155,7 @@ def run_sweep(
         jobs: All jobs of the sweep, of different folders.
         folder: The sweep's folder.
         run_job: Does the work of one.
-        executor: Where.
+        executor: Runs the jobs, here or on a cluster.
         console: Where the progress is shown.
 
     Returns:

@@ -19,7 +19,7 @@ class Arguments:
     ``Vectors`` or ``Complexes``.
 
     Args:
-        code: The kernel.
+        code: Code of the kernel under construction.
     """
 
     def __init__(self, code: Code) -> None:

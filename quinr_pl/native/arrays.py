@@ -41,7 +41,7 @@ class Array:
 
 
 class Integers(Array):
-    """64-bit integers."""
+    """Array of 64-bit integers."""
 
     def __getitem__(self, index: AnyIndex) -> Index:
         return Index(self.emitter, self.emitter.load(self._moved(index, Element.WORD), Element.WORD))

@@ -87,7 +87,7 @@ def functions(program: Program, memory: Sequence[Tensor] | None = None) -> dict[
     """The kernels of a program, as :func:`quinr_pl.native.machine_code.load` gives them.
 
     Args:
-        program: The kernels.
+        program: Kernels to build.
         memory: What they may read and write besides their arguments; anything if left out.
 
     Returns:
@@ -127,23 +127,23 @@ class Interpreter(Emitter):
         self._sizes = {Element.NUMBER: size, Element.VECTOR: size * precision.lanes, Element.WORD: 8}
 
     def argument(self, position: int) -> Raw:
-        """See Emitter."""
+        """One of the kernel's 64-bit arguments; see `Emitter`."""
         return ctypes.c_int64.from_address(self._arguments + 8 * position).value
 
     def index(self, value: int) -> Raw:
-        """See Emitter."""
+        """A constant index; see `Emitter`."""
         return value
 
     def vector(self, value: float) -> Raw:
-        """See Emitter."""
+        """A constant number in every lane; see `Emitter`."""
         return np.full(self.precision.lanes, value, self.precision.dtype)
 
     def bits(self, value: int) -> Raw:
-        """See Emitter."""
+        """A constant integer in every lane; see `Emitter`."""
         return np.full(self.precision.lanes, value, f"i{self.precision.dtype.itemsize}")
 
     def operate(self, op: Op, *operands: Raw) -> Raw:
-        """See Emitter."""
+        """The result of an operation; see `Emitter`."""
         if op is Op.FMA:
             return _fma(*operands)
         if op is Op.LANES_BELOW:
@@ -151,27 +151,27 @@ class Interpreter(Emitter):
         return _OPERATIONS[op](*operands)
 
     def shuffle(self, a: Raw, b: Raw, order: Sequence[int]) -> Raw:
-        """See Emitter."""
+        """A vector of lanes of two vectors; see `Emitter`."""
         return np.concatenate([a, b])[list(order)]
 
     def library_cos_sin(self, x: Raw) -> tuple[Raw, Raw]:
-        """See Emitter."""
+        """Cosine and sine of any finite number; see `Emitter`."""
         return np.cos(x), np.sin(x)
 
     def pointer(self, word: Raw) -> Raw:
-        """See Emitter."""
+        """The pointer of an address; see `Emitter`."""
         return word
 
     def moved(self, pointer: Raw, count: Raw, element: Element) -> Raw:
-        """See Emitter."""
+        """A pointer so many elements on; see `Emitter`."""
         return pointer + count * self._sizes[element]
 
     def pick(self, condition: Raw, a: Raw, b: Raw) -> Raw:
-        """See Emitter."""
+        """One of two pointers; see `Emitter`."""
         return a if condition else b
 
     def load(self, pointer: Raw, element: Element) -> Raw:
-        """See Emitter."""
+        """What a pointer points to; see `Emitter`."""
         if element is Element.WORD:
             return int(self._memory(pointer, 1, np.dtype(np.int64))[0])
         if element is Element.NUMBER:
@@ -179,18 +179,18 @@ class Interpreter(Emitter):
         return self._numbers(pointer, self.precision.lanes).copy()
 
     def store(self, value: Raw, pointer: Raw) -> None:
-        """See Emitter."""
+        """Write a vector; see `Emitter`."""
         self._numbers(pointer, self.precision.lanes)[:] = value
 
     def store_sum(self, value: Raw, pointer: Raw) -> None:
-        """See Emitter."""
+        """Write the sum over a vector's lanes; see `Emitter`."""
         while len(value) > 1:
             low, high = np.split(value, 2)
             value = low + high
         self._numbers(pointer, 1)[:] = value
 
     def gather(self, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> Raw:
-        """See Emitter."""
+        """Read a strided vector; see `Emitter`."""
         value = self.vector(0.0)
         for lane, row in self._rows(first, stop):
             place = self.moved(pointer, start + row * stride, Element.NUMBER)
@@ -198,7 +198,7 @@ class Interpreter(Emitter):
         return value
 
     def scatter(self, value: Raw, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> None:
-        """See Emitter."""
+        """Write a strided vector; see `Emitter`."""
         for lane, row in self._rows(first, stop):
             place = self.moved(pointer, start + row * stride, Element.NUMBER)
             self._numbers(place, 1)[:] = value[lane]
@@ -226,7 +226,7 @@ class Interpreter(Emitter):
     def branch(
         self, condition: Raw, then: Callable[[], object], otherwise: Callable[[], object] | None = None
     ) -> None:
-        """See Emitter."""
+        """Run one of two bodies; see `Emitter`."""
         if condition:
             then()
         elif otherwise is not None:
@@ -235,5 +235,5 @@ class Interpreter(Emitter):
     def rarely(
         self, condition: Raw, usual: Sequence[Raw], body: Callable[[], Sequence[Raw]]
     ) -> Sequence[Raw]:
-        """See Emitter."""
+        """Run a body that is hardly ever needed; see `Emitter`."""
         return body() if condition else usual

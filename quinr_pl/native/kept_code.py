@@ -55,7 +55,7 @@ def write(name: str, key: str, code: bytes) -> str:
     Args:
         name: What it is.
         key: What it depends on, as hexadecimal digits.
-        code: The code.
+        code: Machine code of one object file.
 
     Returns:
         Why it could not be kept; empty if it was.

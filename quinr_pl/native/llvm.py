@@ -86,24 +86,24 @@ class LlvmEmitter(Emitter):
         self._align = precision.dtype.itemsize
 
     def argument(self, position: int) -> Raw:
-        """See Emitter."""
+        """One of the kernel's 64-bit arguments; see `Emitter`."""
         pointer = self.moved(self._function.args[0], self.index(position), Element.WORD)
         return self.load(pointer, Element.WORD)
 
     def index(self, value: int) -> Raw:
-        """See Emitter."""
+        """A constant index; see `Emitter`."""
         return ir.Constant(_INDEX, value)
 
     def vector(self, value: float) -> Raw:
-        """See Emitter."""
+        """A constant number in every lane; see `Emitter`."""
         return ir.Constant(self._vector, [float(self.precision.dtype.type(value))] * self.precision.lanes)
 
     def bits(self, value: int) -> Raw:
-        """See Emitter."""
+        """A constant integer in every lane; see `Emitter`."""
         return ir.Constant(self._bits, [value] * self.precision.lanes)
 
     def operate(self, op: Op, *operands: Raw) -> Raw:
-        """See Emitter."""
+        """The result of an operation; see `Emitter`."""
         builder = self.builder
         if op in _INSTRUCTIONS:
             return getattr(builder, _INSTRUCTIONS[op])(*operands)
@@ -130,7 +130,7 @@ class LlvmEmitter(Emitter):
         raise NotImplementedError(op)
 
     def shuffle(self, a: Raw, b: Raw, order: Sequence[int]) -> Raw:
-        """See Emitter."""
+        """A vector of lanes of two vectors; see `Emitter`."""
         mask = ir.Constant(ir.VectorType(_INT32, len(order)), list(order))
         return self.builder.shuffle_vector(a, b, mask)
 
@@ -157,29 +157,29 @@ class LlvmEmitter(Emitter):
     # Memory -------------------------------------------------------------------------------------------
 
     def pointer(self, word: Raw) -> Raw:
-        """See Emitter."""
+        """The pointer of an address; see `Emitter`."""
         return self.builder.inttoptr(word, _POINTER)
 
     def moved(self, pointer: Raw, count: Raw, element: Element) -> Raw:
-        """See Emitter."""
+        """A pointer so many elements on; see `Emitter`."""
         return self.builder.gep(pointer, [count], source_etype=self._elements[element])
 
     def pick(self, condition: Raw, a: Raw, b: Raw) -> Raw:
-        """See Emitter."""
+        """One of two pointers; see `Emitter`."""
         return self.builder.select(condition, a, b)
 
     def load(self, pointer: Raw, element: Element) -> Raw:
-        """See Emitter."""
+        """What a pointer points to; see `Emitter`."""
         align = 8 if element is Element.WORD else self._align
         value = self.builder.load(pointer, typ=self._elements[element], align=align)
         return self._spread(value, self._vector) if element is Element.NUMBER else value
 
     def store(self, value: Raw, pointer: Raw) -> None:
-        """See Emitter."""
+        """Write a vector; see `Emitter`."""
         self.builder.store(value, pointer, align=self._align)
 
     def store_sum(self, value: Raw, pointer: Raw) -> None:
-        """See Emitter."""
+        """Write the sum over a vector's lanes; see `Emitter`."""
         width = self.precision.lanes
         while width > 1:
             width //= 2
@@ -188,7 +188,7 @@ class LlvmEmitter(Emitter):
         self.store(self.builder.extract_element(value, ir.Constant(_INT32, 0)), pointer)
 
     def gather(self, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> Raw:
-        """See Emitter."""
+        """Read a strided vector; see `Emitter`."""
         addresses, mask = self._rows(pointer, start, first, stop, stride)
         kinds = [addresses.type, _INT32, mask.type, self._vector]
         function = self._declared("llvm.masked.gather", self._vector, kinds, "p0")
@@ -197,7 +197,7 @@ class LlvmEmitter(Emitter):
         )
 
     def scatter(self, value: Raw, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> None:
-        """See Emitter."""
+        """Write a strided vector; see `Emitter`."""
         addresses, mask = self._rows(pointer, start, first, stop, stride)
         kinds = [self._vector, addresses.type, _INT32, mask.type]
         function = self._declared("llvm.masked.scatter", ir.VoidType(), kinds, "p0")
@@ -239,7 +239,7 @@ class LlvmEmitter(Emitter):
     # Control ------------------------------------------------------------------------------------------
 
     def loop(self, start: Raw, stop: Raw, carried: list[Raw]) -> Iterator[Raw]:
-        """See Emitter."""
+        """Run a body for each index; see `Emitter`."""
         builder = self.builder
         before, head = builder.block, builder.append_basic_block()
         inner, after = builder.append_basic_block(), builder.append_basic_block()
@@ -262,7 +262,7 @@ class LlvmEmitter(Emitter):
     def branch(
         self, condition: Raw, then: Callable[[], object], otherwise: Callable[[], object] | None = None
     ) -> None:
-        """See Emitter."""
+        """Run one of two bodies; see `Emitter`."""
         if otherwise is None:
             with self.builder.if_then(condition):
                 then()
@@ -276,7 +276,7 @@ class LlvmEmitter(Emitter):
     def rarely(
         self, condition: Raw, usual: Sequence[Raw], body: Callable[[], Sequence[Raw]]
     ) -> Sequence[Raw]:
-        """See Emitter."""
+        """Run a body that is hardly ever needed; see `Emitter`."""
         before = self.builder.block
         with self.builder.if_then(condition, likely=False):
             values = body()

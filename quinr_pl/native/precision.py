@@ -15,7 +15,7 @@ class Precision:
     """A number format: ``float32`` in 16 lanes or ``float64`` in 8.
 
     Attributes:
-        name: NumPy's name.
+        name: Name of the dtype in NumPy.
     """
 
     name: str

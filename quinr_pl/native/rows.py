@@ -57,7 +57,7 @@ class RowKernels:
         """Run a kernel on all rows of all planes.
 
         Args:
-            name: The kernel.
+            name: Name of the kernel.
             like: Has the dtype of the numbers.
             shared: Words that are the same everywhere.
             size: Rows of a plane, numbers of a row.

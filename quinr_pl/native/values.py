@@ -232,7 +232,7 @@ class Complex:
         )
 
     def conj(self) -> Complex:
-        """Complex conjugate."""
+        """Conjugate of a complex vector."""
         return Complex(self.real, -self.imag)
 
     def squared(self) -> Vector:
@@ -270,7 +270,7 @@ def dot(*pairs: tuple[Vector, AnyVector]) -> Vector:
 
 
 def sqrt(a: Vector) -> Vector:
-    """Square root."""
+    """Square root of each lane."""
     return _vector(Op.SQRT, a)
 
 

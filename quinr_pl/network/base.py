@@ -188,7 +188,7 @@ class Network(nn.Module, ABC):
         Args:
             coordinates: A batch, (batch, in_features); see ``whole_signal``.
             targets: (batch, out_features), in [0, 1], or NaN where any value will do.
-            progress: See ``progress``.
+            progress: Share of the training that is done, in [0, 1].
 
         Returns:
             The loss, and figures to log, ``mse`` among them.

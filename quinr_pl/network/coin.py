@@ -83,7 +83,7 @@ class COIN(CoordinateNetwork):
 
     @classmethod
     def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
-        """See Network."""
+        """What decoding takes; see `Network.cost`."""
         layers, width, channels = (architecture[name] for name in ("layers", "width", "out_features"))
         parameters = sine_layers_weights(architecture["in_features"], layers, width) + channels * (width + 1)
         operations = parameters + layers * (LAYER + SINE * width)

@@ -34,8 +34,8 @@ class Cost:
     """Work and memory of a part of the decoding.
 
     Args:
-        operations: Weighted multiply-adds.
-        memory: Bytes.
+        operations: Number of multiply-adds, weighted by their time.
+        memory: Memory in bytes.
     """
 
     operations: int = 0
@@ -100,7 +100,7 @@ def circuit_cost(ansatz: Ansatz, inputs: int, outputs: int) -> tuple[int, Cost]:
     """A circuit's work for each pixel, and its plan.
 
     Args:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         inputs: Features that each angle is a sine of.
         outputs: Rows of the read-out.
     """

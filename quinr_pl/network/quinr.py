@@ -180,7 +180,7 @@ class QuINR(CoordinateNetwork):
 
     @classmethod
     def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
-        """See Network."""
+        """What decoding takes; see `Network.cost`."""
         ansatz = _ansatz(**architecture)
         channels, states, stages = architecture["out_features"], ansatz.states, architecture["stages"]
         classical, width = architecture["sine_layers"], architecture["sine_width"]

@@ -27,7 +27,7 @@ class ByDevice:
         self._in_torch, self._kernels = in_torch, kernels
 
     def __call__(self, *tensors: Tensor, **settings: Any) -> Tensor:
-        """The values."""
+        """Values of the operation, with gradients."""
         devices = {tensor.device.type for tensor in tensors}
         kernels = self._kernels.get(devices.pop()) if len(devices) == 1 else None
         if kernels is None:

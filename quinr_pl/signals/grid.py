@@ -16,7 +16,7 @@ def coordinates(shape: Sequence[int], start: int = 0, stop: int | None = None) -
 
     Args:
         shape: Size of each axis of the grid.
-        start: First pixel.
+        start: First pixel, in row-major order.
         stop: One past the last pixel; all when left out.
 
     Returns:

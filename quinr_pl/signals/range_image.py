@@ -57,7 +57,7 @@ class RangeImage(SignalKind):
         peak: float,
         valid: npt.NDArray[np.bool_] | None,
     ) -> dict[str, float]:
-        """See SignalKind.
+        """Figures of quality; see `SignalKind`.
 
         Returns:
             ``rmse`` in metres; and over the pixels with a return ``rmse_valid`` and ``psnr_valid``. Nothing

@@ -63,7 +63,7 @@ class SignalSpec:
 
         Args:
             kind: What they are.
-            values: (*shape, channels).
+            values: Values of the signal, (*shape, channels).
             interval: The values that targets 0 and 1 stand for; the kind's usual ones when left out.
         """
         *shape, channels = values.shape

@@ -25,9 +25,9 @@ def apply_gates(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> None:
     """Queue the gates of the ansatz in the PennyLane circuit under construction.
 
     Args:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         angles: (features_count,) or (batch, features_count).
-        weights: ansatz.weights_shape.
+        weights: Rotations in radians, of shape ``ansatz.weights_shape``.
     """
     operation = {"RX": qml.RX, "RZ": qml.RZ, "CRZ": qml.CRZ}
     for gate in ansatz.gates():
@@ -66,7 +66,7 @@ class LightningEngine(Engine):
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`.
+        """Probabilities of basis states; see `Engine.probabilities`.
 
         Computes in float64 on the CPU.
         """

@@ -36,7 +36,7 @@ class LightningVjpEngine(Engine):
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`.
+        """Probabilities of basis states; see `Engine.probabilities`.
 
         Computes in float64 on the CPU.
         """
@@ -70,7 +70,7 @@ class _Simulator:
     """Lightning's gates for one ansatz.
 
     Args:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
     """
 
     def __init__(self, ansatz: Ansatz) -> None:

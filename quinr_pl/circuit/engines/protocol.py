@@ -49,7 +49,7 @@ class Engine(ABC):
         """Probabilities of basis states, differentiable in the angles and in the weights.
 
         Args:
-            ansatz: The circuit.
+            ansatz: Ansatz of the circuit.
             angles: float32 or float64 tensor of shape (batch, ansatz.features_count), in radians; the
                 batch may be empty.
             weights: Tensor of shape ansatz.weights_shape, same dtype and device, in radians.
@@ -84,11 +84,11 @@ class FusedEngine(Engine):
         With ``h = sin(omega0 * (inputs @ embedding_weight.T + embedding_bias))``.
 
         Args:
-            ansatz: The circuit.
-            inputs: (batch, in_features).
-            embedding_weight: (ansatz.features_count, in_features).
-            embedding_bias: (ansatz.features_count,).
-            weights: ansatz.weights_shape.
+            ansatz: Ansatz of the circuit.
+            inputs: Coordinates, (batch, in_features).
+            embedding_weight: Weights of the embedding, (ansatz.features_count, in_features).
+            embedding_bias: Biases of the embedding, (ansatz.features_count,).
+            weights: Rotations in radians, of shape ``ansatz.weights_shape``.
             readout: (out_features, 2**qubits), or None for all probabilities.
             omega0: Frequency of the sine.
             angle_scale: Amplitude of the angles in radians.

@@ -44,7 +44,7 @@ class AutoEngine(Engine):
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
+        """Probabilities of basis states; see `Engine.probabilities`."""
         return self.on(angles.device).probabilities(ansatz, angles, weights, states)
 
 
@@ -68,7 +68,7 @@ def choose(engine: str | Engine = "auto", device: torch.device | str = "cpu") ->
     """The engine that computes for tensors of a device.
 
     Args:
-        engine: See :func:`make_engine`.
+        engine: Name of an engine, or an engine; see :func:`make_engine`.
         device: Where angles and weights will lie.
 
     Raises:

@@ -43,13 +43,13 @@ class ShotsEngine(Engine):
         self.shots, self.seed, self._calls = shots, seed, 0
 
     def refusal(self, device: torch.device) -> str:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.refusal`."""
+        """Reason why a device cannot be served; see `Engine.refusal`."""
         return "" if device.type in ("cpu", "cuda") else "torch draws binomial numbers on a CPU or CUDA only"
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
+        """Probabilities of basis states; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         engine = CpuEngine() if angles.device.type == "cpu" else TorchEngine()
         exact = engine.probabilities(ansatz, angles, weights)

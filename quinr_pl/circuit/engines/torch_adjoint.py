@@ -37,7 +37,7 @@ class TorchEngine(Engine):
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
+        """Probabilities of basis states; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         probability = _Circuit(ansatz)(angles, weights)
         return probability if states is None else probability[:, list(measured)]

@@ -22,9 +22,9 @@ def probabilities_in_torch(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> T
     Autograd keeps the state after every gate.
 
     Args:
-        ansatz: The circuit.
-        angles: (batch, ansatz.features_count).
-        weights: ansatz.weights_shape.
+        ansatz: Ansatz of the circuit.
+        angles: Embedding angles in radians, (batch, ansatz.features_count).
+        weights: Rotations in radians, of shape ``ansatz.weights_shape``.
 
     Returns:
         (batch, 2**qubits).
@@ -38,13 +38,13 @@ class CircuitOperation(Operation):
     """Probabilities of all basis states from angles and weights, for an engine to compute its own way.
 
     Attributes:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
     """
 
     ansatz: Ansatz
 
     def in_torch(self, angles: Tensor, weights: Tensor) -> Tensor:
-        """See :meth:`quinr_pl.native.operation.Operation.in_torch`."""
+        """The operation in torch; see `Operation`."""
         return probabilities_in_torch(self.ansatz, angles, weights)
 
 

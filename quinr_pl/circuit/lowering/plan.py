@@ -29,7 +29,7 @@ class Plan:
     weights.
 
     Attributes:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         embeds: Whether a layer embeds angles, as 0 or 1: (layers,).
         pairs: How many pairs of rotations a layer has on each qubit, (layers,).
         columns: Columns of the rotations, RZ and RX in turn: (layers, qubits, 2 * pairs), padded.

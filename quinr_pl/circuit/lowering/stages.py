@@ -44,7 +44,7 @@ class Rotations:
 
     Attributes:
         weights: Flat indices into the weights, one for each of ``wires``.
-        wires: The qubits.
+        wires: Qubits that are rotated.
     """
 
     weights: npt.NDArray[np.int64]

@@ -45,9 +45,9 @@ class IntegerContext:
     Args:
         offsets: Neighbours, rows down and columns right.
         hidden_weight: (width, neighbours + 1).
-        hidden_bias: (width,).
+        hidden_bias: Biases of the hidden layer, (width,).
         output_weight: (2, width): mean, binary logarithm of the scale.
-        output_bias: (2,).
+        output_bias: Biases of the output layer, (2,).
         grid_bias: (grids,), the finest first, added to the logarithm.
     """
 

@@ -181,7 +181,7 @@ class LevelDecoder:
     """What a LevelEncoder wrote, in the same order.
 
     Args:
-        data: The stack.
+        data: Words of the ANS stack.
 
     Raises:
         BitstreamError: If it is empty or ends in a zero byte.

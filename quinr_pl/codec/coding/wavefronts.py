@@ -18,8 +18,8 @@ class Wavefront:
     """Places that do not see each other: their neighbours all lie in earlier wavefronts.
 
     Args:
-        rows: Their rows.
-        columns: Their columns.
+        rows: Rows of its latents.
+        columns: Columns of its latents.
     """
 
     rows: Integers

@@ -28,7 +28,7 @@ class Section:
 
     Args:
         type: 1 to 127.
-        payload: Its bytes.
+        payload: Bytes of the section, without type and length.
         optional: Whether a decoder that doesn't know the type may skip it.
     """
 
@@ -84,7 +84,7 @@ class Reader:
 
     @property
     def remaining(self) -> int:
-        """Bytes left."""
+        """Number of bytes that are left."""
         return len(self._data) - self.position
 
     def raw(self, count: int) -> bytes:

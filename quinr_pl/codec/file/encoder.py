@@ -19,10 +19,10 @@ from quinr_pl.signals import SignalSpec
 
 @dataclass(frozen=True)
 class EncodedSignal:
-    """A file.
+    """A signal's file and how it came about.
 
     Args:
-        data: Its bytes.
+        data: Bytes of the file.
         sections: Bytes of each part; they add up to the file's size.
     """
 
@@ -36,8 +36,8 @@ def encode(
     """The file of a quantized network: the same bytes for the same levels, on every machine.
 
     Args:
-        quantized: The network.
-        spec: The signal.
+        quantized: Quantized network.
+        spec: Shape, kind and range of the signal.
         extras: What sections of other packages are to hold, by the section's name.
 
     Raises:

@@ -45,7 +45,7 @@ def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[Network], dict[
 
     Args:
         reader: Behind the signal.
-        spec: The signal.
+        spec: Shape, kind and range of the signal.
 
     Raises:
         BitstreamError: If the class is unknown, a field out of bounds, or the signal not one for the network.

@@ -79,7 +79,7 @@ def steps_for_rate(network: Network, spec: SignalSpec, rate: float, points: int 
 
     Args:
         network: A network in training.
-        spec: The signal.
+        spec: Shape, kind and range of the signal.
         rate: Bits for each weight, header not counted.
         points: Coordinates to average the curvature over.
     """
@@ -134,7 +134,7 @@ class QuantizationAwareTraining:
 
     Args:
         network: The network in training.
-        spec: The signal.
+        spec: Shape, kind and range of the signal.
         settings: When and how.
 
     Attributes:

@@ -52,7 +52,7 @@ class Compensated(Rounding):
         rate: Bits of the file for each weight, everything but a mask included, at most.
         points: Coordinates that the curvature is averaged over, at most.
         damping: Added to the curvature's diagonal, in units of the mean curvature of a step.
-        seed: Which coordinates.
+        seed: Seed of the choice of coordinates.
 
     Raises:
         QuinrError: If a value is out of range.

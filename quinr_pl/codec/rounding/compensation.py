@@ -59,7 +59,7 @@ class Compensation:
         in the lattice of levels under the quadratic form of the Hessian.
 
         Args:
-            values: Weights, (n,).
+            values: Weights to round, (n,).
             steps: Step size of each, (n,).
             rounded: How many weights to round, the first ones; all when left out.
 

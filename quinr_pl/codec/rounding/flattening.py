@@ -20,7 +20,7 @@ def unflattened(vector: npt.NDArray, tensors: Mapping[str, Tensor]) -> dict[str,
     """The parts of a vector by name, each of its tensor's shape.
 
     Args:
-        vector: (weights,).
+        vector: All weights after one another, (weights,).
         tensors: Those whose elements the vector stands for, in its order.
     """
     bounds = np.cumsum([tensor.numel() for tensor in tensors.values()])[:-1]

@@ -45,7 +45,7 @@ def search_levels(
 
     Args:
         quantized: A rounded network; its step sizes stay.
-        spec: The signal.
+        spec: Shape, kind and range of the signal.
         targets: Its values in [0, 1], (pixels, channels), in row-major order.
         most_bytes: What the file may take.
         seed: Which coordinates stand for all of a large signal.

@@ -50,7 +50,7 @@ class Rounding(ABC):
 
         Args:
             network: Weights in single precision; it is not changed.
-            spec: The signal.
+            spec: Shape, kind and range of the signal.
             targets: Its values in [0, 1], (pixels, channels), in row-major order; None is for those that do
                 not need them.
             progress: Told how far the rounding is.

@@ -74,7 +74,7 @@ class _Search:
 
     Args:
         network: A copy that is written to.
-        spec: The signal.
+        spec: Shape, kind and range of the signal.
         targets: Its values, (pixels, channels).
         values: Weights before rounding.
     """

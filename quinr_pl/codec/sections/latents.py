@@ -29,13 +29,13 @@ class LatentsSection(SectionKind):
     name = "latents"
 
     def belongs(self, network: Network, spec: SignalSpec) -> bool:
-        """See SectionKind."""
+        """Whether the section belongs to a file; see `SectionKind`."""
         return network.context_model() is not None
 
     required = belongs
 
     def cost(self, network: Network, spec: SignalSpec) -> Cost:
-        """See SectionKind."""
+        """What decoding takes; see `Network.cost`."""
         context, shapes = _context(network), _shapes(network)
         width, neighbours, reach = context.hidden.out_features, context.neighbours, reach_of(context.offsets)
         latents = sum(rows * columns for rows, columns in shapes)
@@ -46,12 +46,12 @@ class LatentsSection(SectionKind):
         return Cost(work, framed * _LATENT_BYTES + 8 * longest * (4 * width + 3 * neighbours + 100))
 
     def write(self, content: Content) -> bytes:
-        """See SectionKind."""
+        """Payload of the section; see `SectionKind`."""
         grids = list(content.quantized.integers.values())
         return latent_coding.encode(grids, integer_context(content.quantized))
 
     def read(self, payload: bytes, content: Content) -> Content:
-        """See SectionKind."""
+        """Content with what the payload says; see `SectionKind`."""
         quantized = content.quantized
         latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
         integers = dict(zip(quantized.network.integers(), latents, strict=True))

@@ -20,21 +20,21 @@ class MaskSection(SectionKind):
     name = "mask"
 
     def belongs(self, network: Network, spec: SignalSpec) -> bool:
-        """See SectionKind."""
+        """Whether the section belongs to a file; see `SectionKind`."""
         return spec.kind.masked
 
     def cost(self, network: Network, spec: SignalSpec) -> Cost:
-        """See SectionKind."""
+        """What decoding takes; see `Network.cost`."""
         rows, columns = spec.shape
         fronts = wavefront_count(rows, columns, mask_coding.REACH - 1)
         return Cost(spec.pixels * _PIXEL + fronts * WAVEFRONT, spec.pixels * _PIXEL_BYTES)
 
     def write(self, content: Content) -> bytes | None:
-        """See SectionKind."""
+        """Payload of the section; see `SectionKind`."""
         return None if content.spec.mask is None else mask_coding.write(content.spec.mask)
 
     def read(self, payload: bytes, content: Content) -> Content:
-        """See SectionKind."""
+        """Content with what the payload says; see `SectionKind`."""
         mask = mask_coding.read(payload, content.spec.shape)
         return replace(content, spec=replace(content.spec, mask=mask))
 

@@ -30,7 +30,7 @@ class _AnyWeights(SectionKind):
     name = "weights"
 
     def belongs(self, network: Network, spec: SignalSpec) -> bool:
-        """See SectionKind."""
+        """Whether the section belongs to a file; see `SectionKind`."""
         return True
 
     required = belongs
@@ -63,11 +63,11 @@ class WeightsSection(_AnyWeights):
     """A step size for each row."""
 
     def write(self, content: Content) -> bytes:
-        """See SectionKind."""
+        """Payload of the section; see `SectionKind`."""
         return write_weights(content.quantized.tensors)
 
     def tensors(self, payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
-        """See _AnyWeights."""
+        """Levels and step sizes of each weight; see `_AnyWeights`."""
         return read_weights(payload, shapes)
 
 
@@ -78,7 +78,7 @@ class WeightsByLayerSection(_AnyWeights):
         """Nothing: it is read and no longer written."""
 
     def tensors(self, payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
-        """See _AnyWeights."""
+        """Levels and step sizes of each weight; see `_AnyWeights`."""
         return _read_by_layer(payload, shapes)
 
 

@@ -20,7 +20,7 @@ class COINMethod(Method):
     """A training of COIN's own for each point, ``settings`` with the point's changes."""
 
     def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
-        """See `Method`."""
+        """Points of rate of the method; see `Method`."""
         shared = description.get("settings", {})
         points: dict[str, dict[str, Any]] = {}
         for point, settings in named("points", description["points"]).items():
@@ -31,12 +31,12 @@ class COINMethod(Method):
         return points
 
     def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
-        """See `Method`."""
+        """File of a job; see `Method`."""
         path = folder / f"{data.name}.fp16"
         encoded = PublishedCOIN(**job.settings["settings"]).encode(data.values, data.spec, job.seed)
         write_bytes(path, encoded)
         return path, {"parameters": len(encoded) // 2}
 
     def decode(self, job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
-        """See `Method`."""
+        """Signal of a file; see `Method`."""
         return PublishedCOIN(**job.settings["settings"]).decode(encoded, data.spec)

@@ -22,7 +22,7 @@ class Fit(Method):
     """A fit for each point: the config ``fit`` with the point's changes."""
 
     def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
-        """See `Method`."""
+        """Points of rate of the method; see `Method`."""
         points = named("points", description.get("points") or {"one": {}})
         channels = data_module_of(data).channels
         trees = {point: merge_fits(description["fit"], change or {}) for point, change in points.items()}
@@ -36,7 +36,7 @@ class Fit(Method):
         return fitted.path, figures
 
     def decode(self, job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
-        """See `Method`."""
+        """Signal of a file; see `Method`."""
         network_class(job.settings["fit"])  # a module that brings a network may tell the decoder of it
         return decode(encoded, data.name, UNLIMITED).reconstruct()
 

@@ -31,7 +31,7 @@ class JPEG2000Method(Method):
     random = False
 
     def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
-        """See `Method`."""
+        """Points of rate of the method; see `Method`."""
         settings = description.get("settings", {})
         _encoder(settings)
         rates = [float(bpp) for bpp in description["points"]]
@@ -39,7 +39,7 @@ class JPEG2000Method(Method):
         return named("points", zip([f"{bpp:g}" for bpp in rates], points, strict=True))
 
     def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
-        """See `Method`."""
+        """File of a job; see `Method`."""
         coder, masked = _encoder(job.settings["settings"])
         path, bpp = folder / f"{data.name}.j2k", job.settings["bpp"]
         if masked:
@@ -55,7 +55,7 @@ class JPEG2000Method(Method):
         return path, {"versions": {**versions("glymur"), "openjpeg": openjpeg_version()}}
 
     def decode(self, job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
-        """See `Method`."""
+        """Signal of a file; see `Method`."""
         coder, masked = _encoder(job.settings["settings"])
         if not masked:
             return coder.decode(encoded, data.spec)

@@ -48,7 +48,7 @@ class Method(ABC):
 
         Args:
             job: Its settings are those of ``points``.
-            data: The signal.
+            data: Data module of the signal.
             folder: Of the job, empty.
 
         Returns:

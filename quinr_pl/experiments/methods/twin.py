@@ -17,7 +17,7 @@ class Twin(Fit):
     """The points of the method ``of``, each with the SIREN of ``layers`` that has as many parameters."""
 
     def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
-        """See `Method`."""
+        """Points of rate of the method; see `Method`."""
         channels = data_module_of(data).channels
         originals = super().points(methods[description["of"]], methods, data)
         points = {}

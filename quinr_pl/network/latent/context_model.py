@@ -36,7 +36,7 @@ class ContextModel(nn.Module):
     Args:
         grids: Number of grids.
         neighbours: How many of NEIGHBOURS it sees.
-        width: Hidden units.
+        width: Number of hidden units.
     """
 
     def __init__(self, grids: int, neighbours: int, width: int) -> None:
@@ -78,7 +78,7 @@ class GridBias(nn.Module):
     """A number for each grid.
 
     Args:
-        grids: How many.
+        grids: Number of grids.
     """
 
     def __init__(self, grids: int) -> None:

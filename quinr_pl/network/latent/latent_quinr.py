@@ -59,7 +59,7 @@ class LatentQuINR(SignalNetwork):
         angles: Angles of one upload.
         uploads: Number of uploads, each with angles of its own.
         layers: Entangling layers after each upload.
-        pairs: See Ansatz.
+        pairs: Pairs of qubits that CRZ gates entangle; see `Ansatz`.
         angle_scale: Largest embedding angle in radians.
         synthesis: "circuit"; or "relu", the classical twin: a hidden layer of as many weights.
         filters: Number of residual 3 x 3 convolutions.

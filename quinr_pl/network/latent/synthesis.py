@@ -23,7 +23,7 @@ class CircuitSynthesis(nn.Module):
     Args:
         in_features: Size of the features.
         out_features: Size of the values.
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         angle_scale: Largest angle in radians.
         engine: What runs the circuit: a name or an engine.
     """
@@ -55,7 +55,7 @@ class ReluSynthesis(nn.Module):
     Args:
         in_features: Size of the features.
         out_features: Size of the values.
-        width: Hidden units.
+        width: Number of hidden units.
     """
 
     def __init__(self, in_features: int, out_features: int, width: int) -> None:

@@ -41,7 +41,7 @@ class QuantumLayer(nn.Module):
         weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
 
     Attributes:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         engine: The engine that trains.
         weight: The rotations, in radians: (uploads, layers, ansatz.weights_per_layer).
 

@@ -84,7 +84,7 @@ class _Grid:
     """One of the kernels under construction.
 
     Args:
-        k: Its arguments.
+        k: Arguments of the kernel.
         offsets: Rows down and columns right of the neighbours.
         laplace: The distribution of the latents.
         gradient: Whether gradients are wanted.
@@ -100,7 +100,7 @@ class _Grid:
         self.sums = self.output_bias + 2
 
     def emit(self) -> None:
-        """All rows."""
+        """Code of all rows."""
         k, code = self.k, self.k.code
         for at in code.range(0, self.sums):
             k.sums[at] = 0.0

@@ -16,7 +16,7 @@ class Kernel(Arguments):
     """A kernel under construction and its arguments, which arrive as one array of 64-bit words.
 
     Args:
-        code: The kernel.
+        code: Code of the kernel under construction.
         qubits: Number of qubits.
     """
 

@@ -34,7 +34,7 @@ class Shape:
     """What the kernels' memory depends on, besides the batch.
 
     Attributes:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         precision: The number format.
         inputs: Width of x.
         embedded: Whether x feeds an embedding; else x are the angles.
@@ -56,7 +56,7 @@ class Layout:
     """Arguments that every batch of a shape shares.
 
     Attributes:
-        kernels: The kernels.
+        kernels: Compiled forward and backward pass.
         words: Arguments of the kernels, filled as far as they are known.
         offsets: Where each part of a thread's memory begins, in bytes.
         size: Bytes of a thread's memory.
@@ -143,13 +143,13 @@ class Call:
     Sums over coordinates are taken chunk by chunk: results do not depend on the number of threads.
 
     Args:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         frequency: omega0 of the embedding.
         scale: Amplitude of the angles, in radians.
         x: Angles (batch, features_count), or the inputs (batch, in_features) of an embedding.
         embedding: Matrix of the embedding, (features_count, in_features); None if x are angles.
         bias: Its bias, (features_count,).
-        weights: ansatz.weights_shape.
+        weights: Rotations in radians, of shape ``ansatz.weights_shape``.
         readout: (out_features, 2**qubits), or None for all probabilities.
     """
 

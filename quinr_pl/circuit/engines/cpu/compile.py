@@ -22,8 +22,8 @@ class Kernels:
 
     Attributes:
         prepare: What is the same for all coordinates.
-        forward: Forward pass.
-        backward: Backward pass.
+        forward: Compiled forward pass.
+        backward: Compiled backward pass.
     """
 
     prepare: Function

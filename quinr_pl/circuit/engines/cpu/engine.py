@@ -28,13 +28,13 @@ class CpuEngine(FusedEngine):
     exact = True
 
     def refusal(self, device: torch.device) -> str:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.refusal`."""
+        """Reason why a device cannot be served; see `Engine.refusal`."""
         return "" if device.type == "cpu" else "its kernels are for the CPU"
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
+        """Probabilities of basis states; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         if not measured:
             return angles[:, :0] + 0 * weights.sum()
@@ -56,7 +56,7 @@ class CpuEngine(FusedEngine):
         omega0: float = 30.0,
         angle_scale: float = 1.0,
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.FusedEngine.sine_layer`."""
+        """Embedding, circuit and read-out in one pass; see `FusedEngine.sine_layer`."""
         expected = (ansatz.features_count, inputs.shape[-1])
         if inputs.ndim != 2 or tuple(embedding_weight.shape) != expected:
             raise QuinrError(
@@ -79,7 +79,7 @@ class _Circuit(Operation):
     """Read-out of the circuit; the kernels keep the final states if gradients will be asked for.
 
     Attributes:
-        ansatz: The circuit.
+        ansatz: Ansatz of the circuit.
         frequency: omega0 of the embedding.
         scale: Amplitude of its angles.
     """

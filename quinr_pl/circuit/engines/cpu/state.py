@@ -166,9 +166,9 @@ class _Undone:
     """The inverse of a layer on a group of qubits, and with the last group that of the diagonal before it.
 
     Args:
-        k: The kernel.
-        layer: The layer.
-        group: The qubits.
+        k: Kernel under construction, with its arguments.
+        layer: Layer that is undone.
+        group: Qubits of a pass over the state.
         last: Whether the diagonal is undone.
     """
 

@@ -41,14 +41,14 @@ class TritonEngine(Engine):
     exact = True
 
     def refusal(self, device: torch.device) -> str:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.refusal`."""
+        """Reason why a device cannot be served; see `Engine.refusal`."""
         # On a CPU they run in Triton's interpreter, where that is switched on.
         return failure(device) if device.type in ("cuda", "cpu") else "its kernels are for CUDA"
 
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """See :meth:`quinr_pl.circuit.engines.protocol.Engine.probabilities`."""
+        """Probabilities of basis states; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         if ansatz.qubits > MAX_QUBITS or not angles.numel():
             return TorchEngine().probabilities(ansatz, angles, weights, states)
