@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
+from quinr_pl.codec.arrays import Floats, Integers
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import bytes_for_rate, encode
 from quinr_pl.codec.quantized import (
@@ -19,7 +20,7 @@ from quinr_pl.codec.quantized import (
     rows_of,
     smallest_code,
 )
-from quinr_pl.codec.rounding.compensation import Compensation, Floats, Integers
+from quinr_pl.codec.rounding.compensation import Compensation
 from quinr_pl.codec.rounding.curvature import gauss_newton, require_sampling, sample_coordinates
 from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.levels import reduced_parameters

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from quinr_pl.codec.rounding.compensation import Floats
+from quinr_pl.codec.arrays import Floats
 
 
 def flattened(tensors: Mapping[str, Tensor]) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quinr_pl.codec.arrays import Floats
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.quantized import (
@@ -13,7 +14,6 @@ from quinr_pl.codec.quantized import (
     QuantizedTensor,
 )
 from quinr_pl.codec.rounding.compensated import LARGEST_GROUP, curvature_groups
-from quinr_pl.codec.rounding.compensation import Floats
 from quinr_pl.codec.rounding.curvature import gauss_newton, sample_coordinates
 from quinr_pl.codec.rounding.flattening import unflattened
 from quinr_pl.codec.rounding.protocol import Progress, untold

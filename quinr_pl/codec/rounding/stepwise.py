@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from quinr_pl.codec.arrays import Integers
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import bytes_for_rate, encode
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
@@ -20,7 +21,7 @@ from quinr_pl.codec.rounding.compensated import (
     curvature_sample,
     steps_of_weights,
 )
-from quinr_pl.codec.rounding.compensation import Compensation, Integers
+from quinr_pl.codec.rounding.compensation import Compensation
 from quinr_pl.codec.rounding.curvature import gauss_newton
 from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.level_search import search_levels
