@@ -40,7 +40,7 @@ def test_each_name_is_there():
         quinr_pl.abacus  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["compress", "decompress"])
+@pytest.mark.parametrize("name", ["compress", "decompress", "QuantumLayer"])
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(DATA / "latent_rgb8.quinr", "photo.quinr")
