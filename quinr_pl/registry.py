@@ -28,7 +28,7 @@ class Registry(Generic[Key, Entry]):
 
     def __init__(self, what: str, group: str, own: Mapping[Key, str]) -> None:
         self.what, self.group = what, group
-        self._paths = dict(own)
+        self._paths: dict[Key, str] = dict(own)
         self._loaded: dict[Key, Entry] = {}
 
     def register(self, key: Key, entry: Entry) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pytorch_lightning.callbacks import Callback
@@ -79,23 +80,29 @@ def data_module_of(data: Tree) -> CoordinateDataModule:
 
 
 def network_of(fit: Tree) -> Network:
-    """The network of a fit's config, untrained, with the channels of its data.
+    """The network of a fit's config, untrained, as the fit makes it for its signal.
 
     Raises:
-        QuinrError: If there is no such class, or it refuses its arguments.
+        QuinrError: If there is no such class or no such signal, or a class refuses its arguments.
     """
-    return untrained_network(fit, data_module_of(fit["data"]).channels)
+    data = data_module_of(fit["data"])
+    data.prepare_data()
+    data.setup()
+    return _built(fit, network_class(fit).signal_arguments(data.spec))
 
 
 def untrained_network(fit: Tree, channels: int) -> Network:
-    """The network of a fit's config with some number of channels.
+    """The network of a fit's config for a signal of which only the channels are known.
 
     Raises:
         QuinrError: If there is no such class, or it refuses its arguments.
     """
+    return _built(fit, {"out_features": channels})
+
+
+def _built(fit: Tree, of_signal: Mapping[str, int]) -> Network:
     cls: Any = network_class(fit)
-    arguments = fit["model"]["network"].get("init_args", {})
-    network: Network = cls(**{**arguments, "out_features": channels})
+    network: Network = cls(**{**fit["model"]["network"].get("init_args", {}), **of_signal})
     return network
 
 
