@@ -65,6 +65,8 @@ class SignalKind:
         """
         if self.axes is not None and len(shape) != len(self.axes):
             raise QuinrError(f"signal shape {shape}: {self.name} needs ({', '.join(self.axes)})")
+        if not shape:
+            raise QuinrError(f"signal shape {shape}: {self.name} needs at least one axis")
 
     def check_range(self, low: float, high: float) -> None:
         """Refuses a range that no signal of this kind has.
