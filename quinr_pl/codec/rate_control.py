@@ -27,7 +27,7 @@ _LADDER = (
     (5, 4, 12, 7300),
     (6, 4, 12, math.inf),
 )
-# Sine layers, qubits and angles, up to so many bytes; the width of the sine layers fills what is left. The
+# SIREN layers, qubits and angles, up to so many bytes; the width of the SIREN layers fills what is left. The
 # points of configs/kodak_rd.yaml, with bounds between neighbours.
 _WIDEST = 2048
 _DB_PER_OCTAVE = 1.8

@@ -68,7 +68,7 @@ class Network(nn.Module, ABC):
         out_features: Size of a value.
         fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
             integers.
-        rate_weight: What a bit for each pixel costs the loss, in units of the mean squared error.
+        rate_weight: λ, what a bit for each pixel costs the loss, in units of the mean squared error.
     """
 
     CODE: ClassVar[int]

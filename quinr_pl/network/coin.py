@@ -18,16 +18,16 @@ from quinr_pl.signals import MOST_AXES
 
 
 class COIN(CoordinateNetwork):
-    """Sine layers, then a linear one.
+    """SIREN layers, then a linear one.
 
     After Dupont et al., "COIN: Compression with Implicit Neural representations" (2021).
 
     Args:
         in_features: Size of a coordinate.
         out_features: Size of a value.
-        layers: Number of sine layers.
-        width: Units of each sine layer.
-        omega0: Frequency of every sine layer.
+        layers: Number of SIREN layers.
+        width: Units of each SIREN layer.
+        omega0: Frequency of every SIREN layer.
         log_range: Nats of the logarithmic scale that the output gives values on; see from_log_scale.
 
     Raises:
@@ -94,7 +94,7 @@ class COIN(CoordinateNetwork):
         return [layer.get_parameter("weight") for layer in [*self.hidden[1:], self.output]]
 
     def parameter_periods(self) -> dict[str, Tensor]:
-        """A sine layer's bias is periodic."""
+        """A SIREN layer's bias is periodic."""
         return {
             f"hidden.{index}.bias": torch.tensor(layer.bias_period) for index, layer in enumerate(self.hidden)
         }

@@ -17,9 +17,9 @@ _BAND_BYTES = 1 << 26
 _MOST_BLOCK, _LEAST_BLOCK = 1 << 16, 16
 _LANES, _FRAME = 16, 40  # numbers of a vector; what frames add to a row
 SINE = 50
-"""Of a sine layer's output: the sine, and what the number costs on its way through memory."""
+"""Of a SIREN layer's output: the sine, and what the number costs on its way through memory."""
 LAYER = 600
-"""Of a pixel's way through a sine layer, however narrow."""
+"""Of a pixel's way through a SIREN layer, however narrow."""
 _BLOCK = 30_000_000
 _PIXEL, _VALUE = 500, 250  # a coordinate, and from a real to the number that is stored
 _WEIGHT, _TENSOR = 2_500, 300_000_000
@@ -117,5 +117,5 @@ def circuit_cost(ansatz: Ansatz, inputs: int, outputs: int) -> tuple[int, Cost]:
 
 
 def sine_layers_weights(in_features: int, layers: int, width: int) -> int:
-    """Weights and biases of sine layers of one width that follow each other, the first on coordinates."""
+    """Weights and biases of SIREN layers of one width that follow each other, the first on coordinates."""
     return width * (in_features + 1) + (layers - 1) * width * (width + 1) if layers else 0

@@ -1,4 +1,4 @@
-"""quINR: coordinates -> sine layers -> sinusoidal embedding -> quantum circuit -> read-out."""
+"""quINR: coordinates -> SIREN layers -> sinusoidal embedding -> quantum circuit -> read-out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class QuINR(CoordinateNetwork):
         features: "shared": every upload takes the same angles, shuffled from the second on; "own": every
             upload has angles of its own.
         pairs: Which qubits the entangling layers couple; see Ansatz.
-        omega0: Frequency of the sinusoidal embedding and of the sine layers.
+        omega0: Frequency of the sinusoidal embedding and of the SIREN layers.
         angle_scale: Largest embedding angle, in radians.
         weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
         readout: "last_states": probabilities of the last out_features states, through QReLU; "linear": a
@@ -47,7 +47,7 @@ class QuINR(CoordinateNetwork):
         range_map: Whether "last_states" has a learned gain and bias for each value.
         stages: How often embedding and circuit follow each other; probabilities feed the next embedding.
         stage_norm: How they are normalized for it; see StageNorm.
-        sine_layers: Classical sine layers between the coordinates and the first embedding.
+        sine_layers: Classical SIREN layers between the coordinates and the first embedding.
         sine_width: Units of each of them.
         shuffle_seed: Seed of the shuffled re-uploads.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
@@ -196,8 +196,8 @@ class QuINR(CoordinateNetwork):
         return NetworkCost(parameters, 2 * classical + 3 * stages + 3, operations, numbers, plan)
 
     def parameters_by_depth(self) -> list[list[str]]:
-        """Sine layers, embedding and circuit of each stage in turn, then the rest."""
-        layers = super().parameters_by_depth()  # all sine layers, embeddings and circuits, then the rest
+        """SIREN layers, embedding and circuit of each stage in turn, then the rest."""
+        layers = super().parameters_by_depth()  # all SIREN layers, embeddings and circuits, then the rest
         classical, stages = len(self.sine_layers), len(self.circuits)
         embeddings = layers[classical : classical + stages]
         circuits = layers[classical + stages : classical + 2 * stages]
@@ -206,14 +206,14 @@ class QuINR(CoordinateNetwork):
         return layers[:classical] + in_turn + layers[classical + 2 * stages :]
 
     def feature_weights(self) -> list[nn.Parameter]:
-        """Of all sine layers and embeddings but the one of the coordinates, and of a linear read-out."""
+        """Of all SIREN layers and embeddings but the one of the coordinates, and of a linear read-out."""
         linear = [*self.sine_layers, *self.embeddings][1:]
         if isinstance(self.readout, LinearReadout):
             linear.append(self.readout)
         return [layer.get_parameter("weight") for layer in linear]
 
     def parameter_periods(self) -> dict[str, Tensor]:
-        """Biases of sine layers and embeddings, and rotations of the entangling layers are periodic."""
+        """Biases of SIREN layers and embeddings, and rotations of the entangling layers are periodic."""
         periods = {
             f"{kind}.{index}.bias": torch.tensor(layer.bias_period)
             for kind in ("sine_layers", "embeddings")

@@ -65,7 +65,7 @@ class LatentQuINR(SignalNetwork):
         filters: Number of residual 3 x 3 convolutions.
         neighbours: Latents around a latent that the context model sees.
         context_width: Hidden units of the context model.
-        rate_weight: What a bit for each pixel costs, in units of the mean squared error.
+        rate_weight: λ, what a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
         hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
