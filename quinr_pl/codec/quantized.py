@@ -13,6 +13,7 @@ from torch import Tensor
 
 from quinr_pl.codec.coding.latents import FRACTION_BITS
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
+from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 
 STEPS_PER_OCTAVE = 8
@@ -119,5 +120,17 @@ class QuantizedNetwork:
             parameter.copy_(values[name])
 
     def fill(self, network: Network) -> None:
-        """Give a network of the same architecture without memory the decoder's weights and integers."""
-        network.load_state_dict(self.values(), assign=True)
+        """Give a network of the same architecture without memory the decoder's weights and integers.
+
+        Raises:
+            QuinrError: If no section of the file holds a part of the network.
+        """
+        values = self.values()
+        missing = network.state_dict().keys() - values.keys()
+        if missing:
+            raise QuinrError(
+                f"--model.network {type(network).__name__}: no section of the file holds its "
+                f"{', '.join(sorted(missing))}; make buffers not persistent, and name what a section holds "
+                "in weights or integers"
+            )
+        network.load_state_dict(values, assign=True)

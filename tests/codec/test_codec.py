@@ -19,6 +19,7 @@ from quinr_pl.codec import (
     encode,
     inspect,
 )
+from quinr_pl.codec.file.container import pack
 from quinr_pl.codec.quantized import QuantizedTensor
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, NETWORKS, CoordinateNetwork, QuINR
@@ -205,6 +206,11 @@ def test_limits(coin_file: bytes, limits: DecodeLimits) -> None:
     with pytest.raises(BitstreamError, match="the decoder allows"):
         decode(coin_file, limits=limits)
     decode(coin_file, limits=limits.scaled(math.inf))
+
+
+def test_a_file_without_weights_is_refused(coin_file: bytes) -> None:
+    with pytest.raises(BitstreamError, match="section weights is missing"):
+        decode(pack(coin_file[4:11], []))
 
 
 def test_every_cut_and_every_flipped_bit_is_noticed(coin_file: bytes) -> None:

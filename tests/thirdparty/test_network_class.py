@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from torch import Tensor, nn
 
-from quinr_pl.codec import BitstreamError, compress, decode, decompress
+from quinr_pl.codec import BitstreamError, check_encodable, compress, decode, decompress
 from quinr_pl.codec.rate_control import BITS_PER_WEIGHT
 from quinr_pl.commands.main import main
 from quinr_pl.errors import QuinrError
@@ -108,6 +108,19 @@ def test_bounds_of_its_fields_are_kept():
         Cosines(out_features=0)
     with pytest.raises(QuinrError, match=r"^--model\.network\.out_features 2: the signal needs 3$"):
         compress(Cosines(out_features=2), IMAGE)
+
+
+def test_what_no_section_holds_is_refused_by_name():
+    class Scaled(Cosines):
+        CODE = 201
+
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.register_buffer("scale", torch.ones(1))
+
+    NETWORKS.register(Scaled.CODE, Scaled)
+    with pytest.raises(QuinrError, match=r"Scaled: no section of the file holds its scale; make buffers not"):
+        check_encodable(Scaled(), IMAGE)
 
 
 def test_a_file_of_an_unknown_class_is_refused(monkeypatch):

@@ -5,6 +5,8 @@ Frequencies of symbols are integers that sum to 2**PRECISION, so that every mach
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import constriction
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,8 @@ from quinr_pl.codec.file.container import BitstreamError
 
 PRECISION = 24
 """Frequencies of a distribution add up to 2**PRECISION."""
-Coder = constriction.stream.stack.AnsCoder
-Model = constriction.stream.model.Model
+Coder: TypeAlias = constriction.stream.stack.AnsCoder
+Model: TypeAlias = constriction.stream.model.Model
 
 
 def encoder(bottom: bytes = b"") -> Coder:
