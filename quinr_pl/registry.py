@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from quinr_pl.errors import QuinrError
@@ -67,7 +68,7 @@ class Registry(Generic[Key, Entry]):
 
     def __iter__(self) -> Iterator[Key]:
         """Keys of this package's entries, then of those that are registered, then of installed packages'."""
-        return iter(dict.fromkeys([*self._paths, *self._loaded, *self._installed]))
+        return iter(dict.fromkeys(chain(self._paths, self._loaded, self._installed)))
 
     @cached_property
     def _installed(self) -> dict[Key, str]:
