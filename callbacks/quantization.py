@@ -37,7 +37,7 @@ class Measurement:
     Attributes:
         step: Optimizer steps taken before.
         encoded: File of the quantized network.
-        reconstruction: Decoded values, (height, width, channels), in the dtype of the signal.
+        reconstruction: Decoded values, (*shape, channels), in the dtype of the signal.
         psnr: Of the reconstruction against the signal, in dB.
         quality: The PSNR, less what the file's size costs a network that trains against its rate.
         encode_seconds: Quantization and entropy coding.

@@ -43,7 +43,7 @@ class CoordinateDataModule(LightningDataModule):
         targets: (pixels, channels) float32 in [0, 1]; NaN for pixels that the mask of the spec leaves
             out.
         coordinates: (pixels, axes) float32 in [-1, 1].
-        valid: (height, width) bool of pixels with a return; None where every pixel counts.
+        valid: (*shape) bool of pixels with a return; None where every pixel counts.
     """
 
     name: str

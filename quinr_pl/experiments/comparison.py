@@ -139,7 +139,7 @@ def measure(job: Job, folder: Path, file: str, data: CoordinateDataModule | None
 
 
 def reconstruct(job: Job, folder: Path, file: str) -> tuple[npt.NDArray, npt.NDArray]:
-    """The original and the decoded signal of a finished job, (height, width, channels) each."""
+    """The original and the decoded signal of a finished job, (*shape, channels) each."""
     data = load_data(job)
     return data.values, find_method(job.settings["kind"]).decode(job, data, (folder / file).read_bytes())
 
