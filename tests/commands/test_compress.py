@@ -1,81 +1,30 @@
+"""`quinr-pl compress`: inputs, outputs and flags."""
+
 from __future__ import annotations
 
 import io
-import json
 import os
-import signal
 import stat
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
-from processes import COMMAND, read_until, started
+from compressing import (
+    SMALL_FIT,
+    error_lines,
+    kept,
+    no_fit,
+    write_gray,
+)
 
 from quinr_pl.codec import decompress
-from quinr_pl.commands import kept_run, rate
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
 from quinr_pl.commands.main import main
-from quinr_pl.datamodules.range_image import Projection, project
-from quinr_pl.datamodules.synthetic_scan import street_scan
-from quinr_pl.fitting import FitResult
 from quinr_pl.module import CoordinateNetworkModule
 
-DATA = Path(__file__).parents[1] / "data"
-TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
-TINY_LATENT = str(Path(__file__).parents[1] / "conf" / "tiny_latent.yaml")
-QUICK = ["--config", str(Path(__file__).parents[1] / "conf" / "quick_callbacks.yaml")]
-SMALL_FIT = ["--config", TINY, *QUICK, "--trainer.max_steps", "4"]
-FEW_STEPS = [
-    "--config",
-    "compress.yaml",
-    *QUICK,
-    "--trainer.max_steps",
-    "2",
-    "--data.batch_size",
-    "64",
-    "--data.steps_per_epoch",
-    "2",
-]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every run happens in a folder of its own, and keeps what it keeps in another."""
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    monkeypatch.setattr(kept_run, "cache_root", lambda: tmp_path / "cache")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under nohup
-    yield here
-    signal.signal(signal.SIGINT, before)  # Lightning ignores it once it was interrupted
-
-
-def kept(folder: Path) -> list[Path]:
-    return sorted((folder.parent / "cache" / "compress").glob("*"))
-
-
-def write_gray(name: str, height: int = 20, width: int = 12) -> np.ndarray:
-    values = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
-    Image.fromarray(values).save(name, format="png")
-    return values
-
-
-def error_lines(capsys) -> list[str]:
-    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("quinr-pl: error:")]
-
-
-def no_fit(monkeypatch):
-    """Makes a fit an error: what is tested must be found before."""
-
-    def fit(*args, **names):
-        raise AssertionError("a fit was started")
-
-    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def test_an_existing_output_is_replaced_only_when_asked_to(folder, capsys, monkeypatch):
@@ -217,176 +166,6 @@ def test_no_binary_file_goes_to_a_terminal(monkeypatch, capsys):
     assert "terminal" in error_lines(capsys)[0]
 
 
-def interrupted_at(call: int, monkeypatch):
-    """Interrupts a fit at one of its steps, counted from 1."""
-    step, calls = CoordinateNetworkModule.training_step, [0]
-
-    def interrupting(self, batch, batch_index):
-        calls[0] += 1
-        if calls[0] == call:
-            signal.raise_signal(signal.SIGINT)
-        return step(self, batch, batch_index)
-
-    monkeypatch.setattr(CoordinateNetworkModule, "training_step", interrupting)
-    return calls
-
-
-@pytest.mark.parametrize(
-    ("config", "steps", "at"),
-    [
-        (TINY, 10, 8),
-        pytest.param(TINY, 10, 3, marks=pytest.mark.slow),
-        pytest.param(TINY_LATENT, 40, 31, marks=pytest.mark.slow),
-    ],
-    ids=lambda value: Path(str(value)).stem,
-)
-def test_an_interrupted_compress_goes_on_and_ends_in_the_same_bytes(
-    config, steps, at, folder, monkeypatch, capsys
-):
-    write_gray("photo.png", 32, 40)
-    fit = ["--config", config, *QUICK, "--trainer.max_steps", str(steps)]
-    assert main(["compress", "photo.png", "-o", "whole.quinr", *fit]) == 0
-    command = ["compress", "photo.png", "-o", "again.quinr", *fit]
-    with monkeypatch.context() as patch:
-        interrupted_at(at, patch)
-        assert main(command) == 130
-    shown = capsys.readouterr().err
-    assert "run the same command again to go on" in shown
-    assert "ckpt_path" not in shown
-    assert sorted(path.name for path in folder.iterdir()) == ["photo.png", "whole.quinr"]
-    assert len(kept(folder)) == 1
-    with monkeypatch.context() as patch:
-        calls = interrupted_at(0, patch)
-        assert main(command) == 0
-    assert calls[0] < steps
-    assert Path("again.quinr").read_bytes() == Path("whole.quinr").read_bytes()
-    assert kept(folder) == []
-
-
-def test_an_interruption_goes_on_only_with_the_same_input_and_settings(folder, monkeypatch):
-    write_gray("photo.png")
-    with monkeypatch.context() as patch:
-        interrupted_at(3, patch)
-        assert main(["compress", "photo.png", *SMALL_FIT]) == 130
-    (left,) = kept(folder)
-    write_gray("other.png", 21)
-    with monkeypatch.context() as patch:
-        calls = interrupted_at(0, patch)
-        assert main(["compress", "other.png", *SMALL_FIT]) == 0
-        assert main(["compress", "photo.png", "-o", "x.quinr", *SMALL_FIT, "--seed_everything", "1"]) == 0
-    assert calls[0] == 8
-    assert kept(folder) == [left]
-
-
-def test_an_interruption_before_there_is_anything_to_keep_leaves_nothing(folder, monkeypatch, capsys):
-    write_gray("photo.png")
-
-    def interrupted(self):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("quinr_pl.datamodules.ImageDataModule.read", interrupted)
-    assert main(["compress", "photo.png", *SMALL_FIT]) == 130
-    assert "same command" not in capsys.readouterr().err
-    assert kept(folder) == []
-
-
-def test_a_damaged_checkpoint_is_not_gone_on_with(folder, monkeypatch):
-    write_gray("photo.png")
-    with monkeypatch.context() as patch:
-        interrupted_at(3, patch)
-        assert main(["compress", "photo.png", *SMALL_FIT]) == 130
-    (left,) = kept(folder)
-    for checkpoint in left.rglob("*.ckpt"):
-        checkpoint.write_bytes(checkpoint.read_bytes()[:100])
-    assert main(["compress", "photo.png", *SMALL_FIT]) == 0
-    assert kept(folder) == []
-
-
-def test_a_finished_fit_is_not_lost_with_its_output(folder, monkeypatch, capsys):
-    write_gray("photo.png")
-
-    def full(path, data):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("quinr_pl.commands.output_file.write_bytes", full)
-        assert main(["compress", "photo.png", *SMALL_FIT]) == 2
-        assert "No space left on device" in capsys.readouterr().err
-    with monkeypatch.context() as patch:
-        calls = interrupted_at(0, patch)
-        assert main(["compress", "photo.png", *SMALL_FIT]) == 0
-    assert calls[0] == 0
-    assert kept(folder) == []
-
-
-def test_processes_with_the_same_work_have_folders_of_their_own():
-    with kept_run.kept_run("key") as first, kept_run.kept_run("key") as second:
-        assert first.folder != second.folder
-        (first.folder / "last.ckpt").touch()
-    with kept_run.kept_run("key") as third:
-        assert third.folder == first.folder
-        assert (third.folder / "last.ckpt").exists()
-        third.finished = True
-    assert not first.folder.exists()
-
-
-def test_what_nobody_goes_on_with_is_removed_after_a_month(folder):
-    for age in (1, 40):
-        with kept_run.kept_run(f"days{age}") as run:
-            (run.folder / "last.ckpt").touch()
-        then = time.time() - age * 24 * 3600
-        os.utime(run.folder / ".lock", (then, then))
-    with kept_run.kept_run("another") as run:
-        run.finished = True
-    assert [path.name for path in kept(folder)] == ["days1-0"]
-
-
-def test_compress_to_a_rate():
-    write_gray("noise.png", 96, 96)
-    assert main(["compress", "noise.png", "--bpp", "0.3", *FEW_STEPS]) == 0
-    assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
-
-
-@pytest.mark.parametrize(
-    "way",
-    [
-        pytest.param("config", marks=pytest.mark.slow),
-        "init_args",
-        pytest.param("equals", marks=pytest.mark.slow),
-    ],
-)
-def test_a_rate_sees_every_way_to_say_what_the_data_is(way):
-    street_scan(0, dropout=0.9).astype("<f4").tofile("scan.bin")
-    shape = {"height": 32, "width": 128}
-    Path("my.yaml").write_text(json.dumps({"data": {"init_args": shape}}))
-    flags = {
-        "config": ["--config", "my.yaml"],
-        "init_args": [part for k, v in shape.items() for part in (f"--data.init_args.{k}", str(v))],
-        "equals": [f"--data.{k}={v}" for k, v in shape.items()],
-    }[way]
-    assert main(["compress", *FEW_STEPS, *flags, "scan.bin", "--bpp", "1.0"]) == 0
-    assert 0.9 <= 8 * Path("scan.quinr").stat().st_size / (32 * 128) <= 1.0
-
-
-@pytest.mark.slow
-def test_a_rate_holds_for_the_network_that_flags_make_larger():
-    write_gray("noise.png", 96, 96)
-    assert (
-        main(["compress", "noise.png", "--bpp", "0.3", *FEW_STEPS, "--model.network.sine_width", "30"]) == 0
-    )
-    assert Path("noise.quinr").stat().st_size <= 0.3 * 96**2 / 8
-
-
-@pytest.mark.parametrize("rates", [["--preset", "small"], ["--bpp", "1"], ["--psnr", "20"]])
-def test_a_rate_of_another_network_is_refused_before_any_work(rates, capsys, monkeypatch):
-    no_fit(monkeypatch)
-    write_gray("photo.png")
-    assert main(["compress", "photo.png", "--config", "kodak_latent.yaml", *rates]) == 2
-    (line,) = error_lines(capsys)
-    assert f"{' '.join(rates)}" in line
-    assert "rate_weight" in line
-
-
 @pytest.mark.parametrize(
     "flags",
     [
@@ -453,104 +232,3 @@ def test_flags_before_the_input_keep_their_values():
         "--",
         "--d",
     ]
-
-
-@pytest.mark.slow
-def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
-    points = street_scan(0, dropout=0.9)
-    points.astype("<f4").tofile("scan.bin")
-    shape = ["--data.height", "64", "--data.width=128"]
-    assert main(["compress", "scan.bin", "--bpp", "1.0", *shape, *FEW_STEPS]) == 0
-    assert 0.95 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 1.0
-    _, valid = project(points, Projection(width=128))
-    assert main(["decompress", "scan.quinr", "-o", "scan.npy"]) == 0
-    assert (np.load("scan.npy")[~valid] == 0).all()
-    capsys.readouterr()
-    assert main(["inspect", "scan.quinr", "--json"]) == 0
-    mask = json.loads(capsys.readouterr().out)["sections"]["mask"]
-    assert mask > 100
-    again = ["compress", "scan.bin", "-o", "less.quinr", "--bpp", "0.2", *shape, *FEW_STEPS]
-    assert main(again) == 2
-    assert f"too few for the mask's {mask + 3} and a network's 120" in capsys.readouterr().err
-    assert main([*again, "--data.mask", "false"]) == 0
-    assert 0.19 <= 8 * Path("less.quinr").stat().st_size / (64 * 128) <= 0.2
-
-
-WAVES = ["--trainer.max_steps", "60", "--data.batch_size", "512", "--data.steps_per_epoch", "60"]
-WAVES += ["--config", "compress.yaml", *QUICK]
-WAVES += ["--model.warmup_steps", "5", "--model.learning_rate", "1e-2"]
-
-
-def write_waves(name: str, scale: int = 1) -> np.ndarray:
-    rows, columns = np.mgrid[: 48 * scale, : 64 * scale] / 64
-    pixels = np.rint(255 * (0.5 + 0.4 * np.sin(5 * rows) * np.cos(4 * columns))).astype(np.uint8)
-    Image.fromarray(pixels).save(name)
-    return pixels
-
-
-def test_compress_to_a_quality(capsys, monkeypatch):
-    monkeypatch.setattr(rate, "PSNR_TRIES", 2)
-    pixels = write_waves("waves.png")
-    assert main(["compress", "waves.png", "--psnr", "15", *WAVES]) == 0
-    assert "try 1" in capsys.readouterr().out
-    assert main(["decompress", "waves.quinr", "-o", "back.png"]) == 0
-    error = np.asarray(Image.open("back.png")).astype(float) - pixels
-    assert 10 * np.log10(255**2 / np.mean(error**2)) >= 15
-
-
-@pytest.mark.slow
-def test_finished_tries_are_not_repeated(folder, monkeypatch, capsys):
-    monkeypatch.setattr(rate, "PSNR_TRIES", 2)
-    write_waves("waves.png", 3)
-    few = [*WAVES[:1], "20", *WAVES[2:]]
-    command = ["compress", "waves.png", "--psnr", "3", *few]
-    assert main([*command, "-o", "whole.quinr"]) == 0
-    with monkeypatch.context() as patch:
-        calls = interrupted_at(30, patch)
-        assert main(command) == 130
-    assert len(kept(folder)) == 1
-    with monkeypatch.context() as patch:
-        calls = interrupted_at(0, patch)
-        assert main(command) == 0
-    assert calls[0] == 10
-    assert Path("waves.quinr").read_bytes() == Path("whole.quinr").read_bytes()
-    assert kept(folder) == []
-
-
-def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
-    pixels = np.load(DATA / "quinr_three_stages.npy")
-    Image.fromarray(255 - pixels).save("negative.png")
-    data = (DATA / "quinr_three_stages.quinr").read_bytes()
-    sizes: list[int] = []
-
-    def fit(settings, folder, **names):
-        sizes.append(settings["quantization"]["rate"])
-        folder.mkdir()
-        path = folder / "signal.quinr"
-        path.write_bytes(data)
-        return FitResult(path, 12.0, 1.0, len(data), 1, 1.0, 1.0, {})
-
-    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
-    assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
-    assert "--psnr 30.0: " in capsys.readouterr().err
-    assert 1 <= len(sizes) <= 5
-    assert not Path("x.quinr").exists()
-    assert kept(folder) == []
-
-
-@pytest.mark.slow
-def test_a_terminated_compress_leaves_nothing_beside_the_input(folder):
-    write_gray("pattern.png", 64, 64)
-    Path("pattern.quinr").write_bytes(b"an earlier file")
-    before = {path.name: path.read_bytes() for path in Path().iterdir()}
-    command = [*COMMAND, "compress", "pattern.png", "--overwrite", "--config", TINY]
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder.parent / "cache")}
-    with started([*command, "--trainer.max_steps", "1000000"], env=environment) as process:
-        read_until(process, "step ")
-        process.send_signal(signal.SIGTERM)
-        shown, _ = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "run the same command again to go on" in shown
-    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
-    checkpoint = next((folder.parent / "cache").glob("quinr-pl/compress/*/checkpoints/last.ckpt"))
-    assert torch.load(checkpoint, weights_only=True)["global_step"] > 0

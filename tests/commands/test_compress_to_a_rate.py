@@ -1,0 +1,126 @@
+"""`quinr-pl compress` to a rate or to a quality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compressing import (
+    DATA,
+    FEW_STEPS,
+    WAVES,
+    error_lines,
+    kept,
+    no_fit,
+    write_gray,
+    write_waves,
+)
+from PIL import Image
+
+from quinr_pl.commands import rate
+from quinr_pl.commands.main import main
+from quinr_pl.datamodules.range_image import Projection, project
+from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.fitting import FitResult
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def test_compress_to_a_rate():
+    write_gray("noise.png", 96, 96)
+    assert main(["compress", "noise.png", "--bpp", "0.3", *FEW_STEPS]) == 0
+    assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("config", marks=pytest.mark.slow),
+        "init_args",
+        pytest.param("equals", marks=pytest.mark.slow),
+    ],
+)
+def test_a_rate_sees_every_way_to_say_what_the_data_is(way):
+    street_scan(0, dropout=0.9).astype("<f4").tofile("scan.bin")
+    shape = {"height": 32, "width": 128}
+    Path("my.yaml").write_text(json.dumps({"data": {"init_args": shape}}))
+    flags = {
+        "config": ["--config", "my.yaml"],
+        "init_args": [part for k, v in shape.items() for part in (f"--data.init_args.{k}", str(v))],
+        "equals": [f"--data.{k}={v}" for k, v in shape.items()],
+    }[way]
+    assert main(["compress", *FEW_STEPS, *flags, "scan.bin", "--bpp", "1.0"]) == 0
+    assert 0.9 <= 8 * Path("scan.quinr").stat().st_size / (32 * 128) <= 1.0
+
+
+@pytest.mark.slow
+def test_a_rate_holds_for_the_network_that_flags_make_larger():
+    write_gray("noise.png", 96, 96)
+    assert (
+        main(["compress", "noise.png", "--bpp", "0.3", *FEW_STEPS, "--model.network.sine_width", "30"]) == 0
+    )
+    assert Path("noise.quinr").stat().st_size <= 0.3 * 96**2 / 8
+
+
+@pytest.mark.parametrize("rates", [["--preset", "small"], ["--bpp", "1"], ["--psnr", "20"]])
+def test_a_rate_of_another_network_is_refused_before_any_work(rates, capsys, monkeypatch):
+    no_fit(monkeypatch)
+    write_gray("photo.png")
+    assert main(["compress", "photo.png", "--config", "kodak_latent.yaml", *rates]) == 2
+    (line,) = error_lines(capsys)
+    assert f"{' '.join(rates)}" in line
+    assert "rate_weight" in line
+
+
+@pytest.mark.slow
+def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
+    points = street_scan(0, dropout=0.9)
+    points.astype("<f4").tofile("scan.bin")
+    shape = ["--data.height", "64", "--data.width=128"]
+    assert main(["compress", "scan.bin", "--bpp", "1.0", *shape, *FEW_STEPS]) == 0
+    assert 0.95 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 1.0
+    _, valid = project(points, Projection(width=128))
+    assert main(["decompress", "scan.quinr", "-o", "scan.npy"]) == 0
+    assert (np.load("scan.npy")[~valid] == 0).all()
+    capsys.readouterr()
+    assert main(["inspect", "scan.quinr", "--json"]) == 0
+    mask = json.loads(capsys.readouterr().out)["sections"]["mask"]
+    assert mask > 100
+    again = ["compress", "scan.bin", "-o", "less.quinr", "--bpp", "0.2", *shape, *FEW_STEPS]
+    assert main(again) == 2
+    assert f"too few for the mask's {mask + 3} and a network's 120" in capsys.readouterr().err
+    assert main([*again, "--data.mask", "false"]) == 0
+    assert 0.19 <= 8 * Path("less.quinr").stat().st_size / (64 * 128) <= 0.2
+
+
+def test_compress_to_a_quality(capsys, monkeypatch):
+    monkeypatch.setattr(rate, "PSNR_TRIES", 2)
+    pixels = write_waves("waves.png")
+    assert main(["compress", "waves.png", "--psnr", "15", *WAVES]) == 0
+    assert "try 1" in capsys.readouterr().out
+    assert main(["decompress", "waves.quinr", "-o", "back.png"]) == 0
+    error = np.asarray(Image.open("back.png")).astype(float) - pixels
+    assert 10 * np.log10(255**2 / np.mean(error**2)) >= 15
+
+
+def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
+    pixels = np.load(DATA / "quinr_three_stages.npy")
+    Image.fromarray(255 - pixels).save("negative.png")
+    data = (DATA / "quinr_three_stages.quinr").read_bytes()
+    sizes: list[int] = []
+
+    def fit(settings, folder, **names):
+        sizes.append(settings["quantization"]["rate"])
+        folder.mkdir()
+        path = folder / "signal.quinr"
+        path.write_bytes(data)
+        return FitResult(path, 12.0, 1.0, len(data), 1, 1.0, 1.0, {})
+
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+    assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
+    assert "--psnr 30.0: " in capsys.readouterr().err
+    assert 1 <= len(sizes) <= 5
+    assert not Path("x.quinr").exists()
+    assert kept(folder) == []
