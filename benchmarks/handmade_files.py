@@ -17,13 +17,13 @@ from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.sections.latents import integer_context
 from quinr_pl.codec.sections.weights import write_weights
 from quinr_pl.fields import Choice, Integer, Real
-from quinr_pl.network import NETWORKS
+from quinr_pl.network import COIN, LatentQuINR, QuINR
 from quinr_pl.signals import IMAGE_8
 
 WEIGHTS, LATENTS, MASK = 2, 3, 4
 """Types of sections."""
 _RANGE_FLAG, _CHANNELS_ESCAPE, _REAL_ESCAPE = 0x08, 15, 255
-CLASSES = {NETWORKS[code].__name__: NETWORKS[code] for code in NETWORKS}
+CLASSES = {cls.__name__: cls for cls in (QuINR, COIN, LatentQuINR)}
 _CONTEXT_CODE = 152  # 2**-5, of the layers that the decoder runs in integers
 
 

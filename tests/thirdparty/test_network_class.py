@@ -56,11 +56,13 @@ class Cosines(CoordinateNetwork):
         return NetworkCost(parameters, 4, parameters + 50 * width, 4 * width + 8 * outputs)
 
 
+NETWORKS.register(Cosines.CODE, Cosines)  # where the module is imported, as in the workers of a comparison
+
+
 @pytest.fixture(autouse=True)
-def registered(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(NETWORKS, "_loaded", dict(NETWORKS._loaded))  # other tests go without it
-    NETWORKS.register(Cosines.CODE, Cosines)
+    monkeypatch.setattr(NETWORKS, "_loaded", dict(NETWORKS._loaded))  # what a test changes, others go without
 
 
 def config(**trainer: Any) -> list[str]:
