@@ -272,8 +272,8 @@ class LatentQuINR(SignalNetwork):
     @classmethod
     def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
         """See Network; decoding the latents is not counted here."""
-        sizes = ("qubits", "angles", "uploads", "layers")
-        ansatz = Ansatz(*(architecture[name] for name in sizes), "own", architecture["pairs"])
+        sizes = {name: architecture[name] for name in ("qubits", "angles", "uploads", "layers", "pairs")}
+        ansatz = Ansatz(**sizes, features="own")
         channels, grids, filters = (architecture[name] for name in ("out_features", "grids", "filters"))
         pixel, plan = circuit_cost(ansatz, grids, channels)
         synthesis = circuit_parameters(ansatz, grids, channels)
