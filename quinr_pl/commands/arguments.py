@@ -22,6 +22,19 @@ class OneLineArgumentParser(argparse.ArgumentParser):
         raise QuinrError(f"{message}{near}; see {self.prog} --help")
 
 
+def add_experiment(parser: argparse.ArgumentParser, what: str, folder: str) -> None:
+    """Adds ``--config``, ``--folder`` and ``--root``: which experiment to run, where, and on which data.
+
+    Args:
+        parser: The command's.
+        what: What the config describes.
+        folder: What will lie in the folder.
+    """
+    parser.add_argument("--config", required=True, help=f"a YAML file or a packaged {what}")
+    parser.add_argument("--folder", help=f"where {folder} lie")
+    parser.add_argument("--root", help="folder of the data, instead of QUINR_DATA")
+
+
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """Adds ``--limits``, a positive factor or ``none``: see DecodeLimits.scaled."""
     parser.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quinr_pl.atomic_file import make_folder
-from quinr_pl.commands.arguments import OneLineArgumentParser
+from quinr_pl.commands.arguments import OneLineArgumentParser, add_experiment
 from quinr_pl.errors import QuinrError
 from quinr_pl.file_lock import locked_folder
 
@@ -28,9 +28,7 @@ def compare(args: list[str]) -> int:
         "A comparison that was interrupted goes on where it was.",
         epilog="example: quinr-pl compare --config kodak_rd_quick.yaml --processes 2",
     )
-    parser.add_argument("--config", required=True, help="a YAML file or a packaged comparison")
-    parser.add_argument("--folder", help="where the jobs and the report lie")
-    parser.add_argument("--root", help="folder of the data, instead of QUINR_DATA")
+    add_experiment(parser, "comparison", "the jobs and the report")
     parser.add_argument("--images", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from quinr_pl.commands.arguments import OneLineArgumentParser
+from quinr_pl.commands.arguments import OneLineArgumentParser, add_experiment
 
 
 def search(args: list[str]) -> int:
@@ -16,9 +16,7 @@ def search(args: list[str]) -> int:
         "that was interrupted goes on where it was.",
         epilog="example: quinr-pl search --config kodak_search.yaml --trials 30",
     )
-    parser.add_argument("--config", required=True, help="a YAML file or a packaged search")
-    parser.add_argument("--folder", help="where the study, the trials and the best config lie")
-    parser.add_argument("--root", help="folder of the data, instead of QUINR_DATA")
+    add_experiment(parser, "search", "the study, the trials and the best config")
     parser.add_argument("--bytes", type=int, metavar="N", help="what a file may take")
     parser.add_argument("--trials", type=int, metavar="N", help="in all, pruned ones included")
     parser.add_argument("--workers", type=int, metavar="N", help="trials at a time, of one thread each")

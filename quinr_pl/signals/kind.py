@@ -144,11 +144,7 @@ class SignalKind:
         return false_colours(np.clip(error / _ERROR_SCALE, 0, 1), "inferno")
 
     def measure(
-        self,
-        values: npt.NDArray,
-        decoded: npt.NDArray,
-        peak: float,
-        valid: npt.NDArray[np.bool_] | None,
+        self, values: npt.NDArray, decoded: npt.NDArray, peak: float, valid: npt.NDArray[np.bool_] | None
     ) -> dict[str, float]:
         """Figures of quality beyond the PSNR; here none.
 

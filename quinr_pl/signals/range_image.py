@@ -51,11 +51,7 @@ class RangeImage(SignalKind):
             super().write(values, path)
 
     def measure(
-        self,
-        values: npt.NDArray,
-        decoded: npt.NDArray,
-        peak: float,
-        valid: npt.NDArray[np.bool_] | None,
+        self, values: npt.NDArray, decoded: npt.NDArray, peak: float, valid: npt.NDArray[np.bool_] | None
     ) -> dict[str, float]:
         """Figures of quality; see `SignalKind`.
 

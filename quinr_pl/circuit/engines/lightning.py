@@ -66,10 +66,7 @@ class LightningEngine(Engine):
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """Probabilities of basis states; see `Engine.probabilities`.
-
-        Computes in float64 on the CPU.
-        """
+        """Probabilities of basis states by a QNode, in float64 on the CPU; see `Engine`."""
         measured = check(ansatz, angles, weights, states)
         if angles.shape[0] == 0 or not measured:
             return angles.new_zeros((angles.shape[0], len(measured))) + 0 * (angles.sum() + weights.sum())

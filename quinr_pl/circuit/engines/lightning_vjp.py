@@ -36,10 +36,7 @@ class LightningVjpEngine(Engine):
     def probabilities(
         self, ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None
     ) -> Tensor:
-        """Probabilities of basis states; see `Engine.probabilities`.
-
-        Computes in float64 on the CPU.
-        """
+        """Probabilities of basis states, in float64 on the CPU; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
         if not available():
             return LightningEngine().probabilities(ansatz, angles, weights, states)

@@ -76,11 +76,7 @@ class Compensated(Rounding):
         require_sampling(network, f"quantization method {self.method}", "choose nearest or searched")
 
     def quantize(
-        self,
-        network: Network,
-        spec: SignalSpec,
-        targets: Tensor | None = None,
-        progress: Progress = untold,
+        self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold
     ) -> QuantizedNetwork:
         """See Rounding; the signal gives its coordinates, and its values have no part in it."""
         return CompensatedQuantizer(network, spec, self).at_size(bytes_for_rate(network, spec, self.rate))

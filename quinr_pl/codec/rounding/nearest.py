@@ -52,11 +52,7 @@ class Nearest(Rounding):
         check_positive(**self.step_sizes)
 
     def quantize(
-        self,
-        network: Network,
-        spec: SignalSpec,
-        targets: Tensor | None = None,
-        progress: Progress = untold,
+        self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold
     ) -> QuantizedNetwork:
         """See Rounding; the signal has no part in it."""
         values = reduced_parameters(network)

@@ -40,11 +40,7 @@ class Rounding(ABC):
 
     @abstractmethod
     def quantize(
-        self,
-        network: Network,
-        spec: SignalSpec,
-        targets: Tensor | None = None,
-        progress: Progress = untold,
+        self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold
     ) -> QuantizedNetwork:
         """Round a trained network.
 

@@ -51,11 +51,7 @@ class Searched(Rounding):
 
     @torch.no_grad()
     def quantize(
-        self,
-        network: Network,
-        spec: SignalSpec,
-        targets: Tensor | None = None,
-        progress: Progress = untold,
+        self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold
     ) -> QuantizedNetwork:
         """See Rounding. Progress is told before each layer."""
         values = reduced_parameters(network)

@@ -73,11 +73,7 @@ class Stepwise(Compensated):
             )
 
     def quantize(
-        self,
-        network: Network,
-        spec: SignalSpec,
-        targets: Tensor | None = None,
-        progress: Progress = untold,
+        self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold
     ) -> QuantizedNetwork:
         """See Rounding. Progress is told after each turn of rounding and each group of the search."""
         targets = self.require_targets(spec, targets)
