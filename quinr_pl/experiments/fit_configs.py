@@ -7,14 +7,7 @@ from typing import Any
 
 from pytorch_lightning.callbacks import Callback
 
-from quinr_pl.callbacks import (
-    BitrateMonitor,
-    FitProgress,
-    LightningParity,
-    NetworkLogger,
-    ReconstructionLogger,
-    ReconstructionWriter,
-)
+from quinr_pl import callbacks
 from quinr_pl.class_paths import find_class
 from quinr_pl.configs.find import packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
@@ -25,12 +18,12 @@ from quinr_pl.network import Network
 
 # A fit among many needs no pictures and no parity check, which leave its file as it is.
 _ONLY_SHOWING = (
-    BitrateMonitor,
-    FitProgress,
-    LightningParity,
-    NetworkLogger,
-    ReconstructionLogger,
-    ReconstructionWriter,
+    callbacks.BitrateMonitor,
+    callbacks.FitProgress,
+    callbacks.LightningParity,
+    callbacks.NetworkLogger,
+    callbacks.ReconstructionLogger,
+    callbacks.ReconstructionWriter,
 )
 
 
