@@ -134,6 +134,7 @@ methods:
 """
 
 
+@pytest.mark.slow
 def test_jpeg2000_with_our_mask(tmp_path, capsys):
     config = tmp_path / "scan.yaml"
     config.write_text(SCAN.format(folder=tmp_path / "runs"))
