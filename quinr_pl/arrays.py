@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from quinr_pl.class_paths import find_class
-from quinr_pl.commands.fit_flags import FitFlags, read_signal
+from quinr_pl.commands.fit_flags import FitFlags, in_flag, read_signal
 from quinr_pl.commands.input_file import calling
 from quinr_pl.commands.rate import RatedFit, check_rate
 from quinr_pl.errors import QuinrError
+from quinr_pl.fitting.quantizers import listed
 
 
 def compress(
@@ -103,7 +103,7 @@ class _SilentFlags(FitFlags):
         trainer = settings["trainer"]
         trainer["callbacks"] = [
             callback
-            for callback in trainer["callbacks"] or ()
+            for callback in listed(trainer["callbacks"])
             if not issubclass(find_class(callback["class_path"], Callback, "callbacks"), ProgressBar)
         ]
         trainer["enable_progress_bar"] = False
@@ -118,7 +118,7 @@ def _numbers(array: npt.ArrayLike) -> npt.NDArray:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+    return value if isinstance(value, str) else in_flag(value)
 
 
 @contextmanager

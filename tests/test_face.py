@@ -65,6 +65,12 @@ def test_an_array_comes_back_and_nothing_else_changes(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_setting_may_be_longer_than_a_line():
+    rates = {"rate": 6.0, "points": 768, "damping": 0.01, "retraining_steps": 1}
+    settings = QUICK | {"quantization": {"method": "stepwise", **rates, "retraining_learning_rate": 5e-4}}
+    assert quinr_pl.decompress(quinr_pl.compress(np.eye(20), settings=settings)).shape == (20, 20, 1)
+
+
 @pytest.mark.parametrize(
     ("array", "options", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,7 +93,12 @@ def _check(settings: dict[str, Any]) -> None:
 def _flag_value(value: Any) -> str:
     if isinstance(value, dict) and "class_path" in value:
         return str(value["class_path"])
-    return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+    return in_flag(value)
+
+
+def in_flag(value: Any) -> str:
+    """A value as a flag takes it: YAML in one line, however long."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).splitlines()[0]
 
 
 def read_signal(settings: dict[str, Any], path: Path) -> ImageDataModule:
