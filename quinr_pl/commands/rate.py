@@ -182,13 +182,9 @@ class RatedFit:
 
 def _trains_for_quantization(settings: dict[str, Any]) -> bool:
     """Whether the WeightQuantization in the settings of a fit trains, and so finds the step sizes itself."""
-    from pytorch_lightning.callbacks import Callback
+    from quinr_pl.fitting.quantizers import listed, quantizes
 
-    from quinr_pl.callbacks import WeightQuantization
-
-    callbacks = settings["trainer"]["callbacks"] or ()
     return any(
-        issubclass(find_class(callback["class_path"], Callback, "--trainer.callbacks"), WeightQuantization)
-        and callback["init_args"]["training"] is not None
-        for callback in ([callbacks] if isinstance(callbacks, dict) else callbacks)
+        quantizes(callback["class_path"]) and callback["init_args"]["training"] is not None
+        for callback in listed(settings["trainer"]["callbacks"])
     )

@@ -13,7 +13,7 @@ from quinr_pl.configs.find import packaged_config, read_text, read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.trees import Tree, merge
-from quinr_pl.fitting.quantizers import KEY, overrides_key
+from quinr_pl.fitting.quantizers import KEY, listed, overrides_key
 from quinr_pl.network import Network
 
 # A fit among many needs no pictures and no parity check, which leave its file as it is.
@@ -49,12 +49,10 @@ def merge_fits(base: Tree, change: Tree) -> dict[str, Any]:
 
 def file_making_callbacks(fit: Tree) -> list[Tree]:
     """Those callbacks of a fit's config that its file depends on."""
-    callbacks = fit.get("trainer", {}).get("callbacks", [])
-    classes = [find_class(callback["class_path"], Callback, "trainer.callbacks") for callback in callbacks]
+    given = listed(fit.get("trainer", {}).get("callbacks"))
+    classes = [find_class(callback["class_path"], Callback, "trainer.callbacks") for callback in given]
     return [
-        callback
-        for callback, cls in zip(callbacks, classes, strict=True)
-        if not issubclass(cls, _ONLY_SHOWING)
+        callback for callback, cls in zip(given, classes, strict=True) if not issubclass(cls, _ONLY_SHOWING)
     ]
 
 

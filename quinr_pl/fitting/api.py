@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import sys
@@ -79,7 +78,7 @@ def fit(
     if finished is not None:
         return finished
     make_folder(folder)
-    complete: dict[str, Any] = copy.deepcopy(dict(config))
+    complete = dict(config)
     checkpoint = readable_checkpoint(folder)
     complete["trainer"] = {
         **(complete.get("trainer") or {}),

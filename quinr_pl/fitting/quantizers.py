@@ -28,7 +28,7 @@ def overrides_key(config: Mapping[str, Any]) -> bool:
     """Whether a config writes out a quantizer, so that the key of the configs before it no longer counts."""
     callbacks = listed((config.get("trainer") or {}).get("callbacks"))
     paths = [callback["class_path"] if isinstance(callback, Mapping) else callback for callback in callbacks]
-    return KEY not in config and any(map(_quantizes, paths))
+    return KEY not in config and any(map(quantizes, paths))
 
 
 def set_final_quantization(config: Namespace) -> None:
@@ -44,9 +44,10 @@ def set_final_quantization(config: Namespace) -> None:
         return
     rounding_of(config[KEY], f"--{KEY}")  # refused by the name of the key
     for callback in listed(config.trainer.get("callbacks")):
-        if _quantizes(callback.class_path):
+        if quantizes(callback.class_path):
             callback.init_args.final = config[KEY]
 
 
-def _quantizes(path: Any) -> bool:
+def quantizes(path: Any) -> bool:
+    """Whether the class path of a callback leads to a WeightQuantization."""
     return issubclass(find_class(path, Callback, "trainer.callbacks"), WeightQuantization)
