@@ -34,7 +34,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         make_folder(Path(path).parent)
-        write_bytes(Path(path), buffer.getbuffer())
+        with buffer.getbuffer() as whole:  # released before its buffer goes, in whatever order they would
+            write_bytes(Path(path), whole)
 
 
 def write_checkpoints_atomically(trainer: pl.Trainer) -> None:
