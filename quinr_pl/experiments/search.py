@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,13 @@ def search(settings: Search, named: str, shared: str | None) -> int:
 
 def _search(settings: Search, named: str, folder: Path, shared: str | None) -> int:
     storage = shared or f"sqlite:///{(folder / 'study.db').resolve()}"
-    study = _study(storage, settings)
+    with _study(storage, settings) as study:
+        return _continued(study, storage, settings, named, folder, shared)
+
+
+def _continued(
+    study: Any, storage: str, settings: Search, named: str, folder: Path, shared: str | None
+) -> int:
     kept = asdict(settings)
     searched = json.loads(json.dumps({key: kept[key] for key in ("fit", "space", "bytes")} | {"base": named}))
     before = study.user_attrs.get("search")
@@ -132,7 +138,9 @@ def _report(study: Any, settings: Search, folder: Path, console: Console) -> int
     return 0
 
 
-def _study(storage: str, settings: Search) -> Any:
+@contextlib.contextmanager
+def _study(storage: str, settings: Search) -> Iterator[Any]:
+    """The study of a search; its connections to the database are closed with the block."""
     optuna = _optuna()
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=_RETRIES)
     try:
@@ -142,13 +150,17 @@ def _study(storage: str, settings: Search) -> Any:
     except Exception as error:  # whatever the database's driver raises
         reason = str(error).splitlines()[0]
         raise QuinrError(f"--storage {storage}: no database that Optuna can use ({reason})") from error
-    return optuna.create_study(
-        study_name=Path(settings.folder).name,
-        storage=kept,
-        direction="maximize",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.startup, n_warmup_steps=0),
-    )
+    try:
+        yield optuna.create_study(
+            study_name=Path(settings.folder).name,
+            storage=kept,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.startup, n_warmup_steps=0),
+        )
+    finally:
+        kept.remove_session()
+        kept.engine.dispose()
 
 
 def _sampler(settings: Search, worker: int, ended: int) -> Any:
@@ -226,10 +238,10 @@ def _ended(study: Any) -> int:
 
 def _work(storage: str, settings: Search, number: int, left: Any) -> None:
     """The life of a worker: trials as long as some are left, and not ended on another machine."""
-    study = _study(storage, settings)
-    while left.acquire(block=False) and (ended := _ended(study)) < settings.trials:
-        study.sampler = _sampler(settings, number, ended)
-        study.optimize(_objective(settings), n_trials=1, catch=(Exception,))
+    with _study(storage, settings) as study:
+        while left.acquire(block=False) and (ended := _ended(study)) < settings.trials:
+            study.sampler = _sampler(settings, number, ended)
+            study.optimize(_objective(settings), n_trials=1, catch=(Exception,))
 
 
 def _objective(settings: Search) -> Callable[[Any], float]:
