@@ -13,6 +13,17 @@ from quinr_pl.commands.main import main
 TINY = str(Path(__file__).parents[1] / "conf" / "tiny.yaml")
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals do what they do by default, whatever the parent ignores or libraries have set."""
+    defaults = {signal.SIGINT: signal.default_int_handler}
+    defaults |= dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def _kill_while_running(number: int):
     def command(args):
         os.kill(os.getpid(), number)
@@ -33,11 +44,7 @@ def test_every_command_ends_on_a_signal_with_one_line(number, status, said, monk
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     for name in cli.COMMANDS:
         monkeypatch.setitem(cli.COMMANDS, name, (_kill_while_running(number), ""))
-        restored = signal.signal(signal.SIGINT, signal.default_int_handler)  # also under nohup
-        try:
-            assert main([name]) == status
-        finally:
-            signal.signal(signal.SIGINT, restored)
+        assert main([name]) == status
         assert capsys.readouterr().err == f"quinr-pl: {said}\n"
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
