@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.errors import QuinrError
 from quinr_pl.signals import png
 from quinr_pl.signals.drawing import Picture, of_colours
 from quinr_pl.signals.kind import SignalKind
@@ -23,8 +22,8 @@ class Image(SignalKind):
 
     def check_file(self, suffix: str, channels: int, high: float) -> None:
         """See SignalKind: a PNG has at most four channels."""
-        if suffix == ".png" and channels > png.MOST_CHANNELS:
-            raise QuinrError(f"{channels} channels do not fit a PNG; write it as .npy")
+        if suffix == ".png":
+            png.check_channels(channels)
 
     def write(self, values: npt.NDArray, path: Path) -> None:
         """See SignalKind: as PNG, or as ``.npy``."""

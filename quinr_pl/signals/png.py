@@ -11,10 +11,21 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.errors import QuinrError
+
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}
 """By the number of channels."""
-MOST_CHANNELS = max(_COLOUR_TYPE)
 _BAND_BYTES = 1 << 20
+
+
+def check_channels(channels: int) -> None:
+    """Refuse a number of channels that no PNG has.
+
+    Raises:
+        QuinrError: If there are more than four; the message does not name the file.
+    """
+    if channels not in _COLOUR_TYPE:
+        raise QuinrError(f"{channels} channels do not fit a PNG; write it as .npy")
 
 
 def write_png(values: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], path: Path) -> None:

@@ -37,8 +37,8 @@ class RangeImage(SignalKind):
 
     def check_file(self, suffix: str, channels: int, high: float) -> None:
         """See SignalKind: a PNG has 16 bits, and at most four channels."""
-        if suffix == ".png" and channels > png.MOST_CHANNELS:
-            raise QuinrError(f"{channels} channels do not fit a PNG; write it as .npy")
+        if suffix == ".png":
+            png.check_channels(channels)
         if suffix == ".png" and high * KITTI_DEPTH_SCALE > np.iinfo(np.uint16).max:
             raise QuinrError(f"ranges up to {high} m exceed a 16-bit PNG's 255.99 m; write it as .npy")
 
