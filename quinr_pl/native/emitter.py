@@ -110,7 +110,7 @@ class Emitter(ABC):
         """A vector of lanes of two vectors; those of the second are counted on."""
 
     @abstractmethod
-    def library_cos_sin(self, x: Raw) -> tuple[Raw, Raw]:
+    def cos_sin_by_library(self, x: Raw) -> tuple[Raw, Raw]:
         """Cosine and sine of any finite number, however slow: what hardly ever happens."""
 
     @abstractmethod

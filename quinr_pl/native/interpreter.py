@@ -154,7 +154,7 @@ class Interpreter(Emitter):
         """A vector of lanes of two vectors; see `Emitter`."""
         return np.concatenate([a, b])[list(order)]
 
-    def library_cos_sin(self, x: Raw) -> tuple[Raw, Raw]:
+    def cos_sin_by_library(self, x: Raw) -> tuple[Raw, Raw]:
         """Cosine and sine of any finite number; see `Emitter`."""
         return np.cos(x), np.sin(x)
 

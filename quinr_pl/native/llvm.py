@@ -134,7 +134,7 @@ class LlvmEmitter(Emitter):
         mask = ir.Constant(ir.VectorType(_INT32, len(order)), list(order))
         return self.builder.shuffle_vector(a, b, mask)
 
-    def library_cos_sin(self, x: Raw) -> tuple[Raw, Raw]:
+    def cos_sin_by_library(self, x: Raw) -> tuple[Raw, Raw]:
         """See Emitter; a function of its own, which calls the C library for each lane."""
         both = self.builder.call(self._far_cos_sin(), [x])
         return self.builder.extract_value(both, 0), self.builder.extract_value(both, 1)

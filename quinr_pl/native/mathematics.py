@@ -27,7 +27,7 @@ def cos_sin(x: Vector) -> Complex:
     far = abs(x).exceeds(_NEAR)
 
     def also_far() -> list[object]:
-        found = [Vector(emitter, raw) for raw in emitter.library_cos_sin(x.raw)]
+        found = [Vector(emitter, raw) for raw in emitter.cos_sin_by_library(x.raw)]
         # Lane by lane: what a lane gets must not depend on its neighbours.
         return [where(far, value, other).raw for value, other in zip(found, near, strict=True)]
 
