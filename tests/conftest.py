@@ -13,6 +13,11 @@ if find_spec("quinr_pl.callbacks") is None:
     # Folders at the top of the repository install inside the package, which lies in the way here.
     raise pytest.UsageError("tests need the repository itself: pip install -c constraints.txt -e '.[dev]'")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: one thread each, and one for each process that they start.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
 if not torch.cuda.is_available():
     # Triton's interpreter runs the kernels without a GPU. Triton reads this when it is imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
