@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from quinr_pl.atomic_file import atomic_path
@@ -19,6 +21,33 @@ _UNUSED_SECONDS = 60 * 24 * 3600
 _FOLDER_FLAGS = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # Opening a pipe without O_NONBLOCK would wait for a writer.
 _FILE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def once(name: str, key: str, title: str, compiler: Callable[[], bytes]) -> bytes:
+    """Machine code that is compiled where none is kept, with a line on standard error.
+
+    Args:
+        name: What it is, for the file that keeps it.
+        key: What it depends on, as hexadecimal digits.
+        title: What it is, for the line that says it is compiled.
+        compiler: Gives the code.
+    """
+    code = read(name, key)
+    if code is None:
+        _say(f"compiling {title}, once for this machine")
+        code = compiler()
+        if reason := write(name, key, code):
+            _say_once(f"compiled code is not kept, the next run compiles again: {reason}")
+    return code
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:  # print would take stdout instead
+        with suppress(OSError, ValueError):  # nobody listens any more
+            print(f"quinr-pl: {line}", file=sys.stderr, flush=True)
+
+
+_say_once = cache(_say)
 
 
 def read(name: str, key: str) -> bytes | None:

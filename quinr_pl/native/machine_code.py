@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache
 from types import ModuleType
 
@@ -46,12 +45,7 @@ def load(
 
 def _run_natively(program: code.Program, name: str, key: str, title: str) -> Mapping[str, Function]:
     machine = _machine()
-    compiled = kept_code.read(name, key)
-    if compiled is None:
-        _say(f"compiling {title}, once for this machine")
-        compiled = _compile(program, machine)
-        if reason := kept_code.write(name, key, compiled):
-            _say_once(f"compiled code is not kept, the next run compiles again: {reason}")
+    compiled = kept_code.once(name, key, title, lambda: _compile(program, machine))
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
     engine.add_object_file(binding.ObjectFileRef.from_data(compiled))
     engine.finalize_object()
@@ -93,12 +87,3 @@ def _fingerprint(sources: tuple[ModuleType, ...], settings: str) -> str:
     texts = [inspect.getsource(module) for module in (*_SOURCES, *sources)]
     parts = [llvmlite.__version__, *processor, settings, *texts]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:  # print would take stdout instead
-        with suppress(OSError, ValueError):  # nobody listens any more
-            print(f"quinr-pl: {line}", file=sys.stderr, flush=True)
-
-
-_say_once = cache(_say)

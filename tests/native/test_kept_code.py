@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch, capfd):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    machine_code._say_once.cache_clear()
+    kept_code._say_once.cache_clear()
     assert probabilities().isfinite().all()
     assert probabilities().isfinite().all()
     assert list(folder.iterdir()) == []
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch, capfd):
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, capfd, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    machine_code._say_once.cache_clear()
+    kept_code._say_once.cache_clear()
     assert probabilities().isfinite().all()
     assert "compiled code is not kept" in capfd.readouterr().err
 
