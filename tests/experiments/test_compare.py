@@ -123,6 +123,28 @@ def test_verify_finds_altered_and_missing_files(compared, capsys):
     assert last.read_bytes() == kept[1]
 
 
+PICTURES = """
+folder: {folder}
+processes: 1
+data: {{class_path: SampleDataModule, init_args: {{longer_side: 60}}}}
+images: [{{image: coffee}}]
+methods:
+  WebP: {{kind: webp, points: [2, 4]}}
+  AVIF: {{kind: avif, points: [4]}}
+"""
+
+
+def test_webp_and_avif(tmp_path):
+    config = tmp_path / "pictures.yaml"
+    config.write_text(PICTURES.format(folder=tmp_path / "runs"))
+    assert main(["compare", "--config", str(config)]) == 0
+    rows = table(tmp_path / "runs")
+    assert [row["method"] for row in rows] == ["WebP", "WebP", "AVIF"]
+    assert all(float(row["bpp"]) <= float(row["point"]) for row in rows)
+    assert float(rows[1]["psnr"]) > float(rows[0]["psnr"])
+    assert main(["compare", "--config", str(config), "--verify"]) == 0
+
+
 SCAN = """
 folder: {folder}
 processes: 1
@@ -184,7 +206,7 @@ def test_bad_flags(compared, arguments, message, capsys):
         ({"images": []}, "key images is missing"),
         (
             {"methods": {"x": {"kind": "png"}}},
-            "method x is of kind png; choose from fit, twin, jpeg2000, coin",
+            "method x is of kind png; choose from fit, twin, jpeg2000, webp, avif, coin",
         ),
         ({"methods": {"x": {"kind": "jpeg2000"}}}, "method x: its description is not complete"),
         ({"methods": {"x": {"kind": "twin", "of": "y", "layers": 2}}}, "method x: its description"),

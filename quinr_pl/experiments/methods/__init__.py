@@ -15,6 +15,8 @@ METHODS: Registry[str, type[Method]] = Registry(
         "fit": f"{_HERE}.fit:Fit",
         "twin": f"{_HERE}.twin:Twin",
         "jpeg2000": f"{_HERE}.jpeg2000:JPEG2000Method",
+        "webp": f"{_HERE}.pillow:PillowMethod",
+        "avif": f"{_HERE}.pillow:PillowMethod",
         "coin": f"{_HERE}.coin:COINMethod",
     },
 )
