@@ -1,4 +1,8 @@
-"""Memory of the native code that outlives a call: fresh pages cost as much as the arithmetic done on them."""
+"""Memory of the native code: arrays of torch or of NumPy by their addresses, and what outlives a call.
+
+Fits hand tensors to the kernels, and decoding arrays of NumPy, so that it does without torch: of an array
+nothing is asked here but what both have.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +11,98 @@ import mmap
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Bytes = npt.NDArray[np.uint8]
+AnyArray = TypeVar("AnyArray", "Tensor", npt.NDArray[Any])
+"""A tensor or an array of NumPy."""
+
 _KEPT_BYTES = 64 << 20
 _HUGE_BYTES = 4 << 20
+# Fresh pages cost as much as the arithmetic done on them.
 _local = threading.local()
-_spare: dict[int, list[Tensor]] = {}
+_spare: dict[int, list[Bytes]] = {}
 
 
-def check_readable(reader: str, *tensors: Tensor | None) -> None:
-    """Refuse tensors that kernels would misread: they go by addresses and trust what is said about them.
+def address(array: Tensor | npt.NDArray) -> int:
+    """Address of an array's first number."""
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.data_ptr()
+
+
+def strides(array: Tensor | npt.NDArray) -> tuple[int, ...]:
+    """Numbers from one element of an array to the next along each axis."""
+    if isinstance(array, np.ndarray):
+        return tuple(stride // array.itemsize for stride in array.strides)
+    return array.stride()
+
+
+def empty(like: AnyArray, *shape: int) -> AnyArray:
+    """An array of another's type and dtype, uninitialized."""
+    return np.empty(shape, like.dtype) if isinstance(like, np.ndarray) else like.new_empty(shape)
+
+
+def zeros(like: AnyArray, *shape: int) -> AnyArray:
+    """An array of another's type and dtype, all zero."""
+    return np.zeros(shape, like.dtype) if isinstance(like, np.ndarray) else like.new_zeros(shape)
+
+
+def contiguous(array: AnyArray) -> AnyArray:
+    """An array in row-major order: itself, or a copy."""
+    return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array.contiguous()
+
+
+def copied(array: AnyArray) -> AnyArray:
+    """A copy of an array, in row-major order."""
+    if isinstance(array, np.ndarray):
+        return array.copy(order="C")
+    found = empty(array, *array.shape)
+    found[:] = array
+    return found
+
+
+def summed(parts: AnyArray) -> AnyArray:
+    """Sums over the first axis, taken in double precision."""
+    if isinstance(parts, np.ndarray):
+        return parts.sum(0, dtype=np.float64).astype(parts.dtype)
+    return parts.double().sum(0).to(parts.dtype)
+
+
+def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None) -> None:
+    """Refuse arrays that kernels would misread: they go by addresses and trust what is said about them.
 
     Raises:
-        QuinrError: If the tensors differ in dtype, are not float32 or float64, or not in the CPU's memory.
+        QuinrError: If they differ in dtype, are not float32 or float64, or not in the CPU's memory.
     """
-    found = {(t.device.type, t.dtype, t.layout) for t in tensors if t is not None}
-    fits = [("cpu", dtype, torch.strided) for dtype in (torch.float32, torch.float64)]
-    if len(found) != 1 or found.isdisjoint(fits):
+    found = {_kind(array) for array in arrays if array is not None}
+    if len(found) != 1 or found.isdisjoint(_READABLE):
         kinds = ", ".join(sorted(f"{dtype} on {device}" for device, dtype, _ in found))
         raise QuinrError(
             f"{reader} got tensors of {kinds}: needs one precision, on the cpu, and dense: float32 or float64"
         )
 
 
-def check_shapes(reader: str, tensors: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:
-    """Refuse tensors of other shapes than kernels take for granted.
+_READABLE = [("cpu", dtype, "torch.strided") for dtype in ("torch.float32", "torch.float64")]
+
+
+def _kind(array: Tensor | npt.NDArray) -> tuple[str, str, str]:
+    """Device, dtype and layout, in torch's words."""
+    if isinstance(array, np.ndarray):
+        return "cpu", f"torch.{array.dtype}", "torch.strided"
+    return array.device.type, str(array.dtype), str(array.layout)
+
+
+def check_shapes(
+    reader: str, tensors: Sequence[Tensor | npt.NDArray], shapes: Sequence[tuple[int, ...]]
+) -> None:
+    """Refuse arrays of other shapes than kernels take for granted.
 
     Raises:
         QuinrError: If one differs.
@@ -45,17 +112,17 @@ def check_shapes(reader: str, tensors: Sequence[Tensor], shapes: Sequence[tuple[
         raise QuinrError(f"{reader} got tensors of shapes {found}: needs {list(shapes)}")
 
 
-def scratch(size: int) -> Tensor:
+def scratch(size: int) -> Bytes:
     """Uninitialized bytes of this thread, valid until its next call."""
-    kept: Tensor | None = getattr(_local, "memory", None)
-    if kept is None or kept.numel() < size:
-        kept = torch.empty(size, dtype=torch.uint8)
+    kept: Bytes | None = getattr(_local, "memory", None)
+    if kept is None or kept.size < size:
+        kept = np.empty(size, np.uint8)
         if size <= _KEPT_BYTES:
             _local.memory = kept
     return kept
 
 
-def lent(size: int, borrower: object) -> Tensor:
+def lent(size: int, borrower: object) -> Bytes:
     """Uninitialized bytes that are handed on once the borrower is gone.
 
     Steps of a fit want the same few sizes again and again. What is large comes in huge pages, where the
@@ -69,17 +136,17 @@ def lent(size: int, borrower: object) -> Tensor:
     return memory
 
 
-def _take_back(memory: Tensor) -> None:
+def _take_back(memory: Bytes) -> None:
     # Borrowers go whenever garbage is collected, on any thread: each step here is atomic by itself.
-    _spare.setdefault(memory.numel(), []).append(memory)
+    _spare.setdefault(memory.size, []).append(memory)
     if sum(size * len(kept) for size, kept in list(_spare.items())) > _KEPT_BYTES:
         _spare.clear()
 
 
-def _allocate(size: int) -> Tensor:
+def _allocate(size: int) -> Bytes:
     if size < _HUGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.empty(size, dtype=torch.uint8)
+        return np.empty(size, np.uint8)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared memory has none
     with contextlib.suppress(OSError):  # a kernel without them serves ordinary pages
         pages.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(pages, dtype=torch.uint8)
+    return np.frombuffer(pages, np.uint8)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VECTOR_BYTES = 64
 
@@ -21,8 +25,8 @@ class Precision:
     name: str
 
     @classmethod
-    def of(cls, values: Tensor) -> Precision:
-        """That of a tensor of float32 or float64."""
+    def of(cls, values: Tensor | npt.NDArray) -> Precision:
+        """That of an array of float32 or float64."""
         return cls(str(values.dtype).removeprefix("torch."))
 
     @property

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from types import ModuleType
 
-from torch import Tensor
-
 from quinr_pl.native.machine_code import load
-from quinr_pl.native.memory import scratch
+from quinr_pl.native.memory import AnyArray, address, scratch, summed, zeros
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.threads import chunks_of, in_parallel
 
@@ -44,7 +42,7 @@ class RowKernels:
     def run(
         self,
         name: str,
-        like: Tensor,
+        like: AnyArray,
         shared: Words,
         *,
         size: tuple[int, int],
@@ -53,12 +51,12 @@ class RowKernels:
         planes: Sequence[Words] = ({},),
         of_chunks: Sequence[Words] = (),
         settings: Sequence[object] = (),
-    ) -> Tensor:
+    ) -> AnyArray:
         """Run a kernel on all rows of all planes.
 
         Args:
             name: Name of the kernel.
-            like: Has the dtype of the numbers.
+            like: Has the type and the dtype of the sums.
             shared: Words that are the same everywhere.
             size: Rows of a plane, numbers of a row.
             sums: How many sums the kernel writes to ``totals``.
@@ -77,19 +75,19 @@ class RowKernels:
         if of_chunks:
             chunks = [{**chunk, **own} for chunk, own in zip(chunks, of_chunks, strict=True)]
         pieces = [{**plane, **chunk} for plane in planes for chunk in chunks]
-        totals = like.new_zeros(len(pieces), sums)
+        totals = zeros(like, len(pieces), sums)
         starts, own_bytes = _places({"sums": sums * VECTOR_BYTES, **(memory or {})})
 
         def work(items: Iterable[int]) -> None:
             kept = scratch(own_bytes)
-            own = {name: kept.data_ptr() + start for name, start in starts.items()}
+            own = {name: address(kept) + start for name, start in starts.items()}
             for item in items:
-                addresses = {**own, "totals": totals[item].data_ptr()}
+                addresses = {**own, "totals": address(totals[item])}
                 words = self.emitter.Kernel.words(**shared, **addresses, **pieces[item])
                 kernel(words.ctypes.data)
 
         in_parallel(work, len(pieces), 1 + len(planes) * rows * row // self.thread_numbers)
-        return totals.double().sum(0).to(like.dtype)
+        return summed(totals)
 
 
 def _places(sizes: Words) -> tuple[Words, int]:

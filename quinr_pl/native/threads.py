@@ -8,12 +8,12 @@ core from whoever has work: on a busy machine a fit is many times slower with tw
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-
-import torch
+from types import ModuleType
 
 from quinr_pl.native.cpu_quota import cpu_quota
 
@@ -23,8 +23,30 @@ _threads: int | None = None
 
 
 def thread_count() -> int:
-    """Threads of native code: as many as torch has, unless `native_threads` says otherwise."""
-    return torch.get_num_threads() if _threads is None else _threads
+    """Threads of native code, unless `native_threads` says otherwise: as many as torch has.
+
+    Where torch is not loaded, as many as it would have: ``OMP_NUM_THREADS``, or one for each core that this
+    process may use.
+    """
+    if _threads is not None:
+        return _threads
+    torch = _loaded_torch()
+    if torch is not None:
+        count: int = torch.get_num_threads()
+        return count
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(asked) if asked.isdigit() and int(asked) else len(_cores())
+
+
+def _loaded_torch() -> ModuleType | None:
+    """Torch, if something has loaded it: decoding does without."""
+    return sys.modules.get("torch")
+
+
+def _cores() -> Collection[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)
 
 
 @contextmanager
@@ -37,18 +59,22 @@ def native_threads(torch_threads: int = 1, count: int | None = None) -> Iterator
             for each core that this process may use, but no more than its control groups have time for.
     """
     global _threads
-    before = torch.get_num_threads(), _threads
+    before = _threads
     if count is None:
         count = thread_count()
         if _threads is None and "OMP_NUM_THREADS" not in os.environ:
             count = min(count, cpu_quota())
     _threads = count
-    torch.set_num_threads(torch_threads)
+    torch = _loaded_torch()
+    torch_before = 0 if torch is None else torch.get_num_threads()
     try:
+        if torch is not None:
+            torch.set_num_threads(torch_threads)
         yield
     finally:
-        torch_before, _threads = before
-        torch.set_num_threads(torch_before)
+        _threads = before
+        if torch is not None:
+            torch.set_num_threads(torch_before)
 
 
 def chunks_of(size: int, least: int, most: int) -> list[tuple[int, int]]:

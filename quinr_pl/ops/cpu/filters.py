@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from quinr_pl.native.memory import check_readable, check_shapes
-from quinr_pl.native.operation import Gradients
+from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, strides
 from quinr_pl.native.rows import RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import filters as emitter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from quinr_pl.native.operation import Gradients
 
 _MARGIN = 2
 """The gradient of the values with their edges looks two rows and columns beyond the signal."""
@@ -22,14 +26,14 @@ _KERNELS = RowKernels(
 )
 
 
-def filtered(keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Gradients]:
+def filtered(keep: bool, values: AnyArray, *parameters: AnyArray) -> tuple[AnyArray, Gradients]:
     """See quinr_pl.ops.filters.filtered and Operation.run."""
     check_readable("residual filters", values, *parameters)
     channels = len(values)
     shapes = [(channels, channels, 3, 3), (channels,)] * (len(parameters) // 2)
     check_shapes("residual filters", parameters, shapes)
     # The kernels read memory by its address.
-    parameters = tuple(parameter.contiguous() for parameter in parameters)
+    parameters = tuple(contiguous(parameter) for parameter in parameters)
     frames = [Framed.around(values, _MARGIN)]
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         frames[-1].repeat_edges(_REPEATED)
@@ -39,7 +43,7 @@ def filtered(keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, G
 
 
 def _gradients(
-    frames: list[Framed], weights: Sequence[Tensor], cotangent: Tensor, needed: Sequence[bool]
+    frames: list[Framed[Tensor]], weights: Sequence[Tensor], cotangent: Tensor, needed: Sequence[bool]
 ) -> list[Tensor]:
     """Gradients in the values and in the parameters, from the frame that each convolution was given."""
     found: list[Tensor] = []
@@ -51,15 +55,15 @@ def _gradients(
     return [given.taken(), *found]
 
 
-def _convolved(frame: Framed, weight: Tensor, bias: Tensor) -> Framed:
+def _convolved(frame: Framed[AnyArray], weight: AnyArray, bias: AnyArray) -> Framed[AnyArray]:
     """Values plus their convolution; what lies around them in the frame is undefined."""
     result = _empty(frame)
-    addresses = {"bias": bias.data_ptr(), "result": result.address(0, 0, 0)}
+    addresses = {"bias": address(bias), "result": result.address(0, 0, 0)}
     _run("forward", frame, weight, addresses, frame.rows)
     return result
 
 
-def _back(frame: Framed, weight: Tensor, given: Framed) -> tuple[Tensor, Tensor, Tensor]:
+def _back(frame: Framed[Tensor], weight: Tensor, given: Framed[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients in the values that were convolved, (channels, rows, columns), in weight and in bias."""
     found = _empty(frame)
     addresses = {
@@ -72,21 +76,23 @@ def _back(frame: Framed, weight: Tensor, given: Framed) -> tuple[Tensor, Tensor,
     return found.signal, of_weight.view_as(weight), of_bias
 
 
-def _empty(frame: Framed) -> Framed:
+def _empty(frame: Framed[AnyArray]) -> Framed[AnyArray]:
     return Framed(len(frame.whole), (frame.rows, frame.columns), _MARGIN, frame.whole)
 
 
-def _run(name: str, frame: Framed, weight: Tensor, addresses: dict[str, int], rows: int) -> Tensor:
+def _run(
+    name: str, frame: Framed[AnyArray], weight: AnyArray, addresses: dict[str, int], rows: int
+) -> AnyArray:
     channels = len(weight)
     shared = {
         "columns": frame.columns,
         "rows": frame.rows,
         "channels": channels,
         "row": frame.row,
-        "plane": frame.whole.stride(0),
-        "weight": weight.data_ptr(),
+        "plane": strides(frame.whole)[0],
+        "weight": address(weight),
         "values": frame.address(0, 0, 0),
         **addresses,
     }
     size = (rows, channels * frame.columns)
-    return _KERNELS.run(name, weight, shared, size=size, sums=weight.numel() + channels)
+    return _KERNELS.run(name, weight, shared, size=size, sums=math.prod(weight.shape) + channels)

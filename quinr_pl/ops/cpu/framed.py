@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic
 
-import torch
-from torch import Tensor
-
+from quinr_pl.native.memory import AnyArray, address, copied, strides, zeros
 from quinr_pl.native.precision import Precision
 
 
-class Framed:
+class Framed(Generic[AnyArray]):
     """Planes in one block of memory, each with a margin all around, everything zero at first.
 
     Kernels read and write rows in whole vectors, up to two at a time: a row has room for those that reach
@@ -20,7 +19,7 @@ class Framed:
         planes: Number of planes.
         shape: Rows and columns of the signal.
         margin: Rows and columns around it.
-        like: A tensor with the dtype.
+        like: An array with the type and the dtype.
 
     Attributes:
         rows: Rows of the signal.
@@ -30,29 +29,29 @@ class Framed:
         signal: The part of it inside the margin, (planes, rows, columns).
     """
 
-    def __init__(self, planes: int, shape: Sequence[int], margin: int, like: Tensor) -> None:
+    def __init__(self, planes: int, shape: Sequence[int], margin: int, like: AnyArray) -> None:
         self.rows, self.columns = shape
         self._margin = margin
         lanes = Precision.of(like).lanes
         self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + 2 * margin
-        self.whole = like.new_zeros(planes, self.rows + 2 * margin, self.row)
+        self.whole = zeros(like, planes, self.rows + 2 * margin, self.row)
         self.signal = self.whole[:, margin : margin + self.rows, margin : margin + self.columns]
 
     @classmethod
-    def around(cls, signal: Tensor, margin: int) -> Framed:
+    def around(cls, signal: AnyArray, margin: int) -> Framed[AnyArray]:
         """A copy of a signal, (planes, rows, columns), in a margin of zeros."""
         framed = cls(len(signal), signal.shape[1:], margin, signal)
-        framed.signal.copy_(signal)
+        framed.signal[:] = signal
         return framed
 
     def address(self, plane: int, row: int, column: int) -> int:
         """Where a number lies; row and column count from the signal's first, negative in the margin."""
         place = (self._margin + row) * self.row + self._margin + column
-        return self.whole.data_ptr() + (plane * self.whole.stride(0) + place) * self.whole.element_size()
+        return address(self.whole) + (plane * strides(self.whole)[0] + place) * self.whole.itemsize
 
-    def taken(self) -> Tensor:
+    def taken(self) -> AnyArray:
         """A copy of the signal without its frame, contiguous."""
-        return self.signal.clone(memory_format=torch.contiguous_format)
+        return copied(self.signal)
 
     def repeat_edges(self, rings: int) -> None:
         """Fill the innermost rings of the margin with the edges of the signal."""

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.native.memory import check_readable, check_shapes
-from quinr_pl.native.operation import Gradients
+from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, zeros
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.rows import RowKernels, Words
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import upsampling as emitter
 from quinr_pl.ops.kernels.upsampling import LINES_MARGIN, MARGIN, TAPS
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from quinr_pl.native.operation import Gradients
+
 _KERNELS = RowKernels(emitter, "the interpolation of latents", thread_numbers=500_000, least_rows=32)
 
 
 def upsampled(
-    keep: bool, values: Tensor, weight: Tensor, *, shape: Sequence[int]
-) -> tuple[Tensor, Gradients]:
+    keep: bool, values: AnyArray, weight: AnyArray, *, shape: Sequence[int]
+) -> tuple[AnyArray, Gradients]:
     """See quinr_pl.ops.upsampling.upsampled and Operation.run."""
     check_readable("upsampling", values, weight)
     check_shapes("upsampling", (weight,), [(TAPS,)])
-    weight = weight.contiguous()
+    weight = contiguous(weight)
     frame = Framed.around(values, MARGIN)
     finer = _upsampled(weight, frame, len(values), shape)
 
@@ -44,7 +46,7 @@ def interpolated(
     check_readable("interpolation of latents", weight, *grids)
     expected = [tuple(shape) for shape in shapes[: len(grids)]]
     check_shapes("interpolation of latents", (weight, *grids), [(TAPS,), *expected])
-    weight = weight.contiguous()
+    weight = contiguous(weight)
     frames = [Framed.around(grids[0][None], MARGIN)]
     for level, shape in enumerate(shapes[1:], 1):
         joins = int(level < len(grids))
@@ -57,11 +59,11 @@ def interpolated(
 
 
 def _gradients(
-    weight: Tensor, frames: list[Framed], joined: int, cotangent: Tensor, needed: Sequence[bool]
+    weight: Tensor, frames: list[Framed[Tensor]], joined: int, cotangent: Tensor, needed: Sequence[bool]
 ) -> list[Tensor]:
     """Gradients in the taps and in the grids, of which the coarsest ``joined`` have a frame of their own."""
     given = Framed.around(cotangent, MARGIN)
-    of_weight = torch.zeros_like(weight)
+    of_weight = zeros(weight, *weight.shape)
     of_grids = []
     for level in range(len(frames) - 1, 0, -1):
         if level < joined:
@@ -72,7 +74,9 @@ def _gradients(
     return [of_weight, *reversed(of_grids)]
 
 
-def _upsampled(weight: Tensor, frame: Framed, grids: int, shape: Sequence[int]) -> Framed:
+def _upsampled(
+    weight: AnyArray, frame: Framed[AnyArray], grids: int, shape: Sequence[int]
+) -> Framed[AnyArray]:
     """The grids of a frame at twice the resolution, as the last ones of a frame of as many as ``grids``.
 
     What lies around them is undefined.
@@ -91,17 +95,17 @@ def _upsampled(weight: Tensor, frame: Framed, grids: int, shape: Sequence[int]) 
     return finer
 
 
-def _back(weight: Tensor, frame: Framed, given: Framed) -> tuple[Framed, Tensor]:
+def _back(weight: Tensor, frame: Framed[Tensor], given: Framed[Tensor]) -> tuple[Framed[Tensor], Tensor]:
     """Gradients in the grids of a frame, as a frame with a clear margin, and in the taps."""
     grids = len(frame.whole)
     joins = len(given.whole) - grids
-    lines = weight.new_zeros(grids, 2 * (frame.rows + LINES_MARGIN), frame.row)
+    lines = zeros(weight, grids, 2 * (frame.rows + LINES_MARGIN), frame.row)
     found = Framed(grids, (frame.rows, frame.columns), MARGIN, weight)
     planes = [
         {
             "values": frame.address(grid, -MARGIN, -MARGIN),
             "given": given.address(grid + joins, 0, 0),
-            "lines": lines[grid, LINES_MARGIN].data_ptr(),
+            "lines": address(lines[grid, LINES_MARGIN]),
             "of_values": found.address(grid, -MARGIN, -MARGIN),
         }
         for grid in range(grids)
@@ -113,8 +117,13 @@ def _back(weight: Tensor, frame: Framed, given: Framed) -> tuple[Framed, Tensor]
 
 
 def _run(
-    name: str, rows: int, weight: Tensor, frame: Framed, planes: Sequence[Words], result_row: int = 0
-) -> Tensor:
+    name: str,
+    rows: int,
+    weight: AnyArray,
+    frame: Framed[AnyArray],
+    planes: Sequence[Words],
+    result_row: int = 0,
+) -> AnyArray:
     """Run a kernel on rows of all grids; returns the sums of the taps' gradients."""
     shared = {
         "rows": frame.rows,
@@ -122,9 +131,9 @@ def _run(
         "values_row": frame.row,
         "result_row": result_row,
         "lines_row": frame.row,
-        "weight": weight.data_ptr(),
+        "weight": address(weight),
     }
-    line = weight.element_size() * emitter.scratch_numbers(frame.columns, Precision.of(weight).lanes)
+    line = weight.itemsize * emitter.scratch_numbers(frame.columns, Precision.of(weight).lanes)
     memory = {"line": line, "even": line, "odd": line}
     size = (rows, frame.columns)
     return _KERNELS.run(name, weight, shared, size=size, sums=TAPS, memory=memory, planes=planes)

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from typing import Generic
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cpu.arguments import ARGUMENTS, MATRIX, state_vectors
 from quinr_pl.circuit.engines.cpu.compile import Kernels, kernels
 from quinr_pl.circuit.lowering.plan import Plan, plan
 from quinr_pl.native.machine_code import Function
-from quinr_pl.native.memory import lent, scratch
+from quinr_pl.native.memory import AnyArray, Bytes, address, contiguous, empty, lent, scratch, strides, summed
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.threads import chunks_of, in_parallel
 
@@ -137,7 +137,7 @@ def _sizes(shape: Shape, circuit: Plan) -> dict[str, int]:
     }
 
 
-class Call:
+class Call(Generic[AnyArray]):
     """Forward and backward pass of one batch.
 
     Sums over coordinates are taken chunk by chunk: results do not depend on the number of threads.
@@ -158,11 +158,11 @@ class Call:
         ansatz: Ansatz,
         frequency: float,
         scale: float,
-        x: Tensor,
-        embedding: Tensor | None,
-        bias: Tensor | None,
-        weights: Tensor,
-        readout: Tensor | None,
+        x: AnyArray,
+        embedding: AnyArray | None,
+        bias: AnyArray | None,
+        weights: AnyArray,
+        readout: AnyArray | None,
     ) -> None:
         self.ansatz, self.batch = ansatz, len(x)
         self.precision = Precision.of(x)
@@ -172,78 +172,80 @@ class Call:
             Shape(ansatz, self.precision, x.shape[1], embedding is not None, outputs, frequency, scale)
         )
         self.x, self.embedding, self.readout = x, embedding, readout
-        self.state: Tensor | None = None
+        self.state: Bytes | None = None
         given = {"weight": weights, "embedding": embedding, "bias": bias, "readout": readout}
         # Held here, as the kernels know addresses only.
-        self._tensors = {name: t.contiguous() for name, t in given.items() if t is not None}
+        self._arrays = {name: contiguous(array) for name, array in given.items() if array is not None}
         self.words = self.layout.words.copy()
-        addresses = {name: tensor.data_ptr() for name, tensor in self._tensors.items()}
-        strides = {"x_row": x.stride(0), "x_column": x.stride(1)}
-        self._set(self.words, {"batch": self.batch, "x": x.data_ptr(), **strides, **addresses})
+        addresses = {name: address(array) for name, array in self._arrays.items()}
+        row, column = strides(x)
+        steps = {"x_row": row, "x_column": column}
+        self._set(self.words, {"batch": self.batch, "x": address(x), **steps, **addresses})
 
     def _set(self, words: npt.NDArray[np.int64], values: dict[str, int]) -> None:
         for name, value in values.items():
             words[_AT[name]] = value
 
-    def forward(self, keep: bool) -> Tensor:
+    def forward(self, keep: bool) -> AnyArray:
         """Read-out, (batch, outputs); with ``keep`` the final states stay for the backward pass."""
         states = self.ansatz.states
-        y = self.x.new_empty(self.batch, states if self.readout is None else len(self.readout))
+        y = empty(self.x, self.batch, states if self.readout is None else len(self.readout))
         if keep:
             self.state = lent(self.blocks * states * 2 * VECTOR_BYTES, self)
-            self._set(self.words, {"state": self.state.data_ptr(), "state_stride": 2 * states})
+            self._set(self.words, {"state": address(self.state), "state_stride": 2 * states})
         words = self.words.copy()
-        words[_AT["y"]] = y.data_ptr()
+        words[_AT["y"]] = address(y)
         self._run(self.layout.kernels.forward, words, passes=1)
         return y
 
-    def backward(self, cotangent: Tensor, inputs: bool) -> dict[str, Tensor | None]:
+    def backward(self, cotangent: AnyArray, inputs: bool) -> dict[str, AnyArray | None]:
         """Gradients in x (only with ``inputs``), embedding, bias, weights and readout, by these names."""
         assert self.state is not None
-        x_gradient = self.x.new_empty(self.x.shape) if inputs else None
+        x_gradient = empty(self.x, *self.x.shape) if inputs else None
         words = self.words.copy()
+        row, column = strides(cotangent)
         changes = {
-            "cotangent": cotangent.data_ptr(),
-            "cotangent_row": cotangent.stride(0),
-            "cotangent_column": cotangent.stride(1),
+            "cotangent": address(cotangent),
+            "cotangent_row": row,
+            "cotangent_column": column,
             "input_gradient": int(inputs),
-            "x_gradient": 0 if x_gradient is None else x_gradient.data_ptr(),
+            "x_gradient": 0 if x_gradient is None else address(x_gradient),
         }
         self._set(words, changes)
-        totals = self._run(self.layout.kernels.backward, words, passes=2).double().sum(0).to(self.x.dtype)
+        totals = summed(self._run(self.layout.kernels.backward, words, passes=2))
         sums = {name: totals[part] for name, part in self.layout.sums.items()}
         weights = sums["column_sum"][self.ansatz.features_count + 1 :]
         embedded, readout = self.embedding is not None, self.readout is not None
         return {
             "x": x_gradient,
-            "embedding": sums["embedding_sum"].view(-1, self.x.shape[1]) if embedded else None,
+            "embedding": sums["embedding_sum"].reshape(-1, self.x.shape[1]) if embedded else None,
             "bias": sums["bias_sum"] if embedded else None,
-            "weights": weights.view(self.ansatz.weights_shape),
-            "readout": sums["readout_sum"].view(-1, self.ansatz.states) if readout else None,
+            "weights": weights.reshape(self.ansatz.weights_shape),
+            "readout": sums["readout_sum"].reshape(-1, self.ansatz.states) if readout else None,
         }
 
-    def _run(self, kernel: Function, shared: npt.NDArray[np.int64], passes: int) -> Tensor:
+    def _run(self, kernel: Function, shared: npt.NDArray[np.int64], passes: int) -> AnyArray:
         """Run a kernel that takes as long as so many forward passes over all blocks.
 
         Returns the sums of each chunk, which only backward kernels fill.
         """
         arrangement = self.layout
         chunks = chunks_of(self.blocks, _CHUNK_COORDINATES // self.precision.lanes, _CHUNKS)
-        totals = self.x.new_empty(len(chunks), arrangement.reduced)
-        first, step = totals.data_ptr(), totals.element_size() * arrangement.reduced
+        totals = empty(self.x, len(chunks), arrangement.reduced)
+        first, step = address(totals), totals.itemsize * arrangement.reduced
 
         def work(items: Iterable[int]) -> None:
             words = shared.copy()
             memory = scratch(arrangement.size)
-            words[_MEMORY] = memory.data_ptr() + arrangement.offsets
+            words[_MEMORY] = address(memory) + arrangement.offsets
             if not words[_AT["state"]]:
                 words[_AT["state"]] = words[_AT["amplitudes"]]
-            address = words.ctypes.data
-            arrangement.kernels.prepare(address)
+            at = words.ctypes.data
+            arrangement.kernels.prepare(at)
             for item in items:
                 words[0], words[1] = chunks[item]
                 words[-1] = first + item * step
-                kernel(address)
+                kernel(at)
 
         ansatz = self.ansatz
         size = passes * self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states
