@@ -11,6 +11,7 @@ from quinr_pl.native.precision import Precision
 from quinr_pl.native.values import (
     AnyIndex,
     AnyVector,
+    Bits,
     Complex,
     Condition,
     Index,
@@ -67,6 +68,14 @@ class Code:
     def lanes_below(self, count: AnyIndex) -> Mask:
         """Where a lane's number is below an index."""
         return Mask(self.emitter, self.emitter.operate(Op.LANES_BELOW, raw_index(self.emitter, count)))
+
+    def lanes_from(self, first: AnyIndex) -> Bits:
+        """An index and those that follow it, one in each lane, in as many bits as a number has."""
+        return Bits(self.emitter, self.emitter.operate(Op.LANES_FROM, raw_index(self.emitter, first)))
+
+    def integer(self, index: AnyIndex) -> Bits:
+        """The same index in every lane, in as many bits as a number has."""
+        return self.lanes_from(index) - self.lanes_from(0)
 
     @overload
     def range(self, start: AnyIndex, stop: Index, *changed: Variable, unroll: int = 1) -> Iterator[Index]: ...

@@ -58,6 +58,7 @@ class Op(Enum):
     CONVERT = "bits, which are integers, as numbers of a vector"
     BITS_ADD = "bits + bits, without regard to overflow"
     BITS_SUBTRACT = "bits - bits, without regard to overflow"
+    BITS_MULTIPLY = "bits * bits, without regard to overflow"
     BITS_AND = "bits & bits"
     BITS_XOR = "bits ^ bits"
     BITS_SHIFT_LEFT = "bits << bits"
@@ -66,6 +67,7 @@ class Op(Enum):
 
     ANY = "whether a mask holds in any lane, a condition"
     LANES_BELOW = "lanes whose number is below an index, a mask"
+    LANES_FROM = "an index and those that follow it, one in each lane: bits, of which only the last fit"
 
 
 class Element(Enum):

@@ -54,6 +54,7 @@ _OPERATIONS: Mapping[Op, Callable[..., Raw]] = {
     Op.CONVERT: lambda a: a.astype(f"f{a.itemsize}"),
     Op.BITS_ADD: np.add,
     Op.BITS_SUBTRACT: np.subtract,
+    Op.BITS_MULTIPLY: np.multiply,
     Op.BITS_AND: np.bitwise_and,
     Op.BITS_XOR: np.bitwise_xor,
     Op.BITS_SHIFT_LEFT: np.left_shift,
@@ -148,6 +149,8 @@ class Interpreter(Emitter):
             return _fma(*operands)
         if op is Op.LANES_BELOW:
             return self._lanes < operands[0]
+        if op is Op.LANES_FROM:
+            return (operands[0] + self._lanes).astype(f"i{self.precision.dtype.itemsize}")
         return _OPERATIONS[op](*operands)
 
     def shuffle(self, a: Raw, b: Raw, order: Sequence[int]) -> Raw:

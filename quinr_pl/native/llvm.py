@@ -31,6 +31,7 @@ _INSTRUCTIONS = {
     Op.SELECT: "select",
     Op.BITS_ADD: "add",
     Op.BITS_SUBTRACT: "sub",
+    Op.BITS_MULTIPLY: "mul",
     Op.BITS_AND: "and_",
     Op.BITS_XOR: "xor",
     Op.BITS_SHIFT_LEFT: "shl",
@@ -127,6 +128,9 @@ class LlvmEmitter(Emitter):
                 return builder.icmp_unsigned("!=", builder.bitcast(operand, lanes), ir.Constant(lanes, 0))
             case Op.LANES_BELOW:
                 return builder.icmp_signed("<", self._lane_numbers(), self._spread(operand, self._indices))
+            case Op.LANES_FROM:
+                indices = builder.add(self._spread(operand, self._indices), self._lane_numbers())
+                return indices if self._bits == self._indices else builder.trunc(indices, self._bits)
         raise NotImplementedError(op)
 
     def shuffle(self, a: Raw, b: Raw, order: Sequence[int]) -> Raw:

@@ -13,12 +13,27 @@ from types import ModuleType
 import llvmlite
 from llvmlite import binding
 
-from quinr_pl.native import arguments, arrays, code, emitter, kept_code, llvm, mathematics, precision, values
+from quinr_pl.native import (
+    arguments,
+    arrays,
+    code,
+    elements,
+    emitter,
+    kept_code,
+    llvm,
+    mathematics,
+    noise,
+    precision,
+    values,
+)
 
 Function = Callable[[int], None]
 """A kernel; it takes the address of its 64-bit arguments."""
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_SOURCES = (sys.modules[__name__], arguments, arrays, code, emitter, llvm, mathematics, precision, values)
+_SOURCES = (
+    *(sys.modules[__name__], arguments, arrays, code, elements, emitter, llvm),
+    *(mathematics, noise, precision, values),
+)
 _alive: list[binding.ExecutionEngine] = []
 """What holds the machine code."""
 

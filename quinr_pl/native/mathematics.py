@@ -12,7 +12,7 @@ from math import sqrt as root_of
 import numpy as np
 
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.values import Bits, Complex, Vector, fma, maximum, rint, sqrt, where
+from quinr_pl.native.values import Bits, Complex, Vector, fma, maximum, minimum, rint, sqrt, where
 
 _NEAR = 2.0**13
 """Radians up to which a sine is computed here: there are as many bits to spare in parts of π/2."""
@@ -99,6 +99,19 @@ def log2(x: Vector) -> Vector:
     terms = range(5 if precision.name == "float32" else 11)
     series = polynomial([2 / log(2) / (2 * k + 1) for k in terms], z * z)
     return fma(z, series, exponent.as_numbers())
+
+
+def floor(x: Vector) -> Vector:
+    """The greatest integer that is no greater, as a number."""
+    nearest = rint(x)
+    return where(nearest > x, nearest - 1.0, nearest)
+
+
+def tanh(x: Vector) -> Vector:
+    """Hyperbolic tangent, to rounding error of one."""
+    # Beyond 20 it is one in float64 too, and within it no power overflows.
+    power = exp2(minimum(maximum(x, -20.0), 20.0) * (2 / log(2)))
+    return 1.0 - 2.0 / (power + 1.0)
 
 
 def reciprocal_sqrt(a: Vector) -> Vector:

@@ -171,6 +171,9 @@ class Bits(Value):
     def __sub__(self, other: AnyBits) -> Bits:
         return self._operate(Op.BITS_SUBTRACT, other)
 
+    def __mul__(self, other: AnyBits) -> Bits:
+        return self._operate(Op.BITS_MULTIPLY, other)
+
     def __and__(self, other: AnyBits) -> Bits:
         return self._operate(Op.BITS_AND, other)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from quinr_pl.native.arguments import Arguments
 from quinr_pl.native.arrays import Integers, Numbers, Vectors, pick
 from quinr_pl.native.code import Program
 from quinr_pl.native.emitter import Op
-from quinr_pl.native.mathematics import cos_sin, exp2, log2, reciprocal_sqrt
+from quinr_pl.native.mathematics import cos_sin, exp2, floor, log2, reciprocal_sqrt, tanh
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.values import (
     Index,
@@ -35,6 +36,7 @@ from quinr_pl.ops.context import context_bits
 from quinr_pl.ops.filters import filtered
 from quinr_pl.ops.kernels import filters
 from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.upsampling import interpolated
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -82,6 +84,8 @@ def operations(k):
         (x.as_bits() ^ y.as_bits()) & -8,
         (rint(y).as_integers() + 7 - rint(x).as_integers()) << 3,
         (x.as_bits() >> 5) + y.as_bits(),
+        x.as_bits() * y.as_bits(),
+        code.lanes_from(k.seven) - code.integer(k.words[4]),
     ]
     indices = [
         k.seven + 5,
@@ -117,10 +121,10 @@ def operations(k):
 
 
 def functions(k):
-    for index, function in enumerate((exp2, log2, reciprocal_sqrt)):
-        k.result[index] = function(abs(k.x[0]) if index else k.x[0])
+    for index, function in enumerate((exp2, tanh, floor, log2, reciprocal_sqrt)):
+        k.result[index] = function(k.x[0] if index < 3 else abs(k.x[0]))
     for index, x in enumerate((k.x[0], k.y[0], k.odd[0])):
-        k.result[3 + 2 * index], k.result[4 + 2 * index] = cos_sin(x)
+        k.result[5 + 2 * index], k.result[6 + 2 * index] = cos_sin(x)
 
 
 def called(name, precision, size=10.0, compiled=False):
@@ -171,10 +175,10 @@ def test_functions_are_those_of_the_library(precision):
     found = called("functions", precision, size=2e3)
     x, y, odd = (found[name].astype(np.longdouble) for name in ("x", "y", "odd"))
     with np.errstate(invalid="ignore"):
-        expected = [np.exp2(x), np.log2(abs(x)), 1 / np.sqrt(abs(x))]
+        expected = [np.exp2(x), np.tanh(x), np.floor(x), np.log2(abs(x)), 1 / np.sqrt(abs(x))]
         expected += [function(value) for value in (x, y, odd) for function in (np.cos, np.sin)]
     tolerance = 8 * np.finfo(precision.dtype).eps
-    np.testing.assert_allclose(found["result"][:9], np.array(expected), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(found["result"][:11], np.array(expected), rtol=tolerance, atol=tolerance)
 
 
 @pytest.fixture
@@ -247,6 +251,17 @@ def test_interpolation(precision, both_ways):
     leaves = [draw(i, *shape, precision=precision).requires_grad_() for i, shape in enumerate([(4,), *sizes])]
     found, compiled = both_ways(
         lambda: derived(lambda weight, *grids: interpolated(weight, grids, sizes), leaves)
+    )
+    assert_same(found, compiled, precision)
+
+
+@precisions
+def test_relaxation(precision, both_ways):
+    leaves = [3 * draw(0, 3, 23, precision=precision)]
+    leaves[0].requires_grad_()
+    key = torch.tensor([0x9E3779B9, 0xFFFFFFFF])
+    found, compiled = both_ways(
+        lambda: derived(partial(relaxed, key=key, temperature=0.3, spread=0.2), leaves)
     )
     assert_same(found, compiled, precision)
 

@@ -16,6 +16,7 @@ from quinr_pl.circuit.engines.registry import choose
 from quinr_pl.native import machine_code
 from quinr_pl.native.precision import Precision
 from quinr_pl.ops.kernels import filters as filter_kernels
+from quinr_pl.ops.kernels import relaxation as relaxation_kernels
 from quinr_pl.ops.kernels import upsampling as upsampling_kernels
 
 FLOAT32 = Precision("float32")
@@ -64,7 +65,7 @@ def test_kernels_compile_for_arm(triple, processor):
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=3, jit=True)
-    emitted = [module.build(FLOAT32) for module in (upsampling_kernels, filter_kernels)]
+    emitted = [module.build(FLOAT32) for module in (upsampling_kernels, filter_kernels, relaxation_kernels)]
     for module in (cpu_kernels.build(2, FLOAT32), *emitted):
         code = machine_code._compile(module, machine)
         assert code[:4] in {b"\x7fELF", b"\xcf\xfa\xed\xfe"}

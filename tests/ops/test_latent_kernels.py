@@ -12,6 +12,7 @@ from quinr_pl.network.latent.pyramid import Upsampling, grid_shape
 from quinr_pl.network.layers.filters import filtered
 from quinr_pl.ops.context import context_bits, seen_latents
 from quinr_pl.ops.laplace import LaplaceContext, laplace_bits
+from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.upsampling import _UpsampledAlong, interpolated, upsampled
 
 TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-12}
@@ -175,12 +176,13 @@ def test_results_do_not_depend_on_threads():
     weight = Upsampling().weight
     values = draw(3, 3, 300, 200, dtype=torch.float32).requires_grad_()
     grids = [draw(i, 300 >> i, 200 >> i, dtype=torch.float32).requires_grad_() for i in range(2)]
-    sizes = [(150, 100), (300, 200)]
+    sizes, key = [(150, 100), (300, 200)], torch.tensor([1, 2])
     leaves = [values, *grids, weight, *model.parameters(), *convolution.parameters()]
     results = []
     for count in (1, 3):
         torch.set_num_threads(count)
         loss = model(grids).sum() + filtered(values, [convolution]).square().sum()
         loss = loss + interpolated(weight, grids[::-1], sizes).square().sum()
+        loss = loss + relaxed(values, key, 0.2, 0.2).square().sum()
         results.append(torch.autograd.grad(loss, leaves))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from quinr_pl.ops.soft_rounding import soft_round
+from quinr_pl.ops.noise import draw_key
+from quinr_pl.ops.relaxation import relaxed
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,4 @@ class Relaxation:
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Noisy, nearly integer latents of the same shape, differentiable."""
-        noisy = soft_round(latents, self.temperature) + self.spread * torch.randn_like(latents)
-        return soft_round(noisy, self.temperature)
+        return relaxed(latents, draw_key(latents.device), self.temperature, self.spread)
