@@ -90,6 +90,8 @@ def _library() -> ctypes.CDLL:
     reasons = []
     for path in _paths():
         try:
+            for part in path.parent.glob("libnvrtc-builtins.so.*"):  # which the library does not find itself
+                ctypes.CDLL(str(part))
             library = ctypes.CDLL(str(path))
         except OSError as error:
             reasons.append(str(error))

@@ -75,21 +75,27 @@ def summed(parts: AnyArray) -> AnyArray:
     return parts.double().sum(0).to(parts.dtype)
 
 
-def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None) -> None:
+def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None, device: str = "cpu") -> None:
     """Refuse arrays that kernels would misread: they go by addresses and trust what is said about them.
 
+    Args:
+        reader: What reads them.
+        arrays: What is read.
+        device: Type of the device in whose memory they must lie.
+
     Raises:
-        QuinrError: If they differ in dtype, are not float32 or float64, or not in the CPU's memory.
+        QuinrError: If they differ in dtype, are not float32 or float64, or not on the device.
     """
     found = {_kind(array) for array in arrays if array is not None}
-    if len(found) != 1 or found.isdisjoint(_READABLE):
+    if len(found) != 1 or found.isdisjoint((device, *form) for form in _READABLE):
         kinds = ", ".join(sorted(f"{dtype} on {device}" for device, dtype, _ in found))
         raise QuinrError(
-            f"{reader} got tensors of {kinds}: needs one precision, on the cpu, and dense: float32 or float64"
+            f"{reader} got tensors of {kinds}: needs one precision, on the {device}, and dense: float32 or "
+            "float64"
         )
 
 
-_READABLE = [("cpu", dtype, "torch.strided") for dtype in ("torch.float32", "torch.float64")]
+_READABLE = [(dtype, "torch.strided") for dtype in ("torch.float32", "torch.float64")]
 
 
 def _kind(array: Tensor | npt.NDArray) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.ops.cpu import context as on_cpu
+from quinr_pl.ops.cuda import context as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.ops.laplace import LaplaceContext, Offsets, laplace_bits
@@ -102,4 +103,4 @@ def _in_torch(*tensors: Tensor, context: LaplaceContext, first: int) -> Tensor:
     return bits_by_layers(hidden, output, shifts, grids, context, first)
 
 
-_context_bits = ByDevice(_in_torch, cpu=on_cpu.context_bits)
+_context_bits = ByDevice(_in_torch, cpu=on_cpu.context_bits, cuda=on_cuda.context_bits)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.ops.cpu import filters as on_cpu
+from quinr_pl.ops.cuda import filters as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 
 
@@ -37,4 +38,4 @@ def _in_torch(values: Tensor, *parameters: Tensor) -> Tensor:
     return values[0]
 
 
-_filtered = ByDevice(_in_torch, cpu=on_cpu.filtered)
+_filtered = ByDevice(_in_torch, cpu=on_cpu.filtered, cuda=on_cuda.filtered)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from quinr_pl.native.operation import Gradients, Operation
 from quinr_pl.ops.cpu import upsampling as on_cpu
+from quinr_pl.ops.cuda import upsampling as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.kernels.upsampling import MARGIN, TAPS
 
@@ -69,8 +70,8 @@ def _interpolated_in_torch(weight: Tensor, *grids: Tensor, shapes: Sequence[Shap
     return joined(lambda values: upsampled(values, weight), grids, shapes)
 
 
-_upsampled = ByDevice(_upsampled_in_torch, cpu=on_cpu.upsampled)
-_interpolated = ByDevice(_interpolated_in_torch, cpu=on_cpu.interpolated)
+_upsampled = ByDevice(_upsampled_in_torch, cpu=on_cpu.upsampled, cuda=on_cuda.upsampled)
+_interpolated = ByDevice(_interpolated_in_torch, cpu=on_cpu.interpolated, cuda=on_cuda.interpolated)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,224 @@
+// Bits of latents under the context model, and the gradients of each grid's sum in the same pass.
+//
+// A thread takes a latent. What the threads of a block find lies in shared memory, line by line, and each sum over
+// latents is one of products of two lines.
+
+#define INPUTS (NEIGHBOURS + 1)                         // the neighbours, and the latent of the coarser grid
+#define PITCH ((INPUTS + 3) / 4 * 4)                    // of a row of the hidden layer's matrix
+#define SUMS (1 + WIDTH * (INPUTS + 1) + 2 * WIDTH + 2)  // bits; gradients of the weights in their order
+
+enum Line {
+    SEEN = 0,
+    ONES = INPUTS,
+    OF_HIDDEN = ONES + 1,
+    HIDDEN = OF_HIDDEN + WIDTH,
+    OF_OUTPUT = HIDDEN + WIDTH,  // of mean and scale
+    BITS = OF_OUTPUT + 2,
+    LINES
+};
+
+struct Level {
+    const real *grid, *coarser;  // no coarser one for the coarsest
+    real *received;              // (INPUTS + 1, latents): gradients in what each latent saw, and in itself
+    int rows, columns, coarser_columns;
+    int end;         // of its latents among those of all levels
+    int last_block;  // after the last of the blocks that it has in `bits`
+};
+
+struct Levels {
+    Level level[MOST_GRIDS];
+};
+
+struct Weights {
+    const real *hidden_weight, *hidden_bias, *output_weight, *output_bias, *shifts;
+};
+
+struct Priced {
+    real bits, of_deviation, of_scale;
+};
+
+// A Laplace distribution integrated over half a unit to either side, as in quinr_pl/ops/laplace.py.
+__device__ Priced laplace_bits(real deviation, real log_scale) {
+    const real ln2 = real(0.693147180559945309), low = real(LOW), high = real(HIGH), least = real(LEAST);
+    const real inverse = exp2(-min(max(log_scale, low), high));
+    const real steepness = -inverse / ln2;
+    const real distance = fabs(deviation), beyond = distance - real(0.5), outer = distance + real(0.5);
+    const real near = exp2(fabs(beyond) * steepness), far = exp2(outer * steepness);
+    const real mass = beyond < 0 ? 1 - real(0.5) * (near + far) : real(0.5) * (near - far);
+    const bool kept = mass < least, clipped = log_scale < low || log_scale > high;
+    const real known = max(mass, least);
+    const real slope = kept ? real(0) : real(-0.5) / ln2 / known;  // of the bits by twice the mass
+    const real of_distance = -slope * (inverse * (near - far));
+    const real of_inverse = slope * (outer * far - beyond * near);
+    return {-log2(known), deviation < 0 ? -of_distance : of_distance,
+            clipped ? real(0) : of_inverse * (inverse * -ln2)};
+}
+
+__device__ int level_of(const Levels &levels, int at, int Level::*end) {
+    int index = 0;
+    while (at >= levels.level[index].*end) ++index;
+    return index;
+}
+
+// The two lines whose products a sum is made of.
+__device__ int2 factors(int sum) {
+    if (sum == 0) return {BITS, ONES};
+    sum -= 1;
+    if (sum < WIDTH * INPUTS) return {OF_HIDDEN + sum / INPUTS, SEEN + sum % INPUTS};
+    sum -= WIDTH * INPUTS;
+    if (sum < WIDTH) return {OF_HIDDEN + sum, ONES};
+    sum -= WIDTH;
+    if (sum < 2 * WIDTH) return {OF_OUTPUT + sum / WIDTH, HIDDEN + sum % WIDTH};
+    return {OF_OUTPUT + sum - 2 * WIDTH, ONES};
+}
+
+// Bits and, if `received` is there, gradients; `partial` has SUMS numbers for each block.
+extern "C" __global__ void __launch_bounds__(THREADS) bits(
+    const __grid_constant__ Levels levels, const __grid_constant__ Weights weights, real *partial) {
+    alignas(16) __shared__ real hidden_weight[WIDTH * PITCH], hidden_bias[WIDTH], output_weight[2 * WIDTH];
+    alignas(16) __shared__ real lines[LINES][THREADS + 4];
+    const int thread = threadIdx.x, block = blockIdx.x;
+    const int index = level_of(levels, block, &Level::last_block);
+    const Level &level = levels.level[index];
+    const int first_block = index ? levels.level[index - 1].last_block : 0, blocks = level.last_block - first_block;
+    for (int i = thread; i < WIDTH * INPUTS; i += THREADS)
+        hidden_weight[i / INPUTS * PITCH + i % INPUTS] = weights.hidden_weight[i];
+    for (int i = thread; i < WIDTH; i += THREADS) hidden_bias[i] = weights.hidden_bias[i];
+    for (int i = thread; i < 2 * WIDTH; i += THREADS) output_weight[i] = weights.output_weight[i];
+    const real mean_bias = weights.output_bias[0], scale_bias = weights.output_bias[1] + weights.shifts[index];
+    lines[ONES][thread] = 1;
+    constexpr int DOWN[] = DOWNS, RIGHT[] = RIGHTS;
+    constexpr int OWN = (SUMS + THREADS - 1) / THREADS;  // sums of a thread
+    real sums[OWN] = {};
+    const int columns = level.columns, latents = level.rows * columns;
+    const bool keep = level.received;
+    for (int first = (block - first_block) * THREADS; first < latents; first += blocks * THREADS) {
+        const int at = first + thread, y = at / columns, x = at % columns;
+        const bool valid = at < latents;
+        __syncthreads();
+        real seen[INPUTS];
+#pragma unroll
+        for (int i = 0; i < NEIGHBOURS; ++i) {
+            const int column = x + RIGHT[i];
+            const bool inside = valid && y + DOWN[i] >= 0 && column >= 0 && column < columns;
+            seen[i] = inside ? level.grid[at + DOWN[i] * columns + RIGHT[i]] : real(0);
+        }
+        seen[NEIGHBOURS] = valid && level.coarser ? level.coarser[(y / 2) * level.coarser_columns + x / 2] : real(0);
+        real mean = mean_bias, scale = scale_bias;
+        for (int j = 0; j < WIDTH; ++j) {
+            real total = hidden_bias[j];
+#pragma unroll
+            for (int i = 0; i < INPUTS; ++i) total += hidden_weight[j * PITCH + i] * seen[i];
+            total = max(total, real(0));
+            lines[HIDDEN + j][thread] = total;
+            mean += output_weight[j] * total;
+            scale += output_weight[WIDTH + j] * total;
+        }
+        const Priced priced = laplace_bits(valid ? level.grid[at] - mean : real(0), scale);
+        lines[BITS][thread] = valid ? priced.bits : real(0);
+        if (keep) {
+            const real of_mean = valid ? -priced.of_deviation : real(0), of_scale = valid ? priced.of_scale : real(0);
+            lines[OF_OUTPUT][thread] = of_mean;
+            lines[OF_OUTPUT + 1][thread] = of_scale;
+            real received[INPUTS] = {};
+            for (int j = 0; j < WIDTH; ++j) {
+                const real of = output_weight[j] * of_mean + output_weight[WIDTH + j] * of_scale;
+                const real of_hidden = lines[HIDDEN + j][thread] > 0 ? of : real(0);
+                lines[OF_HIDDEN + j][thread] = of_hidden;
+#pragma unroll
+                for (int i = 0; i < INPUTS; ++i) received[i] += hidden_weight[j * PITCH + i] * of_hidden;
+            }
+#pragma unroll
+            for (int i = 0; i < INPUTS; ++i) {
+                lines[SEEN + i][thread] = seen[i];
+                if (valid) level.received[size_t(i) * latents + at] = received[i];
+            }
+            if (valid) level.received[size_t(INPUTS) * latents + at] = -of_mean;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int own = 0; own < OWN; ++own) {
+            const int sum = thread + own * THREADS;
+            if (sum >= (keep ? SUMS : 1)) continue;
+            const int2 pair = factors(sum);
+            const real *left = lines[pair.x], *right = lines[pair.y];
+            real total = 0;
+#pragma unroll 4
+            for (int t = 0; t < THREADS; t += 4) {
+                total += left[t] * right[t];
+                total += left[t + 1] * right[t + 1];
+                total += left[t + 2] * right[t + 2];
+                total += left[t + 3] * right[t + 3];
+            }
+            sums[own] += total;
+        }
+    }
+#pragma unroll
+    for (int own = 0; own < OWN; ++own) {
+        const int sum = thread + own * THREADS;
+        if (sum < SUMS) partial[size_t(block) * SUMS + sum] = sums[own];
+    }
+}
+
+// Sums of each level over its blocks, in their order: blockIdx.y is the level, threadIdx.y takes every
+// blockDim.y-th block.
+extern "C" __global__ void totals(const __grid_constant__ Levels levels, const real *partial, real *result) {
+    __shared__ double shared[TOTAL_ROWS][32];
+    const int sum = blockIdx.x * 32 + threadIdx.x, index = blockIdx.y;
+    const int first = index ? levels.level[index - 1].last_block : 0, last = levels.level[index].last_block;
+    double total = 0;
+    if (sum < SUMS)
+        for (int block = first + threadIdx.y; block < last; block += TOTAL_ROWS)
+            total += partial[size_t(block) * SUMS + sum];
+    shared[threadIdx.y][threadIdx.x] = total;
+    __syncthreads();
+    if (threadIdx.y || sum >= SUMS) return;
+    for (int row = 1; row < TOTAL_ROWS; ++row) total += shared[row][threadIdx.x];
+    result[index * SUMS + sum] = total;
+}
+
+// Gradients in the latents of all levels, one after the other, weighed with those in each level's bits; the last
+// block finds those in the weights and in the levels' shifts.
+extern "C" __global__ void gradients(
+    const __grid_constant__ Levels levels, int count, const real *totals, const real *cotangent, int stride,
+    real *of_latents, real *of_weights, real *of_shifts) {
+    if (blockIdx.x == gridDim.x - 1) {
+        for (int sum = threadIdx.x; sum < SUMS - 1; sum += blockDim.x) {
+            double total = 0;
+            for (int index = 0; index < count; ++index) total += double(cotangent[index * stride]) * totals[index * SUMS + 1 + sum];
+            of_weights[sum] = total;
+        }
+        for (int index = threadIdx.x; index < count; index += blockDim.x)
+            of_shifts[index] = cotangent[index * stride] * totals[index * SUMS + SUMS - 1];
+        return;
+    }
+    const int place = blockIdx.x * blockDim.x + threadIdx.x;
+    if (place >= levels.level[count - 1].end) return;
+    const int index = level_of(levels, place, &Level::end);
+    const Level &level = levels.level[index];
+    const int at = place - (index ? levels.level[index - 1].end : 0);
+    const int rows = level.rows, columns = level.columns, y = at / columns, x = at % columns;
+    const size_t latents = size_t(rows) * columns;
+    constexpr int DOWN[] = DOWNS, RIGHT[] = RIGHTS;
+    real total = level.received[INPUTS * latents + at];
+#pragma unroll
+    for (int i = 0; i < NEIGHBOURS; ++i) {
+        const int row = y - DOWN[i], column = x - RIGHT[i];
+        if (row < rows && column >= 0 && column < columns)
+            total += level.received[i * latents + row * columns + column];
+    }
+    total *= cotangent[index * stride];
+    if (index) {
+        const Level &finer = levels.level[index - 1];
+        const size_t finer_latents = size_t(finer.rows) * finer.columns;
+        const real *received = finer.received + NEIGHBOURS * finer_latents;
+        real of_finer = 0;
+#pragma unroll
+        for (int place = 0; place < 4; ++place) {
+            const int row = 2 * y + place / 2, column = 2 * x + place % 2;
+            if (row < finer.rows && column < finer.columns) of_finer += received[row * finer.columns + column];
+        }
+        total += cotangent[(index - 1) * stride] * of_finer;
+    }
+    of_latents[place] = total;
+}

@@ -1,0 +1,91 @@
+"""From a file of CUDA C++ beside this one to its kernels, and what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import c_int, c_void_p
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from quinr_pl.errors import QuinrError
+from quinr_pl.native.cuda_code import Kernel, Program
+from quinr_pl.ops.dispatch import NoKernelsError
+
+THREADS = 128
+"""Threads of a block."""
+MOST_GRIDS = 16
+"""Grids that a kernel takes."""
+_TYPES = {torch.float32: "float", torch.float64: "double"}
+
+
+def kernel(
+    name: str, file: str, like: Tensor, threads: int = THREADS, **constants: int | float | str
+) -> Kernel:
+    """A kernel for the precision and on the device of a tensor.
+
+    Args:
+        name: Its name.
+        file: Where it is written, without suffix.
+        like: The tensor.
+        threads: Of a block.
+        constants: What the file is compiled with besides ``real``, THREADS and MOST_GRIDS.
+
+    Raises:
+        NoKernelsError: If it cannot be compiled or loaded.
+    """
+    try:
+        return _program(file, like.dtype, threads, tuple(constants.items())).kernel(name, like.device)
+    except QuinrError as error:
+        raise NoKernelsError(str(error)) from error
+
+
+@cache
+def _program(
+    file: str, dtype: torch.dtype, threads: int, constants: tuple[tuple[str, int | float | str], ...]
+) -> Program:
+    own = (("real", _TYPES[dtype]), ("THREADS", threads), ("MOST_GRIDS", MOST_GRIDS))
+    macros = tuple((name, value if isinstance(value, int) else str(value)) for name, value in constants)
+    source = Path(__file__).with_name(f"{file}.cu").read_text()
+    return Program(f"the {file} of latents for CUDA", source, (*own, *macros))
+
+
+def check_grids(reader: str, grids: Sequence[Tensor]) -> None:
+    """Refuse more grids than kernels take.
+
+    Raises:
+        QuinrError: If there are more.
+    """
+    if len(grids) > MOST_GRIDS:
+        raise QuinrError(f"{reader} got {len(grids)} grids: kernels for CUDA take {MOST_GRIDS}")
+
+
+def ints(*values: int) -> list[c_int]:
+    """Arguments that a kernel takes as int."""
+    return [c_int(value) for value in values]
+
+
+def blocks_of(count: int, threads: int = THREADS) -> int:
+    """Blocks whose threads are at least so many."""
+    return -(-count // threads)
+
+
+class Workspace:
+    """Uninitialized numbers on a device, handed out piece by piece by their addresses.
+
+    Args:
+        like: Tensor of the same precision and device.
+        count: How many there are.
+    """
+
+    def __init__(self, like: Tensor, count: int) -> None:
+        self._numbers, self._taken = like.new_empty(count), 0
+
+    def take(self, count: int) -> c_void_p:
+        """The address of so many numbers of their own."""
+        address = self._numbers.data_ptr() + self._taken * self._numbers.element_size()
+        self._taken += count
+        assert self._taken <= self._numbers.numel()
+        return c_void_p(address)

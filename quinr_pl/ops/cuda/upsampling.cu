@@ -1,0 +1,167 @@
+// Interpolation by two along both axes, and its gradients. Tap t weighs the value t - 2 places after a pair of
+// results for the even one, and the one 2 - t places after it for the odd one; edges are repeated.
+
+#define TAPS 4
+#define NEAR 5  // values along an axis that a pair of results looks at
+
+struct alignas(2 * sizeof(real)) Pair {
+    real even, odd;
+};
+
+__device__ int clamped(int at, int size) {
+    return min(max(at, 0), size - 1);
+}
+
+__device__ Pair combined(const real *weight, const real *near) {
+    Pair result = {0, 0};
+#pragma unroll
+    for (int tap = 0; tap < TAPS; ++tap) {
+        result.even += weight[tap] * near[tap];
+        result.odd += weight[tap] * near[NEAR - 1 - tap];
+    }
+    return result;
+}
+
+__device__ void look(const real *plane, int y, int x, int rows, int columns, real near[NEAR][NEAR]) {
+#pragma unroll
+    for (int down = 0; down < NEAR; ++down) {
+        const real *row = plane + clamped(y + down - 2, rows) * columns;
+#pragma unroll
+        for (int right = 0; right < NEAR; ++right) near[right][down] = row[clamped(x + right - 2, columns)];
+    }
+}
+
+// One of the planes that blockIdx.y counts; the one after the last, if there is a grid that joins, is its copy,
+// which comes first in the result.
+extern "C" __global__ void upsample(
+    const real *values, const real *joining, const real *weights, real *result,
+    int planes, int rows, int columns, int finer_rows, int finer_columns) {
+    const int at = blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= rows * columns) return;
+    const int y = at / columns, x = at % columns, plane = blockIdx.y;
+    const size_t finer = size_t(finer_rows) * finer_columns;
+    Pair pairs[2];  // the even and the odd row
+    if (plane == planes) {
+#pragma unroll
+        for (int down = 0; down < 2; ++down) {
+            const real *row = joining + clamped(2 * y + down, finer_rows) * finer_columns;
+            pairs[down] = {row[2 * x], row[clamped(2 * x + 1, finer_columns)]};
+        }
+    } else {
+        real weight[TAPS], near[NEAR][NEAR], even[NEAR], odd[NEAR];
+#pragma unroll
+        for (int tap = 0; tap < TAPS; ++tap) weight[tap] = weights[tap];
+        look(values + size_t(plane) * rows * columns, y, x, rows, columns, near);
+#pragma unroll
+        for (int right = 0; right < NEAR; ++right) {
+            const Pair column = combined(weight, near[right]);
+            even[right] = column.even;
+            odd[right] = column.odd;
+        }
+        pairs[0] = combined(weight, even);
+        pairs[1] = combined(weight, odd);
+        if (joining) result += finer;
+        result += plane * finer;
+    }
+#pragma unroll
+    for (int down = 0; down < 2; ++down) {
+        if (2 * y + down >= finer_rows) continue;
+        real *to = result + size_t(2 * y + down) * finer_columns + 2 * x;
+        if (finer_columns % 2 == 0) {
+            *reinterpret_cast<Pair *>(to) = pairs[down];
+        } else {
+            to[0] = pairs[down].even;
+            if (2 * x + 1 < finer_columns) to[1] = pairs[down].odd;
+        }
+    }
+}
+
+// What a value gives to the results from three before the first of its pair to four after it.
+__device__ real given_to(const real *weight, int place) {
+    constexpr int taps[2 * TAPS] = {0, 3, 1, 2, 2, 1, 3, 0};
+    return weight[taps[place]];
+}
+
+// The gradient of one value: the sum of its share in each result; values at an edge stand for those beyond it.
+__device__ real gathered(
+    const real *weight, const real *given, int y, int x, int rows, int columns, int finer_rows, int finer_columns) {
+    const int top = y == 0 ? -2 : y, bottom = y == rows - 1 ? rows + 1 : y;
+    const int left = x == 0 ? -2 : x, right = x == columns - 1 ? columns + 1 : x;
+    real total = 0;
+    for (int z = top; z <= bottom; ++z) {
+#pragma unroll
+        for (int down = 0; down < 2 * TAPS; ++down) {
+            const int row = 2 * z - 3 + down;
+            if (row < 0 || row >= finer_rows) continue;
+            const real *line = given + size_t(row) * finer_columns;
+            real of_line = 0;
+            for (int c = left; c <= right; ++c) {
+#pragma unroll
+                for (int after = 0; after < 2 * TAPS; ++after) {
+                    const int column = 2 * c - 3 + after;
+                    if (column >= 0 && column < finer_columns) of_line += given_to(weight, after) * line[column];
+                }
+            }
+            total += given_to(weight, down) * of_line;
+        }
+    }
+    return total;
+}
+
+// The share of a pair's four results in the gradients of the taps.
+__device__ void weigh(
+    const real *weight, const real *values, const real *given, int y, int x,
+    int rows, int columns, int finer_rows, int finer_columns, real *sums) {
+    real near[NEAR][NEAR];
+    Pair of[2];
+    look(values, y, x, rows, columns, near);
+#pragma unroll
+    for (int down = 0; down < 2; ++down) {
+        const bool inside = 2 * y + down < finer_rows;
+        const real *line = given + size_t(2 * y + down) * finer_columns + 2 * x;
+        of[down].even = inside ? line[0] : 0;
+        of[down].odd = inside && 2 * x + 1 < finer_columns ? line[1] : 0;
+    }
+#pragma unroll
+    for (int k = 0; k < NEAR; ++k) {
+        real across[NEAR];
+#pragma unroll
+        for (int j = 0; j < NEAR; ++j) across[j] = near[j][k];
+        const Pair column = combined(weight, near[k]), row = combined(weight, across);
+        // k counts columns of the former, rows of the latter; tap k of even results, tap 4 - k of odd ones.
+        if (k < TAPS)
+            sums[k] += of[0].even * column.even + of[1].even * column.odd + of[0].even * row.even + of[0].odd * row.odd;
+        if (k > 0)
+            sums[TAPS - k] +=
+                of[0].odd * column.even + of[1].odd * column.odd + of[1].even * row.even + of[1].odd * row.odd;
+    }
+}
+
+// Gradients in the planes of values, and for each block sums of those in the taps. ``joins`` planes come first in
+// the gradient that is given.
+extern "C" __global__ void of_upsampled(
+    const real *values, const real *given, const real *weights, real *of_values, real *partial,
+    int joins, int rows, int columns, int finer_rows, int finer_columns) {
+    const int at = blockIdx.x * THREADS + threadIdx.x, plane = blockIdx.y;
+    real weight[TAPS], sums[TAPS] = {};
+#pragma unroll
+    for (int tap = 0; tap < TAPS; ++tap) weight[tap] = weights[tap];
+    if (at < rows * columns) {
+        const int y = at / columns, x = at % columns;
+        const size_t size = size_t(rows) * columns;
+        given += size_t(plane + joins) * finer_rows * finer_columns;
+        of_values[plane * size + at] = gathered(weight, given, y, x, rows, columns, finer_rows, finer_columns);
+        weigh(weight, values + plane * size, given, y, x, rows, columns, finer_rows, finer_columns, sums);
+    }
+    __shared__ real shared[TAPS][THREADS];
+#pragma unroll
+    for (int tap = 0; tap < TAPS; ++tap) shared[tap][threadIdx.x] = sums[tap];
+    for (int half = THREADS / 2; half; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half)
+            for (int tap = 0; tap < TAPS; ++tap) shared[tap][threadIdx.x] += shared[tap][threadIdx.x + half];
+    }
+    __syncthreads();
+    if (threadIdx.x < TAPS)
+        partial[(size_t(blockIdx.y) * gridDim.x + blockIdx.x) * TAPS + threadIdx.x] = shared[threadIdx.x][0];
+}

@@ -1,0 +1,92 @@
+"""Kernels for CUDA on the CPU: compiled by a C++ compiler, and run on the memory of tensors of the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from quinr_pl.native import cuda_code
+from quinr_pl.native.cuda_code import Program
+
+HEADER = Path(__file__).with_suffix(".h")
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+
+
+class EmulatedKernel:
+    """What :class:`quinr_pl.native.cuda_code.Kernel` is on a GPU; see cuda_emulation.h."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self._launch = getattr(_library(program), f"emulate_{name}")
+
+    def __call__(self, grid: Any, block: Any, *arguments: Any, shared: int = 0) -> None:
+        sizes = (ctypes.c_uint * 6)(*cuda_code._three(grid), *cuda_code._three(block))
+        words = [_word(argument) for argument in arguments]
+        addresses = (ctypes.c_void_p * len(words))(*map(ctypes.addressof, words))
+        self._launch(sizes, ctypes.c_size_t(shared), addresses)
+
+    def resident_blocks(self, threads: int, shared: int = 0) -> int:
+        return 2
+
+
+def emulate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have programs run on the CPU."""
+
+    def kernel(program: Program, name: str, device: torch.device) -> EmulatedKernel:
+        assert device.type == "cpu"
+        return _kernel(program, name)
+
+    monkeypatch.setattr(Program, "kernel", kernel)
+
+
+@cache
+def _kernel(program: Program, name: str) -> EmulatedKernel:
+    return EmulatedKernel(program, name)
+
+
+@cache
+def _folder() -> Path:
+    return Path(mkdtemp(prefix="quinr-cuda-"))
+
+
+@cache
+def _library(program: Program) -> ctypes.CDLL:
+    names = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\(.*?\) )?(\w+)\(', program.source)
+    source = re.sub(
+        r"extern __shared__ ((?:alignas\(\w+\) )?)(\w+) (\w+)\[\];",
+        r"\2 *\3 = reinterpret_cast<\2 *>(emulation::dynamic.data());",
+        program.source,
+    )
+    launches = [
+        f'extern "C" void emulate_{name}(unsigned *sizes, std::size_t shared, void **words) '
+        f"{{ emulation::launch({name}, sizes, shared, words); }}"
+        for name in names
+    ]
+    key = hashlib.sha256(repr((source, program.constants)).encode()).hexdigest()[:16]
+    text, path = _folder() / f"{key}.cpp", _folder() / f"{key}.so"
+    text.write_text("\n".join([f'#include "{HEADER}"', source, *launches]))
+    flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-ffp-contract=off"]
+    constants = [f"-D{name}={value}" for name, value in program.constants]
+    subprocess.run(["g++", *flags, *constants, "-o", path, text], check=True)
+    return ctypes.CDLL(str(path))
+
+
+def _word(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        assert argument.device.type == "cpu"
+        return ctypes.c_void_p(argument.data_ptr())
+    if isinstance(argument, int):
+        return ctypes.c_longlong(argument)
+    if isinstance(argument, float):
+        return ctypes.c_double(argument)
+    return ctypes.c_void_p() if argument is None else argument
