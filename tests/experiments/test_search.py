@@ -91,8 +91,9 @@ def test_a_killed_search_ends_with_the_same_best(tmp_path):
     assert main([*arguments, "--trials", "2"]) == 0
     killed = [*arguments, "--folder", str(tmp_path / "killed")]
     assert main([*killed, "--trials", "1"]) == 0
-    storage = f"sqlite:///{tmp_path / 'killed' / 'study.db'}"
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'killed' / 'study.db'}")
     optuna.load_study(study_name="killed", storage=storage).ask()  # what a killed trial leaves
+    storage.engine.dispose()
     (tmp_path / "killed" / "trial_1").mkdir()
     (tmp_path / "killed" / "trial_1" / "result.json").write_text('{"psnr": 99')
     assert main([*killed, "--trials", "2"]) == 0
