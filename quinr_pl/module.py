@@ -16,6 +16,7 @@ from torchmetrics.image import PeakSignalNoiseRatio
 from quinr_pl.checkpoint_io import write_checkpoints_atomically
 from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.errors import QuinrError
+from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import Network
 
 Batch = tuple[Tensor, Tensor]
@@ -149,6 +150,7 @@ class CoordinateNetworkModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The network's loss over one block of coordinates."""
         coordinates, targets = batch
+        self.network.begin_step(self.global_step)
         loss, figures = self.network.loss(
             coordinates, targets, self._progress(self.global_step, self.trainer.estimated_stepping_batches)
         )
@@ -196,6 +198,7 @@ class CoordinateNetworkModule(pl.LightningModule):
             optimizer = SOAP(groups, betas=self.betas, precondition_frequency=frequency)
         else:
             optimizer = torch.optim.AdamW(groups, betas=self.betas, fused=True)
+        optimizer.register_step_post_hook(LazyAdam(self.network))
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from quinr_pl.fields import Field, Integer, Value, check_fields
 from quinr_pl.network.cost import NetworkCost
 from quinr_pl.network.latent.context_model import ContextModel
 from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.ops.window import Window
 from quinr_pl.signals import SignalSpec
 from quinr_pl.signals import coordinates as grid_coordinates
 
@@ -42,6 +44,21 @@ def from_log_scale(values: Tensor, nats: int) -> Tensor:
     than near 1.
     """
     return torch.expm1(nats * values) / math.expm1(nats) if nats else values
+
+
+@dataclass(frozen=True)
+class PartialGradient:
+    """The gradient of a loss that looked at a part of a parameter.
+
+    Attributes:
+        parameter: (rows, columns).
+        window: The part.
+        gradient: Of the window's shape.
+    """
+
+    parameter: nn.Parameter
+    window: Window
+    gradient: Tensor
 
 
 class Network(nn.Module, ABC):
@@ -195,6 +212,17 @@ class Network(nn.Module, ABC):
         """
         mse = known_mse(self(coordinates), targets)
         return mse, {"mse": mse.detach()}
+
+    def begin_step(self, step: int) -> None:
+        """Told the number of each training step, from 0, before ``loss``, which may look at a part by it."""
+
+    def partial_gradients(self) -> list[PartialGradient]:
+        """Gradients of the parameters of which the last loss looked at a part only; the others have ``grad``.
+
+        They are handed out once. Elsewhere in these parameters, neither values nor an optimizer's moments
+        change with the step.
+        """
+        return []
 
     def progress(self, share: float) -> float:
         """Share of the training's work that is done after a share of its steps, both in [0, 1]."""

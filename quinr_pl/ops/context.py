@@ -12,6 +12,7 @@ from quinr_pl.ops.cuda import context as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.ops.laplace import LaplaceContext, Offsets, laplace_bits
+from quinr_pl.ops.window import Window
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -25,6 +26,7 @@ def context_bits(
     *grids: Tensor,
     context: LaplaceContext,
     first: int = 0,
+    counted: Sequence[Window] | None = None,
 ) -> Tensor:
     """Bits of each grid's latents, differentiable in weights and grids.
 
@@ -37,12 +39,17 @@ def context_bits(
         grids: (rows, columns) of each, finest first.
         context: The neighbours that the model sees, and the bounds of its distributions.
         first: Grids before this one are left out.
+        counted: Of parts of grids: the window of each part whose latents count. What lies around it, at most
+            as far as neighbours reach, is seen. Each window but the coarsest begins at an even row and
+            column of its grid and covers what the next one does.
 
     Returns:
         (grids - first,).
     """
     tensors = (hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids)
-    return _context_bits(*tensors, context=context, first=first)
+    if counted is None:
+        return _context_bits(*tensors, context=context, first=first)
+    return _bits_of_parts(*tensors, context=context, first=first, counted=counted)
 
 
 def bits_by_layers(
@@ -52,46 +59,56 @@ def bits_by_layers(
     grids: Sequence[Tensor],
     context: LaplaceContext,
     first: int = 0,
+    counted: Sequence[Window] | None = None,
 ) -> Tensor:
     """What :func:`context_bits` gives, by any two layers, (features, latents) -> (features, latents) each."""
-    inputs = [seen_latents(grids, index, context.offsets) for index in range(first, len(grids))]
+    windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]
+    inputs = [seen_latents(grids, index, context.offsets, windows) for index in range(first, len(grids))]
     sizes = [part.shape[1] for part in inputs]
     mean, scale = output(torch.relu(hidden(torch.cat(inputs, 1))))  # (latents,) each
     shift = torch.cat([part.expand(size) for part, size in zip(shifts[first:], sizes, strict=True)])
-    values = torch.cat([grid.flatten() for grid in grids[first:]])
+    own = [window.of(grid) for grid, window in zip(grids, windows, strict=True)]
+    values = torch.cat([grid.flatten() for grid in own[first:]])
     bits = laplace_bits(values - mean, scale + shift, context.octaves, context.least)
     return torch.stack([part.sum() for part in bits.split(sizes)])
 
 
-def seen_latents(grids: Sequence[Tensor], index: int, offsets: Offsets) -> Tensor:
+def seen_latents(
+    grids: Sequence[Tensor], index: int, offsets: Offsets, counted: Sequence[Window] | None = None
+) -> Tensor:
     """What the context model sees of each latent of a grid.
 
     Args:
         grids: (rows, columns) of each, finest first.
         index: Which of them.
         offsets: Rows down and columns right of the neighbours.
+        counted: As for :func:`context_bits`: the window of each grid whose latents are asked for.
 
     Returns:
         (neighbours + 1, latents): the neighbours, zero outside the grid, then the latent of the next coarser
         grid that covers the same place, zero for the coarsest.
     """
-    grid = grids[index]
-    rows, columns = grid.shape
+    windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]
+    grid, window = grids[index], windows[index]
+    rows, columns = window.shape
     reach = reach_of(offsets)
-    padded = nn.functional.pad(grid, (reach, reach, reach, 0))
+    right = grid.shape[1] - window.right
+    padded = nn.functional.pad(grid, (reach - window.left, reach - right, reach - window.top, 0))
     seen = [
-        padded[reach + down : reach + down + rows, reach + right : reach + right + columns].flatten()
-        for down, right in offsets
+        padded[reach + down : reach + down + rows, reach + across : reach + across + columns].flatten()
+        for down, across in offsets
     ]
     if index + 1 < len(grids):
-        coarser = grids[index + 1].repeat_interleave(2, 0).repeat_interleave(2, 1)
+        coarser = windows[index + 1].of(grids[index + 1]).repeat_interleave(2, 0).repeat_interleave(2, 1)
         seen.append(coarser[:rows, :columns].flatten())
     else:
         seen.append(grid.new_zeros(rows * columns))
     return torch.stack(seen)
 
 
-def _in_torch(*tensors: Tensor, context: LaplaceContext, first: int) -> Tensor:
+def _in_torch(
+    *tensors: Tensor, context: LaplaceContext, first: int, counted: Sequence[Window] | None = None
+) -> Tensor:
     hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
 
     def hidden(inputs: Tensor) -> Tensor:
@@ -100,7 +117,8 @@ def _in_torch(*tensors: Tensor, context: LaplaceContext, first: int) -> Tensor:
     def output(units: Tensor) -> Tensor:
         return torch.addmm(output_bias[:, None], output_weight, units)
 
-    return bits_by_layers(hidden, output, shifts, grids, context, first)
+    return bits_by_layers(hidden, output, shifts, grids, context, first, counted)
 
 
 _context_bits = ByDevice(_in_torch, cpu=on_cpu.context_bits, cuda=on_cuda.context_bits)
+_bits_of_parts = ByDevice(_in_torch, cpu=on_cpu.context_bits)

@@ -22,6 +22,7 @@ from quinr_pl.network import COIN, LatentQuINR
 NETWORKS = {
     "weights": lambda: COIN(layers=2, width=8),
     "latents": lambda: LatentQuINR(height=11, width=16, grids=3, rate_weight=1e-9, context_width=4),
+    "tiles": lambda: LatentQuINR(height=11, width=16, grids=2, rate_weight=1e-9, step_pixels=90),
 }
 
 
@@ -59,7 +60,7 @@ def fit(
     first: bool = False,
 ) -> bytes:
     torch.manual_seed(0)
-    size = None if kind == "latents" else 64
+    size = 64 if kind == "weights" else None
     data = SampleDataModule(image="chelsea", longer_side=16, batch_size=size, steps_per_epoch=4)
     own = [WeightQuantization(), PSNRCheckpoint(), FitProgress()]
     trainer = quiet_trainer(folder, [*callbacks[:first], *own, *callbacks[first:]], steps)

@@ -64,6 +64,15 @@ def test_the_same_seed_gives_the_same_file_and_a_larger_rate_weight_a_smaller_on
     assert len(files[2]) < len(files[0])
 
 
+def test_a_fit_on_tiles_ends_near_that_on_the_whole_picture(folder):
+    for pixels, steps in ((2500, 40), (700, 160)):  # each pixel is seen as often: there are four tiles
+        sizes = ["--model.network.step_pixels", str(pixels), "--trainer.max_steps", str(steps)]
+        assert main(["fit", "--config", TINY, *QUICK, *sizes]) == 0
+    psnr = [json.loads(path.read_text())["psnr"] for path in sorted(Path("runs").rglob("result.json"))]
+    assert len(psnr) == 2
+    assert psnr[1] > psnr[0] - 1
+
+
 def test_the_twin_fits_and_a_gray_picture_compresses(folder):
     Image.fromarray(np.arange(20 * 33, dtype=np.uint8).reshape(20, 33)).save("photo.png")
     few = ["--trainer.max_steps", "4", "--model.network.synthesis", "relu"]
@@ -172,7 +181,7 @@ def test_a_grid_that_joins_late_starts_as_soft_as_the_others_did(monkeypatch):
     )
     full = network.progress(0.75)  # where the resolution of the pixels begins
     assert network._stages.octave(full - 1e-3) == 1
-    network._relaxed(full, network._stages.octave(full))
+    network._relaxed(network.pyramid.grids, full, network._stages.octave(full))
     half = network.progress(0.5)
     assert begun == pytest.approx(
         [0.0, (full - half) / (0.92 - half), *[full / 0.92] * 2]  # all but the hard share of 0.08

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.ops.context import bits_by_layers, context_bits
+from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.window import Window
 
 NEIGHBOURS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
@@ -51,16 +53,24 @@ class ContextModel(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     @property
+    def reach(self) -> int:
+        """Rows above and columns to either side that it sees of a grid."""
+        return reach_of(self.offsets)
+
+    @property
     def offsets(self) -> tuple[tuple[int, int], ...]:
         """The neighbours it sees."""
         return NEIGHBOURS[: self.neighbours]
 
-    def forward(self, grids: Sequence[Tensor], first: int = 0) -> Tensor:
+    def forward(
+        self, grids: Sequence[Tensor], first: int = 0, counted: Sequence[Window] | None = None
+    ) -> Tensor:
         """Bits of grids, differentiable in latents and weights.
 
         Args:
             grids: (rows, columns) of each grid, the finest first, of integers or of integers with noise.
             first: Grids before this one are left out.
+            counted: Of parts of grids, the window of each whose latents count; see `context_bits`.
 
         Returns:
             Bits of each grid from ``first`` on, (grids - first,).
@@ -69,9 +79,9 @@ class ContextModel(nn.Module):
         hidden, output, shifts = self.hidden, self.output, self.grid.bias
         if is_plain(hidden, nn.Linear) and is_plain(output, nn.Linear):
             weights = (hidden.weight, hidden.bias, output.weight, output.bias)
-            return context_bits(*weights, shifts, *grids, context=seen, first=first)
+            return context_bits(*weights, shifts, *grids, context=seen, first=first, counted=counted)
         by_calls = [partial(linear_of_columns, layer) for layer in (hidden, output)]
-        return bits_by_layers(by_calls[0], by_calls[1], shifts, grids, seen, first)
+        return bits_by_layers(by_calls[0], by_calls[1], shifts, grids, seen, first, counted)
 
 
 class GridBias(nn.Module):

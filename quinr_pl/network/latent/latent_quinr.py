@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,11 +12,11 @@ from quinr_pl.circuit.ansatz import Ansatz, Pairs
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import Choice, Field, Integer, Real, Switch
-from quinr_pl.network.base import SignalNetwork
+from quinr_pl.network.base import PartialGradient, SignalNetwork
 from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
 from quinr_pl.network.latent.context_model import NEIGHBOURS, ContextModel
 from quinr_pl.network.latent.pictures import Pictures
-from quinr_pl.network.latent.pyramid import LatentPyramid
+from quinr_pl.network.latent.pyramid import LatentPyramid, grid_shape
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.stages import Stages
 from quinr_pl.network.latent.synthesis import (
@@ -26,6 +26,8 @@ from quinr_pl.network.latent.synthesis import (
     make_synthesis,
     twin_width,
 )
+from quinr_pl.network.latent.tiles import Tiles
+from quinr_pl.network.latent.touched import Touched
 from quinr_pl.network.layers.filters import filtered
 from quinr_pl.network.layers.plain_modules import linear_of_columns
 from quinr_pl.signals import SignalSpec
@@ -42,11 +44,12 @@ class LatentQuINR(SignalNetwork):
     Values are those of the circuit's read-out plus a linear function of the latents, followed by small
     residual convolutions. A context model prices the latents, so that training minimizes the mean squared
     error plus ``rate_weight`` times the bits for each pixel. The structure is that of Cool-Chic (Ladune et
-    al. 2023) with a quantum circuit in place of its multilayer perceptron; every training step takes the
-    whole signal.
+    al. 2023) with a quantum circuit in place of its multilayer perceptron; a training step takes the whole
+    signal, or one tile of a large one.
 
     Training begins on the signal at 1/2**n of its resolution, where a step costs 4**-n and grids that are
-    finer have no part yet, and ends at the full one.
+    finer have no part yet, and ends at the full one. A step on a tile moves the tile's own latents and all
+    weights; see `Tiles`.
 
     Args:
         in_features: Size of a coordinate; coordinates say which pixels are asked for, and no more.
@@ -68,6 +71,8 @@ class LatentQuINR(SignalNetwork):
         rate_weight: λ, what a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
+        step_pixels: A signal of more pixels is trained on tiles of about as many, which bounds the memory of
+            a step.
         hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
         latent_learning_rate: Learning rate of latents in units of that of weights.
         engine: What runs the circuit: a name (see quinr_pl.circuit.engines.registry.make_engine) or an
@@ -117,6 +122,7 @@ class LatentQuINR(SignalNetwork):
         coarse_steps: Sequence[float] = (0.5, 0.35),
         hard_share: float = 0.08,
         latent_learning_rate: float = 6.0,
+        step_pixels: int = 1 << 19,
         engine: str | Engine = "auto",
     ) -> None:
         super().__init__(
@@ -140,7 +146,10 @@ class LatentQuINR(SignalNetwork):
         _check_training(rate_weight, hard_share, latent_learning_rate)
         self.height, self.width = height, width
         self.rate_weight, self.hard_share = rate_weight, hard_share
-        self._stages, self.latent_learning_rate = Stages(coarse_steps), latent_learning_rate
+        self.latent_learning_rate = latent_learning_rate
+        self._tiles = Tiles(height, width, finest + grids - 1, step_pixels)
+        self._stages = Stages(coarse_steps, self._tiles.count)
+        self._step, self._touched = 0, Touched()
         self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
         self.pyramid = LatentPyramid(height, width, finest, grids)
         self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
@@ -184,26 +193,59 @@ class LatentQuINR(SignalNetwork):
         """
         self._check_whole(coordinates)
         octave = self._stages.octave(progress)
-        latents = self._relaxed(progress, octave)
+        if self._tiles.count(0) > 1:
+            mse, bits = self._on_tile(targets, progress, octave)
+        else:
+            mse, bits = self._on_all(targets, progress, octave)
+        bpp = bits / (self.height * self.width)
+        return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
+
+    def _on_all(self, targets: Tensor, progress: float, octave: int) -> tuple[Tensor, Tensor]:
+        """Mean squared error and bits of the whole signal at a resolution."""
+        latents = self._relaxed(self.pyramid.grids, progress, octave)
         picture, known = self._pictures(targets, octave)
         values = self._render(latents, octave)
         mse = (known * (values - picture).square()).mean()
-        bits = self.context(latents, max(0, octave - self.pyramid.finest))
-        bpp = bits.sum() / (self.height * self.width)
-        return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
+        return mse, self.context(latents, max(0, octave - self.pyramid.finest)).sum()
+
+    def _on_tile(self, targets: Tensor, progress: float, octave: int) -> tuple[Tensor, Tensor]:
+        """What ``_on_all`` gives, estimated from the tile of this step: exact on average over a pass."""
+        size, margin = (self.height, self.width), len(self.filters)  # a filter looks one row further
+        tile, shape = self._tiles.tile(octave, self._step), grid_shape(*size, octave)
+        shown = tile.widened(margin, shape)
+        bands = self.pyramid.windows(shown, *size, octave)
+        parts = self._touched.parts(self.pyramid, tile, bands, self.context.reach, octave)
+        latents = self._relaxed([part.latents for part in parts], progress, octave)
+        seen = [part.band.of(values) for part, values in zip(parts, latents, strict=True)]
+        values = self._values(self.pyramid.interpolate_windows(seen, bands, *size, octave))
+        picture, known = self._pictures.part(targets, octave, tile)
+        error = (known * (tile.within(shown).of(values) - picture).square()).sum()
+        seen = [part.around.of(values) for part, values in zip(parts, latents, strict=True)]
+        counted = [part.own.within(part.around) for part in parts]
+        bits = self.context(seen, max(0, octave - self.pyramid.finest), counted).sum()
+        tiles = self._tiles.count(octave)
+        return tiles * error / (self.out_features * shape[0] * shape[1]), tiles * bits
+
+    def begin_step(self, step: int) -> None:
+        """See Network: the number says which tile is next."""
+        self._step = step
+
+    def partial_gradients(self) -> list[PartialGradient]:
+        """See Network: those of the latents of the last step's tile."""
+        return self._touched.gradients()
 
     def progress(self, share: float) -> float:
         """Share of the work that is done after a share of the steps."""
         return self._stages.progress(share)
 
-    def _relaxed(self, progress: float, octave: int) -> list[Tensor]:
+    def _relaxed(self, grids: Iterable[Tensor], progress: float, octave: int) -> list[Tensor]:
         """Latents with noise, each grid's as far on as its own part in training; finer ones as they are."""
         soft = 1 - self.hard_share
         if progress >= soft:
             # Through straight gradients latents would chatter between integers, at a quarter more bits.
-            return [grid.detach().round() for grid in self.pyramid.grids]
+            return [grid.detach().round() for grid in grids]
         relaxed = []
-        for level, grid in enumerate(self.pyramid.grids, self.pyramid.finest):
+        for level, grid in enumerate(grids, self.pyramid.finest):
             if level >= octave:
                 # A grid that joins late, at zero, would hardly leave it through a hard staircase.
                 begins = self._stages.beginning(level)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.ops.window import Shape, Window
+
 _Memory = tuple[torch.device, torch.dtype, int, int, torch.Size, tuple[int, ...]]
 _INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch.int64)}
 """By their size in bytes."""
@@ -38,7 +40,7 @@ class Pictures:
             self._targets, self._pictures = targets.clone(), {}
         self._given, self._memory = targets, _memory(targets)
         if octave not in self._pictures:
-            self._pictures[octave] = self._averaged(targets, octave)
+            self._pictures[octave] = self._averaged(targets, octave, self._shape)
         return self._pictures[octave]
 
     def _are_kept(self, targets: Tensor) -> bool:
@@ -51,10 +53,26 @@ class Pictures:
             and torch.equal(self._targets.view(integers), targets.view(integers))
         )
 
-    def _averaged(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
+    def part(self, targets: Tensor, octave: int, window: Window) -> tuple[Tensor, Tensor]:
+        """Averages over the blocks of a window, which are not kept.
+
+        Args:
+            targets: (pixels, out_features) of the whole signal.
+            octave: Binary logarithm of the pixels a side.
+            window: Rows and columns of blocks.
+
+        Returns:
+            (out_features, rows, columns) twice, of the window's rows and columns.
+        """
+        pixels = window.finer(octave, self._shape)
+        found = pixels.of(targets.T.unflatten(1, self._shape)).flatten(1).T
+        return self._averaged(found, octave, pixels.shape)
+
+    @staticmethod
+    def _averaged(targets: Tensor, octave: int, shape: Shape) -> tuple[Tensor, Tensor]:
         unknown = targets.isnan()
         planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
-        planes = planes.transpose(1, 2).unflatten(2, self._shape)  # (2, out_features, rows, columns)
+        planes = planes.transpose(1, 2).unflatten(2, shape)  # (2, out_features, rows, columns)
         if octave:
             planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
         picture, known = planes

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from quinr_pl.network.layers.plain_modules import is_plain
 from quinr_pl.ops.upsampling import interpolated, joined, upsampled
+from quinr_pl.ops.window import Window
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
 _REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
@@ -80,33 +81,63 @@ class LatentPyramid(nn.Module):
             features = interpolated(self.interpolation.weight, known, shapes)
         else:
             features = joined(self.interpolation, known, shapes)
-        absent = len(grids) - len(features)
-        if absent:
-            features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
-        return features
+        return self._with_absent(features)
+
+    def windows(self, window: Window, height: int, width: int, octave: int = 0) -> list[Window]:
+        """What interpolation to a window looks at: of each resolution, from the window's to the coarsest.
+
+        At each resolution there is no more than the next finer one looks at.
+
+        Args:
+            window: Rows and columns at the resolution of ``octave``.
+            height: Rows of the signal.
+            width: Columns of the signal.
+            octave: Binary logarithm of the pixels a side for a value of the window.
+        """
+        found = [window]
+        for level in range(octave + 1, self.coarsest + 1):
+            found.append(found[-1].coarser().widened(_REACH, grid_shape(height, width, level)))
+        return found
+
+    def interpolate_windows(
+        self, parts: Sequence[Tensor], windows: Sequence[Window], height: int, width: int, octave: int = 0
+    ) -> Tensor:
+        """All grids at a window of one resolution, with the values that ``interpolate`` has there.
+
+        Args:
+            parts: Values of each grid in its window; those finer than ``octave`` are not looked at.
+            windows: What ``windows`` found.
+            height: Rows of the signal.
+            width: Columns of the signal.
+            octave: Binary logarithm of the pixels a side for a value of the result.
+
+        Returns:
+            (grids, rows, columns), zero for grids that are finer.
+        """
+        features = parts[-1][None]  # (grids so far, rows, columns)
+        for level in range(self.coarsest - 1, octave - 1, -1):
+            rows, columns = grid_shape(height, width, level)
+            coarse, fine = windows[level + 1 - octave], windows[level - octave]
+            known = coarse.finer(1, (rows, columns))
+            if is_plain(self.interpolation, Upsampling):
+                finer = upsampled(features, self.interpolation.weight, known.shape)
+            else:
+                finer = self.interpolation(features)[:, : known.shape[0], : known.shape[1]]
+            features = fine.within(known).of(finer)
+            if level >= self.finest:
+                features = torch.cat([parts[level - self.finest][None], features])
+        return self._with_absent(features)
 
     @torch.no_grad()
     def interpolate_rows(self, first: int, last: int, height: int, width: int) -> Tensor:
-        """All grids, rounded, at the rows ``first`` to ``last`` of the signal: (grids, rows, columns).
+        """All grids, rounded, at the rows ``first`` to ``last`` of the signal: (grids, rows, columns)."""
+        windows = self.windows(Window(first, last, 0, width), height, width)
+        parts = [windows[level].of(grid).round() for level, grid in enumerate(self.grids, self.finest)]
+        return self.interpolate_windows(parts, windows, height, width)
 
-        At each resolution there are no more rows than the next finer one looks at.
-        """
-        bands = [(first, last)]
-        for level in range(1, self.coarsest + 1):
-            rows, (low, high) = grid_shape(height, width, level)[0], bands[-1]
-            bands.append((max(0, (low >> 1) - _REACH), min(rows, (high + 1 >> 1) + _REACH)))
-        low, high = bands[-1]
-        features = self.grids[-1][low:high].round()[None]  # (grids so far, rows, columns)
-        for level in range(self.coarsest - 1, -1, -1):
-            rows, columns = grid_shape(height, width, level)
-            start, (low, high) = 2 * low, bands[level]
-            shape = min(2 * features.shape[1], rows - start), columns
-            if is_plain(self.interpolation, Upsampling):
-                finer = upsampled(features, self.interpolation.weight, shape)
-            else:
-                finer = self.interpolation(features)[:, : shape[0], : shape[1]]
-            features = finer[:, low - start : high - start]
-            if level >= self.finest:
-                joining = self.grids[level - self.finest][low:high].round()[None]
-                features = torch.cat([joining, features])
+    def _with_absent(self, features: Tensor) -> Tensor:
+        """With zeros for the grids that are finer than the features' resolution."""
+        absent = len(self.grids) - len(features)
+        if absent:
+            features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
         return features

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from quinr_pl.errors import QuinrError
 
@@ -10,33 +10,34 @@ from quinr_pl.errors import QuinrError
 class Stages:
     """Stages of training, each on the signal at 1/2**octave of its resolution.
 
-    A step of it costs 4**-octave of one at the full resolution.
-
     Args:
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2. The rest are at the full one.
+        tiles: Into how many tiles, of which a step takes one, the signal is cut at an octave. A step then
+            costs 4**-octave / tiles of one that takes the whole signal at the full resolution.
 
     Raises:
         QuinrError: If a share is negative or nothing is left.
     """
 
-    def __init__(self, coarse_steps: Sequence[float]) -> None:
+    def __init__(self, coarse_steps: Sequence[float], tiles: Callable[[int], int] = lambda _: 1) -> None:
         if min(coarse_steps, default=0) < 0 or not sum(coarse_steps) < 1:
             raise QuinrError(f"--model.network.coarse_steps {list(coarse_steps)}: must sum to less than 1")
         shares = [*coarse_steps, 1 - sum(coarse_steps)]
         self._stages = [(len(shares) - 1 - index, share) for index, share in enumerate(shares)]
-        self._total = sum(steps * 4.0**-octave for octave, steps in self._stages)
+        self._costs = {octave: 4.0**-octave / tiles(octave) for octave, _ in self._stages}
+        self._total = sum(steps * self._costs[octave] for octave, steps in self._stages)
         self._beginnings: dict[int, float] = {}
         done = 0.0
         for octave, steps in self._stages:
             self._beginnings[octave] = done / self._total
-            done += steps * 4.0**-octave
+            done += steps * self._costs[octave]
 
     def progress(self, share: float) -> float:
         """Share of the work that is done after a share of the steps."""
         done = before = 0.0
         for octave, steps in self._stages:
-            done += min(max(share - before, 0.0), steps) * 4.0**-octave
+            done += min(max(share - before, 0.0), steps) * self._costs[octave]
             before += steps
         return done / self._total
 

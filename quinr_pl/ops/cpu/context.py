@@ -16,6 +16,7 @@ from quinr_pl.native.rows import RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import context as emitter
 from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.window import Shape, Window
 
 _KERNELS = RowKernels(
     emitter, "the context model of latents", thread_numbers=40_000, least_rows=16, most_chunks=16
@@ -23,7 +24,11 @@ _KERNELS = RowKernels(
 
 
 def context_bits(
-    keep: bool, *tensors: Tensor, context: LaplaceContext, first: int
+    keep: bool,
+    *tensors: Tensor,
+    context: LaplaceContext,
+    first: int,
+    counted: Sequence[Window] | None = None,
 ) -> tuple[Tensor, Gradients]:
     """See quinr_pl.ops.context.context_bits and Operation.run."""
     check_readable("context model", *tensors)
@@ -32,19 +37,21 @@ def context_bits(
     shapes = [(width, len(context.offsets) + 1), (width,), (2, width), (2,), (len(grids),)]
     check_shapes("context model", tensors[: len(shapes)], shapes)
     weights = [tensor.contiguous() for tensor in (hidden_weight, hidden_bias, output_weight)]
+    windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]
     passes = []
     for index in range(first, len(grids)):
         bias = torch.stack([output_bias[0], output_bias[1] + shifts[index]])
-        coarser = grids[index + 1] if index + 1 < len(grids) else None
-        passes.append(_run(context, [*weights, bias], grids[index], coarser, keep))
+        coarser = windows[index + 1].of(grids[index + 1]) if index + 1 < len(grids) else None
+        passes.append(_run(context, [*weights, bias], grids[index], windows[index], coarser, keep))
     bits = torch.stack([one.sums[0] for one in passes])
-    return bits, partial(_weighed, passes, first, [tensor.shape for tensor in tensors])
+    return bits, partial(_weighed, passes, first, [tensor.shape for tensor in tensors], windows)
 
 
 def _weighed(
     passes: Sequence[_Pass],
     first: int,
     shapes: Sequence[torch.Size],
+    windows: Sequence[Window],
     cotangent: Tensor,
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
@@ -59,7 +66,9 @@ def _weighed(
     for index, (one, weight) in enumerate(zip(passes, cotangent, strict=True), first):
         own = one.of_grid * weight
         known = grids[index]
-        grids[index] = own if known is None else known.add_(own)
+        if known is not None:
+            windows[index].of(own).add_(known)
+        grids[index] = own
         if one.of_coarser is not None:
             grids[index + 1] = one.of_coarser * weight
     return [*weights, shifts, *grids]
@@ -72,7 +81,7 @@ class _Pass:
     Attributes:
         sums: Bits, then the gradients of the weights; see the kernel's arguments.
         of_grid: Gradient in the grid's own latents, of its shape; nothing useful if none was wanted.
-        of_coarser: That in the coarser grid's, None for the coarsest.
+        of_coarser: That in the coarser grid's that count, None for the coarsest.
     """
 
     sums: Tensor
@@ -81,14 +90,22 @@ class _Pass:
 
 
 def _run(
-    context: LaplaceContext, weights: Sequence[Tensor], grid: Tensor, coarser: Tensor | None, keep: bool
+    context: LaplaceContext,
+    weights: Sequence[Tensor],
+    grid: Tensor,
+    window: Window,
+    coarser: Tensor | None,
+    keep: bool,
 ) -> _Pass:
-    """Bits of one grid; ``keep`` wants the gradients, too."""
-    rows, columns = grid.shape
+    """Bits of one grid's latents in a window; ``keep`` wants the gradients, too."""
+    rows, columns = window.shape
     reach, width = emitter.reach_of(context.offsets), len(weights[0])
-    frame = Framed.around(grid[None], reach)
-    above = _above(grid, coarser)
-    of_frame = Framed(1, grid.shape, reach, grid) if keep else frame
+    frame = Framed(1, window.shape, reach, grid)
+    corner = Window(window.top - reach, window.bottom, window.left - reach, window.right)
+    place = Window.whole((grid.shape[0], grid.shape[1])).within(corner)
+    place.of(frame.whole)[0] = grid
+    above = _above(grid, window.shape, coarser)
+    of_frame = Framed(1, window.shape, reach, grid) if keep else frame
     of_above = torch.zeros_like(above) if keep else above
     chunks = _KERNELS.chunks(rows)
     # Rows of the gradient before a chunk's first belong to another thread: what they receive is added later.
@@ -117,12 +134,13 @@ def _run(
     )
     for (first, _), halo in zip(chunks, halos, strict=keep):
         of_frame.whole[0, first : first + reach] += halo  # whose rows begin in the margin
-    return _Pass(sums, of_frame.signal[0], None if coarser is None else _gathered(of_above, coarser.shape))
+    of_coarser = None if coarser is None else _gathered(of_above, coarser.shape)
+    return _Pass(sums, place.of(of_frame.whole)[0], of_coarser)
 
 
-def _above(grid: Tensor, coarser: Tensor | None) -> Tensor:
+def _above(grid: Tensor, shape: Shape, coarser: Tensor | None) -> Tensor:
     """The coarser grid's latents at the places of a grid's, in rows of whole vectors; zero without one."""
-    rows, columns = grid.shape
+    rows, columns = shape
     lanes = Precision.of(grid).lanes
     # One row more: those of coarser grids come in pairs.
     above = grid.new_zeros(rows + 1, lanes * -(-columns // lanes))
