@@ -103,7 +103,12 @@ class PSNRCheckpoint(Checkpoint):
         self._interruption.begin()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        """Interrupts here, where the state is whole."""
+        """Interrupts here, where the state is whole, unless a validation may come: that belongs to it."""
+        if not trainer.is_last_batch:
+            self._interruption.deliver()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Interrupts after an epoch that had no validation."""
         self._interruption.deliver()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
