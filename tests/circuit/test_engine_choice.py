@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.cuda import engine as batched_cuda
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.circuit.engines.registry import ENGINES, choose, make_engine
 from quinr_pl.circuit.engines.shots import ShotsEngine
@@ -51,7 +52,7 @@ def test_auto_is_the_fastest_exact_engine_of_the_device():
 
 
 def test_unknown_names_and_devices_are_refused():
-    with pytest.raises(QuinrError, match="engine gpu: choose from auto, cpu, triton, torch"):
+    with pytest.raises(QuinrError, match="engine gpu: choose from auto, cpu, cuda, triton, torch"):
         choose("gpu")
     with pytest.raises(QuinrError, match="engine cpu on a cuda device: its kernels are for the CPU"):
         choose("cpu", "cuda")
@@ -63,6 +64,7 @@ def test_unknown_names_and_devices_are_refused():
 
 def test_auto_and_triton_when_kernels_fail(monkeypatch):
     """Without a driver, or with wrong results, auto takes torch and an explicit choice says why."""
+    monkeypatch.setattr(batched_cuda, "failure", lambda device: "no driver found")
     monkeypatch.setattr(batched_triton, "failure", lambda device: "no driver found")
     assert choose("auto", "cuda").name == "torch"
     with pytest.raises(QuinrError, match="engine triton on a cuda device: no driver found; choose auto"):

@@ -18,6 +18,7 @@ ENGINES: Registry[str, type[Engine]] = Registry(
         "auto": "quinr_pl.circuit.engines.registry:AutoEngine",
         # The fastest first: auto takes the first exact one that serves the device.
         "cpu": "quinr_pl.circuit.engines.cpu.engine:CpuEngine",
+        "cuda": "quinr_pl.circuit.engines.cuda.engine:CudaEngine",
         "triton": "quinr_pl.circuit.engines.triton.engine:TritonEngine",
         "torch": "quinr_pl.circuit.engines.torch_adjoint:TorchEngine",
         "lightning_vjp": "quinr_pl.circuit.engines.lightning_vjp:LightningVjpEngine",
@@ -52,8 +53,9 @@ def make_engine(engine: str | Engine = "auto") -> Engine:
     """The engine of a name, with its default options; an engine stays what it is.
 
     Args:
-        engine: ``cpu`` (fused and batched, for the CPU), ``triton`` (fused and batched, for CUDA), ``torch``
-            (batched, for any torch device), ``lightning`` (PennyLane's lightning.qubit, the reference),
+        engine: ``cpu`` (fused and batched, for the CPU), ``cuda`` and ``triton`` (fused and batched, for
+            CUDA), ``torch`` (batched, for any torch device), ``lightning`` (PennyLane's lightning.qubit, the
+            reference),
             ``lightning_vjp`` (the same simulator without the QNode), ``shots`` (frequencies of finitely many
             measurements), ``auto``: the fastest exact one of each device; or the name of an engine that
             another package offers.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.protocol import Engine, check
 from quinr_pl.circuit.engines.torch_adjoint import TorchEngine
+from quinr_pl.circuit.engines.trial import disagreement
 from quinr_pl.circuit.lowering.in_torch import CircuitOperation, without_large
 from quinr_pl.circuit.lowering.plan import plan
 from quinr_pl.native.operation import Gradients
@@ -59,22 +60,7 @@ class TritonEngine(Engine):
 @cache
 def failure(device: torch.device) -> str:
     """Why the kernels cannot be used on a device, found by trying them on a small circuit; or empty."""
-    ansatz = Ansatz(qubits=2, angles=3, uploads=2)
-    generator = torch.Generator("cpu").manual_seed(0)
-    shapes = ((5, ansatz.features_count), ansatz.weights_shape)
-    results = []
-    try:
-        # On the CPU by name: the caller's default device need not be that of the generator.
-        drawn = [torch.randn(shape, generator=generator, device="cpu").to(device) for shape in shapes]
-        for run in (_Circuit(ansatz), partial(TorchEngine().probabilities, ansatz)):
-            angles, weights = leaves = [tensor.clone().requires_grad_() for tensor in drawn]
-            probabilities = run(angles, weights)
-            gradients = torch.autograd.grad(probabilities[:, 0].sum(), leaves)
-            results.append([probabilities.detach(), *gradients])
-    except Exception as error:  # no Triton, no driver, no compiler: whatever it is, it cannot be used
-        return str(error).strip().partition("\n")[0] or type(error).__name__
-    agree = all(torch.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(*results, strict=True))
-    return "" if agree else "its results differ from those of engine torch"
+    return disagreement(_Circuit, device)
 
 
 @dataclass(frozen=True)

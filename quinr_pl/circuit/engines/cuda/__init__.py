@@ -1,0 +1,1 @@
+"""The fused engine for CUDA, in C++ that is compiled at run time."""

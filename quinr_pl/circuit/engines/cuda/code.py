@@ -1,0 +1,102 @@
+"""The kernels' text and constants: a program for each number of qubits, of lanes, and precision."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from quinr_pl.native.cuda_code import Program
+
+THREADS = 128
+"""Most threads of a block that goes through coordinates."""
+PREPARE_THREADS, FINISH_THREADS, FINISH_COLUMNS = 128, 256, 32
+_REGISTERS = 65536
+"""Registers of a multiprocessor, for 32-bit numbers."""
+_FILES = ("lanes.cuh", "waves.cuh", "gates.cuh", "layers.cuh", "circuit.cu")
+
+
+class Launch(Protocol):
+    """Runs a kernel by its name: blocks, threads of each, bytes of shared memory, arguments."""
+
+    def __call__(self, name: str, grid: int, block: int, shared: int, arguments: Arguments) -> None:
+        """Run it on the current stream."""
+
+    def resident(self, name: str, block: int, shared: int) -> int:
+        """Blocks that the device holds at a time."""
+
+
+class Arguments(ctypes.Structure):
+    """The one argument of every kernel, as in layers.cuh."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("angles", "weights", "cotangent")),
+        *((name, ctypes.c_void_p) for name in ("probabilities", "state", "coefficients")),
+        *((name, ctypes.c_void_p) for name in ("of_angles", "of_weights", "rows")),
+        *((name, ctypes.c_void_p) for name in ("phases", "totals", "generators")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("embeds", "columns", "chains", "diagonal", "position", "ticket")
+        ),
+        *((name, ctypes.c_longlong) for name in ("batch", "features", "layers", "folds")),
+        *((name, ctypes.c_longlong) for name in ("chain", "controlled", "measured", "row_count")),
+    )
+
+
+@cache
+def source(environment: str = "device.cuh") -> str:
+    """The kernels' text after that of a file that has what they expect of the compiler."""
+    folder = Path(__file__).parent
+    return "\n".join((folder / name).read_text() for name in (environment, *_FILES) if name)
+
+
+def constants(qubits: int, lane_qubits: int, dtype: torch.dtype) -> tuple[tuple[str, int | str], ...]:
+    """Macros of a program.
+
+    Args:
+        qubits: Number of qubits.
+        lane_qubits: So many of them number the lanes of a coordinate.
+        dtype: float32 or float64.
+    """
+    words = dtype.itemsize // 4 << (qubits - lane_qubits)
+    return (
+        ("QUBITS", qubits),
+        ("LANE_QUBITS", lane_qubits),
+        ("REAL", "float" if dtype == torch.float32 else "double"),
+        ("THREADS", THREADS),
+        ("FORWARD_BLOCKS", _blocks(2 * words)),
+        ("BACKWARD_BLOCKS", _blocks(4 * words)),
+    )
+
+
+def _blocks(amplitudes: int) -> int:
+    """Blocks for a multiprocessor to hold, where a thread's amplitudes take so many registers."""
+    registers = min(255, 2 * amplitudes if amplitudes > 32 else amplitudes + 40)
+    return max(1, min(8, _REGISTERS // (THREADS * registers)))
+
+
+class CudaLaunch:
+    """Runs the kernels of a program on a GPU."""
+
+    def __init__(self, program: Program, device: torch.device) -> None:
+        self._program, self._device = program, device
+        self._multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
+        self.resident = lru_cache(maxsize=64)(self._resident)
+
+    def __call__(self, name: str, grid: int, block: int, shared: int, arguments: Arguments) -> None:
+        """Run a kernel; see `Launch`."""
+        self._program.kernel(name, self._device)(grid, block, arguments, shared=shared)
+
+    def _resident(self, name: str, block: int, shared: int) -> int:
+        kernel = self._program.kernel(name, self._device)
+        return self._multiprocessors * max(1, kernel.resident_blocks(block, shared))
+
+
+@cache
+def launcher(qubits: int, lane_qubits: int, dtype: torch.dtype, device: torch.device) -> Launch:
+    """What runs the kernels on a device."""
+    title = f"the CUDA engine for {qubits} qubits in {str(dtype).removeprefix('torch.')}"
+    return CudaLaunch(Program(title, source(), constants(qubits, lane_qubits, dtype)), device)
