@@ -31,6 +31,7 @@ struct dim3 {
 };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
+using std::cos;
 using std::exp;
 using std::exp2;
 using std::fabs;
@@ -38,6 +39,7 @@ using std::floor;
 using std::fma;
 using std::log;
 using std::log2;
+using std::sin;
 using std::sqrt;
 using std::tanh;
 template <class T>

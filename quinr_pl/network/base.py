@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -199,13 +199,28 @@ class Network(nn.Module, ABC):
             coordinates: A sample of the signal's, (sample, in_features).
         """
 
-    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def stage(self, progress: float) -> Hashable | None:
+        """What is equal for steps whose loss is found by the same operations on other numbers.
+
+        None where no two steps are alike, whatever the progress.
+        """
+        return 0
+
+    def schedule(self, progress: float) -> tuple[float, ...]:
+        """Numbers of the loss that change from step to step, as many for every step of a stage."""
+        return ()
+
+    def loss(
+        self, coordinates: Tensor, targets: Tensor, progress: float, schedule: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """What training minimizes: the mean squared error, unless a network says otherwise.
 
         Args:
             coordinates: A batch, (batch, in_features); see ``whole_signal``.
             targets: (batch, out_features), in [0, 1], or NaN where any value will do.
             progress: Share of the training that is done, in [0, 1].
+            schedule: What ``schedule`` gives for it, on the weights' device and in their precision; made
+                of the progress when left out. With it the progress tells no more than the stage.
 
         Returns:
             The loss, and figures to log, ``mse`` among them.

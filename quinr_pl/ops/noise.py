@@ -21,6 +21,11 @@ def draw_key(device: torch.device) -> Tensor:
     return torch.randint(1 << 32, (2,), device=device)
 
 
+def grid_key(key: Tensor, index: int) -> Tensor:
+    """The key of one of several grids of latents."""
+    return torch.stack([key[0], (key[1] + index) & _WORD])
+
+
 def normal_noise(key: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """Numbers of the standard normal distribution.
 

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from quinr_pl.ops.cpu import relaxation as on_cpu
+from quinr_pl.ops.cuda import relaxation as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
-from quinr_pl.ops.noise import normal_noise
+from quinr_pl.ops.noise import grid_key, normal_noise
 from quinr_pl.ops.soft_rounding import soft_round
 
 
-def relaxed(latents: Tensor, key: Tensor, temperature: float, spread: float) -> Tensor:
-    """``soft_round(soft_round(latents) + spread * noise)``.
+def relaxed(grids: Sequence[Tensor], key: Tensor, settings: Tensor) -> list[Tensor]:
+    """``soft_round(soft_round(latents) + spread * noise)`` of each grid's latents.
 
     Args:
-        latents: Of any shape.
+        grids: Latents, of any shapes.
         key: Of the noise, (2,); see quinr_pl.ops.noise.
-        temperature: Of the soft rounding: towards zero it becomes rounding.
-        spread: Standard deviation of the noise.
+        settings: For each grid the temperature of the soft rounding, which towards zero becomes rounding, and
+            the standard deviation of the noise: (grids, 2), of the grids' precision.
 
     Returns:
-        Of the same shape, differentiable in the latents.
+        Tensors of the same shapes, differentiable in the latents.
     """
-    return _relaxed(latents, key=key, temperature=temperature, spread=spread)
+    if not grids:
+        return []
+    together = _relaxed(*grids, key=key, settings=settings)
+    parts = together.split([grid.numel() for grid in grids])
+    return [part.view(grid.shape) for part, grid in zip(parts, grids, strict=True)]
 
 
-def _in_torch(latents: Tensor, *, key: Tensor, temperature: float, spread: float) -> Tensor:
-    noise = normal_noise(key, latents.shape, latents.dtype)
-    return soft_round(soft_round(latents, temperature) + spread * noise, temperature)
+def _in_torch(*grids: Tensor, key: Tensor, settings: Tensor) -> Tensor:
+    """Latents of all grids, one grid after the other: (latents,)."""
+    results = []
+    for index, (grid, (temperature, spread)) in enumerate(zip(grids, settings, strict=True)):
+        noise = normal_noise(grid_key(key, index), grid.shape, grid.dtype)
+        results.append(soft_round(soft_round(grid, temperature) + spread * noise, temperature).flatten())
+    return torch.cat(results)
 
 
-_relaxed = ByDevice(_in_torch, cpu=on_cpu.relaxed)
+_relaxed = ByDevice(_in_torch, cpu=on_cpu.relaxed, cuda=on_cuda.relaxed)

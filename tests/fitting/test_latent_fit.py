@@ -16,6 +16,7 @@ from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.latent.pyramid import Upsampling
 from quinr_pl.network.latent.relaxation import Relaxation
+from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.soft_rounding import soft_round
 from quinr_pl.signals import coordinates
 
@@ -55,7 +56,7 @@ def test_fit_leaves_a_file_with_the_figures_it_reports(folder, capsys):
 
 
 def test_the_same_seed_gives_the_same_file_and_a_larger_rate_weight_a_smaller_one(folder):
-    few = ["fit", "--config", TINY, *QUICK, "--trainer.max_steps", "20"]
+    few = ["fit", "--config", TINY, *QUICK, "--trainer.max_steps", "40"]
     for _ in range(2):
         main(few)
     main([*few, "--model.network.rate_weight", "1.0"])
@@ -166,10 +167,11 @@ def test_interpolation_starts_bilinear():
 
 def test_relaxed_rounding_ends_near_integers():
     torch.manual_seed(0)
-    latents = torch.randn(1000) * 3
+    latents, key = torch.randn(1000) * 3, torch.tensor([1, 2])
     torch.testing.assert_close(soft_round(latents, 10.0), latents, atol=0.01, rtol=0)
     torch.testing.assert_close(soft_round(latents.round(), 0.1), latents.round())
-    start, end = Relaxation.at(0.0)(latents), Relaxation.at(1.0)(latents)
+    settings = [[r.temperature, r.spread] for r in map(Relaxation.at, (0.0, 1.0))]
+    start, end = relaxed([latents, latents], key, torch.tensor(settings))
     assert (end - end.round()).abs().mean() < (start - start.round()).abs().mean()
 
 
@@ -181,7 +183,8 @@ def test_a_grid_that_joins_late_starts_as_soft_as_the_others_did(monkeypatch):
     )
     full = network.progress(0.75)  # where the resolution of the pixels begins
     assert network._stages.octave(full - 1e-3) == 1
-    network._relaxed(network.pyramid.grids, full, network._stages.octave(full))
+    numbers = network.schedule(full)
+    assert numbers == (network.rate_weight / (40 * 24), *[0.1, 0.2] * 4)
     half = network.progress(0.5)
     assert begun == pytest.approx(
         [0.0, (full - half) / (0.92 - half), *[full / 0.92] * 2]  # all but the hard share of 0.08

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -257,11 +256,15 @@ def test_interpolation(precision, both_ways):
 
 @precisions
 def test_relaxation(precision, both_ways):
-    leaves = [3 * draw(0, 3, 23, precision=precision)]
-    leaves[0].requires_grad_()
+    leaves = [3 * draw(i, *shape, precision=precision) for i, shape in enumerate([(3, 23), (5,)])]
+    for leaf in leaves:
+        leaf.requires_grad_()
     key = torch.tensor([0x9E3779B9, 0xFFFFFFFF])
+    settings = torch.tensor([[0.3, 0.2], [0.2, 0.1]], dtype=leaves[0].dtype)
     found, compiled = both_ways(
-        lambda: derived(partial(relaxed, key=key, temperature=0.3, spread=0.2), leaves)
+        lambda: derived(
+            lambda *grids: torch.cat([part.flatten() for part in relaxed(grids, key, settings)]), leaves
+        )
     )
     assert_same(found, compiled, precision)
 

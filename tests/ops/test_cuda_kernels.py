@@ -13,9 +13,11 @@ from quinr_pl.native import cuda_compiler
 from quinr_pl.native.cuda_code import Program
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, NEIGHBOURS, SCALE_OCTAVES
 from quinr_pl.network.latent.pyramid import grid_shape
-from quinr_pl.ops import context, filters, upsampling
+from quinr_pl.ops import context, filters, relaxation, squared_error, upsampling
 from quinr_pl.ops.cuda import context as cuda_context
 from quinr_pl.ops.cuda import filters as cuda_filters
+from quinr_pl.ops.cuda import relaxation as cuda_relaxation
+from quinr_pl.ops.cuda import squared_error as cuda_squared_error
 from quinr_pl.ops.cuda import upsampling as cuda_upsampling
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.laplace import LaplaceContext
@@ -33,7 +35,7 @@ def emulated(monkeypatch):
 
 def draw(seed, *shape, scale=1.0):
     generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return scale * torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def results(function, tensors, dtype):
@@ -123,6 +125,36 @@ def test_filters_are_those_of_torch(shape, channels, count, dtype, monkeypatch):
     assert_same(cuda_filters.filtered, filters._in_torch, tensors, dtype, monkeypatch)
 
 
+@dtypes
+@pytest.mark.parametrize("shapes", [[(1,)], [(3, 11), (70, 13), (1, 1)]], ids=str)
+def test_relaxation_is_that_of_torch(shapes, dtype, monkeypatch):
+    """With the same noise."""
+    key = torch.tensor([0xDEADBEEF, 0xFFFFFFFF])
+    settings = torch.tensor([[0.25, 0.2], [0.35, 0.1], [0.1, 0.3]])[: len(shapes)]
+
+    def run(keep, *grids):
+        return cuda_relaxation.relaxed(keep, *grids, key=key, settings=settings.to(grids[0]))
+
+    def right(*grids):
+        return relaxation._in_torch(*grids, key=key, settings=settings.to(grids[0]))
+
+    tensors = [draw(i, *shape, scale=3) for i, shape in enumerate(shapes)]
+    assert_same(run, right, tensors, dtype, monkeypatch)
+
+
+@dtypes
+@pytest.mark.parametrize("count", [1, 5000])
+def test_squared_error_is_that_of_torch(count, dtype, monkeypatch):
+    picture, known = draw(1, 2, count), draw(2, 2, count).abs()
+    given = {"picture": picture.to(dtype), "known": known.to(dtype)}
+    run = partial(cuda_squared_error.squared_error, **given)
+
+    def right(values):
+        return squared_error._in_torch(values, **{name: t.to(values) for name, t in given.items()})
+
+    assert_same(run, right, [draw(3, 2, count)], dtype, monkeypatch)
+
+
 def nvrtc_is_missing():
     try:
         return not cuda_compiler.version()
@@ -150,7 +182,9 @@ def test_kernels_are_compiled_for_gpus(dtype, monkeypatch):
     cuda_context.context_bits(True, *weights, *grids, context=seen, first=0)
     cuda_upsampling.interpolated(True, torch.zeros(4), *grids[::-1], shapes=[(2, 2), (4, 4)])
     cuda_filters.filtered(True, torch.zeros(3, 4, 4), torch.zeros(3, 3, 3, 3), torch.zeros(3))
-    assert len(compiled) == 3
+    cuda_relaxation.relaxed(True, *grids, key=torch.zeros(2, dtype=torch.int64), settings=torch.zeros(2, 2))
+    cuda_squared_error.squared_error(True, *grids[:1], picture=grids[0], known=grids[0])
+    assert len(compiled) == 5
 
 
 def test_what_has_no_kernels_is_left_to_torch(monkeypatch):

@@ -199,8 +199,15 @@ KERNELS = {
         [draw(0, 4), draw(1, 2, 1), draw(2, 3, 2)],
     ),
     "relaxation": (
-        partial(relaxed, key=torch.tensor([3, 4]), temperature=0.3, spread=0.2),
-        [2 * draw(0, 5, 9)],
+        lambda *grids: torch.cat(
+            [
+                part.flatten()
+                for part in relaxed(
+                    grids, torch.tensor([3, 4]), torch.tensor([[0.3, 0.2], [0.2, 0.1]]).double()
+                )
+            ]
+        ),
+        [2 * draw(0, 5, 9), 2 * draw(1, 3)],
     ),
     "upsampling": (partial(upsampled, shape=(5, 4)), [draw(0, 2, 3, 2), draw(1, 4)]),
 }

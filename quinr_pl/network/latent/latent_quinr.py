@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -30,6 +30,9 @@ from quinr_pl.network.latent.tiles import Tiles
 from quinr_pl.network.latent.touched import Touched
 from quinr_pl.network.layers.filters import filtered
 from quinr_pl.network.layers.plain_modules import linear_of_columns
+from quinr_pl.ops.noise import draw_key
+from quinr_pl.ops.relaxation import relaxed
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.signals import SignalSpec
 
 # What decoding weighs, in multiply-adds of a large matrix product: a grid's value at a pixel, all doublings
@@ -185,37 +188,63 @@ class LatentQuINR(SignalNetwork):
         first, last = start // width, -(-stop // width)
         return self._pixels(first, last)[start - first * width : stop - first * width]
 
-    def loss(self, coordinates: Tensor, targets: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def stage(self, progress: float) -> Hashable | None:
+        """Octave, and whether latents are rounded; None on tiles, each of which is another one."""
+        if self._tiles.count(0) > 1:
+            return None
+        return self._stages.octave(progress), self._is_hard(progress)
+
+    def _is_hard(self, progress: float) -> bool:
+        """Whether latents are rounded for good."""
+        return progress >= 1 - self.hard_share
+
+    def schedule(self, progress: float) -> tuple[float, ...]:
+        """What a bit costs; then temperature and spread of each grid that is relaxed, the finest first."""
+        numbers = [self.rate_weight / (self.height * self.width)]
+        octave, hard = self._stages.octave(progress), self._is_hard(progress)
+        soft = 1 - self.hard_share
+        for level in range(max(octave, self.pyramid.finest), 0 if hard else self.pyramid.coarsest + 1):
+            # A grid that joins late, at zero, would hardly leave it through a hard staircase.
+            begins = self._stages.beginning(level)
+            relaxation = Relaxation.at(max(0.0, (progress - begins) / (soft - begins)))
+            numbers += [relaxation.temperature, relaxation.spread]
+        return tuple(numbers)
+
+    def loss(
+        self, coordinates: Tensor, targets: Tensor, progress: float, schedule: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error plus ``rate_weight`` times the estimated bits for each pixel, ``bpp``.
 
         Raises:
             QuinrError: If the batch is not the whole signal.
         """
         self._check_whole(coordinates)
-        octave = self._stages.octave(progress)
+        octave, hard = self._stages.octave(progress), self._is_hard(progress)
+        if schedule is None:
+            schedule = self.skip.weight.new_tensor(self.schedule(progress))
+        settings = None if hard else schedule[1:].view(-1, 2)
         if self._tiles.count(0) > 1:
-            mse, bits = self._on_tile(targets, progress, octave)
+            mse, bits = self._on_tile(targets, settings, octave)
         else:
-            mse, bits = self._on_all(targets, progress, octave)
-        bpp = bits / (self.height * self.width)
-        return mse + self.rate_weight * bpp, {"mse": mse.detach(), "bpp": bpp.detach()}
+            mse, bits = self._on_all(targets, settings, octave)
+        figures = {"mse": mse.detach(), "bpp": bits.detach() / (self.height * self.width)}
+        return mse + schedule[0] * bits, figures
 
-    def _on_all(self, targets: Tensor, progress: float, octave: int) -> tuple[Tensor, Tensor]:
+    def _on_all(self, targets: Tensor, settings: Tensor | None, octave: int) -> tuple[Tensor, Tensor]:
         """Mean squared error and bits of the whole signal at a resolution."""
-        latents = self._relaxed(self.pyramid.grids, progress, octave)
+        latents = self._relaxed(list(self.pyramid.grids), settings, octave)
         picture, known = self._pictures(targets, octave)
-        values = self._render(latents, octave)
-        mse = (known * (values - picture).square()).mean()
+        mse = squared_error(self._render(latents, octave), picture, known)
         return mse, self.context(latents, max(0, octave - self.pyramid.finest)).sum()
 
-    def _on_tile(self, targets: Tensor, progress: float, octave: int) -> tuple[Tensor, Tensor]:
+    def _on_tile(self, targets: Tensor, settings: Tensor | None, octave: int) -> tuple[Tensor, Tensor]:
         """What ``_on_all`` gives, estimated from the tile of this step: exact on average over a pass."""
         size, margin = (self.height, self.width), len(self.filters)  # a filter looks one row further
         tile, shape = self._tiles.tile(octave, self._step), grid_shape(*size, octave)
         shown = tile.widened(margin, shape)
         bands = self.pyramid.windows(shown, *size, octave)
         parts = self._touched.parts(self.pyramid, tile, bands, self.context.reach, octave)
-        latents = self._relaxed([part.latents for part in parts], progress, octave)
+        latents = self._relaxed([part.latents for part in parts], settings, octave)
         seen = [part.band.of(values) for part, values in zip(parts, latents, strict=True)]
         values = self._values(self.pyramid.interpolate_windows(seen, bands, *size, octave))
         picture, known = self._pictures.part(targets, octave, tile)
@@ -238,20 +267,19 @@ class LatentQuINR(SignalNetwork):
         """Share of the work that is done after a share of the steps."""
         return self._stages.progress(share)
 
-    def _relaxed(self, grids: Iterable[Tensor], progress: float, octave: int) -> list[Tensor]:
-        """Latents with noise, each grid's as far on as its own part in training; finer ones as they are."""
-        soft = 1 - self.hard_share
-        if progress >= soft:
+    def _relaxed(self, grids: Sequence[Tensor], settings: Tensor | None, octave: int) -> list[Tensor]:
+        """Latents with noise, those of grids finer than a resolution as they are; or rounded for good.
+
+        Args:
+            grids: Latents of all grids, or parts of them.
+            settings: Temperature and spread of each grid that is not finer; None for rounded ones.
+            octave: Binary logarithm of the pixels a side at the resolution.
+        """
+        if settings is None:
             # Through straight gradients latents would chatter between integers, at a quarter more bits.
             return [grid.detach().round() for grid in grids]
-        relaxed = []
-        for level, grid in enumerate(grids, self.pyramid.finest):
-            if level >= octave:
-                # A grid that joins late, at zero, would hardly leave it through a hard staircase.
-                begins = self._stages.beginning(level)
-                grid = Relaxation.at(max(0.0, (progress - begins) / (soft - begins)))(grid)
-            relaxed.append(grid)
-        return relaxed
+        first = max(0, octave - self.pyramid.finest)
+        return [*grids[:first], *relaxed(grids[first:], draw_key(settings.device), settings)]
 
     def _pixels(self, first: int, last: int) -> Tensor:
         """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features).

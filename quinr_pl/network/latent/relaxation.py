@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from quinr_pl.ops.noise import draw_key
-from quinr_pl.ops.relaxation import relaxed
-
 
 @dataclass(frozen=True)
 class Relaxation:
@@ -30,7 +25,3 @@ class Relaxation:
     def at(cls, progress: float) -> Relaxation:
         """The relaxation at a share of the training."""
         return cls(0.35 - 0.27 * progress, 0.22 - 0.07 * progress)
-
-    def __call__(self, latents: Tensor) -> Tensor:
-        """Noisy, nearly integer latents of the same shape, differentiable."""
-        return relaxed(latents, draw_key(latents.device), self.temperature, self.spread)

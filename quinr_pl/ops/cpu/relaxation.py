@@ -18,28 +18,34 @@ _KERNELS = RowKernels(
     emitter, "the relaxation of latents", thread_numbers=300_000, least_rows=128, most_chunks=64
 )
 
+_WORD = 0xFFFFFFFF
 
-def relaxed(
-    keep: bool, latents: Tensor, *, key: Tensor, temperature: float, spread: float
-) -> tuple[Tensor, Gradients]:
+
+def relaxed(keep: bool, *grids: Tensor, key: Tensor, settings: Tensor) -> tuple[Tensor, Gradients]:
     """See quinr_pl.ops.relaxation.relaxed and Operation.run."""
-    check_readable("relaxation", latents)
-    given = latents.contiguous()
-    result = torch.empty_like(given)
-    slope = torch.empty_like(given) if keep else given
+    check_readable("relaxation", *grids, settings)
+    sizes = [grid.numel() for grid in grids]
+    together = settings.new_empty(sum(sizes))
+    slopes = torch.empty_like(together) if keep else together
     word, stream = key.tolist()
-    height = 0.5 / math.tanh(0.5 / temperature)
-    settings = given.new_tensor([1 / temperature, height, spread])
-    addresses = {"latents": given, "result": result, "slope": slope, "settings": settings}
-    _run("with_slope" if keep else "forward", given, addresses, key=word, stream=stream)
+    parts = zip(together.split(sizes), slopes.split(sizes), strict=True)
+    for index, (result, slope) in enumerate(parts):
+        temperature, spread = settings[index].tolist()
+        height = 0.5 / math.tanh(0.5 / temperature)
+        numbers = settings.new_tensor([1 / temperature, height, spread])
+        latents = grids[index].contiguous()
+        addresses = {"latents": latents, "result": result, "slope": slope, "settings": numbers}
+        own = (stream + index) & _WORD  # as quinr_pl.ops.noise.grid_key has it
+        _run("with_slope" if keep else "forward", latents, addresses, key=word, stream=own)
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
-        gradient = torch.empty_like(slope)
-        addresses = {"cotangent": cotangent.contiguous(), "slope": slope, "gradient": gradient}
-        _run("backward", slope, addresses)
-        return [gradient]
+        gradient = torch.empty_like(slopes)
+        addresses = {"cotangent": cotangent.contiguous(), "slope": slopes, "gradient": gradient}
+        _run("backward", slopes, addresses)
+        parts = zip(gradient.split(sizes), grids, strict=True)
+        return [part.view(grid.shape) for part, grid in parts]
 
-    return result, gradients
+    return together, gradients
 
 
 def _run(name: str, like: Tensor, tensors: dict[str, Tensor], **words: int) -> None:

@@ -10,12 +10,10 @@ from torch import Tensor
 from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import THREADS, blocks_of, ints, kernel
+from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, blocks_of, ints, kernel
 
 _TILE = (8, 32)
 """Rows and columns of the pixels that a block takes at a time, each of them one of its threads."""
-_MOST_BLOCKS = 528
-"""Blocks whose sums are added up: four for each multiprocessor of an H100."""
 
 
 def filtered(keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Gradients]:
@@ -41,7 +39,7 @@ def _gradients(
     given = cotangent.contiguous()
     channels, rows, columns = given.shape
     tiles = blocks_of(rows, _TILE[0]) * blocks_of(columns, _TILE[1])
-    blocks = min(tiles, _MOST_BLOCKS)
+    blocks = min(tiles, MOST_BLOCKS)
     for seen, weight in zip(reversed(values), reversed(weights), strict=True):
         of_values = given.new_empty(given.shape)
         sums = given.new_empty(blocks, weight.numel() + channels)

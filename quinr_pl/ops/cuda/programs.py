@@ -16,6 +16,8 @@ from quinr_pl.ops.dispatch import NoKernelsError
 
 THREADS = 128
 """Threads of a block."""
+MOST_BLOCKS = 528
+"""Blocks whose sums are added up: four for each multiprocessor of an H100."""
 MOST_GRIDS = 16
 """Grids that a kernel takes."""
 _TYPES = {torch.float32: "float", torch.float64: "double"}

@@ -1,0 +1,21 @@
+// The weighed mean squared error of a picture, as a sum for each block, and its gradient; see
+// quinr_pl/ops/squared_error.py.
+
+extern "C" __global__ void __launch_bounds__(THREADS) errors(
+    const real *values, const real *picture, const real *known, real *partial, real *slopes, int count) {
+    __shared__ real sums[THREADS];
+    const int thread = threadIdx.x;
+    const real share = real(1) / count;
+    real total = 0;
+    for (int at = blockIdx.x * THREADS + thread; at < count; at += gridDim.x * THREADS) {
+        const real error = values[at] - picture[at], weighed = known[at] * error;
+        total += weighed * error;
+        if (slopes) slopes[at] = 2 * share * weighed;
+    }
+    sums[thread] = total;
+    for (int half = THREADS / 2; half; half /= 2) {
+        __syncthreads();
+        if (thread < half) sums[thread] += sums[thread + half];
+    }
+    if (thread == 0) partial[blockIdx.x] = share * sums[0];
+}
