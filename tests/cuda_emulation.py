@@ -27,6 +27,7 @@ class EmulatedKernel:
     """What :class:`quinr_pl.native.cuda_code.Kernel` is on a GPU; see cuda_emulation.h."""
 
     def __init__(self, program: Program, name: str) -> None:
+        self.name = f"{name} of {program.title}"
         self._launch = getattr(_library(program), f"emulate_{name}")
 
     def __call__(self, grid: Any, block: Any, *arguments: Any, shared: int = 0) -> None:
