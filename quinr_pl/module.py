@@ -140,7 +140,9 @@ class CoordinateNetworkModule(pl.LightningModule):
         data: Any = getattr(self._trainer, "datamodule", None)
         if self._digest is None and data is not None:
             shape = " ".join(map(str, (*data.spec.shape, data.spec.channels, "")))
-            self._digest = hashlib.sha256(shape.encode() + data.targets.numpy().tobytes()).hexdigest()
+            digest = hashlib.sha256(shape.encode())
+            digest.update(data.targets.numpy())
+            self._digest = digest.hexdigest()
         return self._digest
 
     def forward(self, coordinates: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -28,6 +29,7 @@ from quinr_pl.signals import SignalSpec
 _FINEST = 2.0**-11
 _OCTAVES = 10
 _TRIALS_PER_OCTAVE = 2
+_ERROR_PIXELS, _BANDS = 1 << 20, 8  # of a larger signal, what so many bands show: hundreds of trials add up
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,24 @@ class _Search:
     values: dict[str, Tensor]
 
     def error(self) -> float:
-        """Mean squared error of what is decoded, before rounding to integers."""
-        decoded = self.network.signal(0, self.spec.pixels, self.spec.shape)
-        return float(known_mse(decoded.clamp(0, 1), self.targets))
+        """Mean squared error of what is decoded, before rounding to integers; on bands of a large signal."""
+        squared = [
+            len(targets) * known_mse(self.network.signal(start, stop, self.spec.shape).clamp(0, 1), targets)
+            for start, stop in self.bands
+            for targets in [self.targets[start:stop]]
+        ]
+        return float(sum(squared)) / sum(stop - start for start, stop in self.bands)
+
+    @cached_property
+    def bands(self) -> list[tuple[int, int]]:
+        """First pixel of each band of whole rows, and the one past its last."""
+        pixels, row = self.spec.pixels, self.spec.shape[-1]
+        if pixels <= _ERROR_PIXELS:
+            return [(0, pixels)]
+        size = row * max(1, _ERROR_PIXELS // _BANDS // row)
+        rows = pixels // row
+        firsts = (row * ((2 * number + 1) * rows // (2 * _BANDS)) for number in range(_BANDS))
+        return [(first, min(first + size, pixels)) for first in firsts]
 
     def rounded(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
         """A layer at a step size, also put into the network."""

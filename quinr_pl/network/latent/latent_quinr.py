@@ -150,7 +150,7 @@ class LatentQuINR(SignalNetwork):
         self.height, self.width = height, width
         self.rate_weight, self.hard_share = rate_weight, hard_share
         self.latent_learning_rate = latent_learning_rate
-        self._tiles = Tiles(height, width, finest + grids - 1, step_pixels)
+        self._step_pixels, self._tiles = step_pixels, Tiles(height, width, finest + grids - 1, step_pixels)
         self._stages = Stages(coarse_steps, self._tiles.count)
         self._step, self._touched = 0, Touched()
         self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
@@ -171,6 +171,10 @@ class LatentQuINR(SignalNetwork):
             QuinrError: If it is asked for less.
         """
         self._check_whole(coordinates)
+        if not torch.is_grad_enabled():  # in bands: memory bounds the whole
+            band = max(1, self._step_pixels // self.width)
+            firsts = range(0, self.height, band)
+            return torch.cat([self._pixels(first, min(first + band, self.height)) for first in firsts])
         grids = [grid.round() for grid in self.pyramid.grids]
         return self._render(grids, 0).flatten(1).T
 

@@ -10,6 +10,7 @@ from quinr_pl.ops.window import Shape, Window
 _Memory = tuple[torch.device, torch.dtype, int, int, torch.Size, tuple[int, ...]]
 _INTEGERS = {dtype.itemsize: dtype for dtype in (torch.int16, torch.int32, torch.int64)}
 """By their size in bytes."""
+_BAND_PIXELS = 1 << 20
 
 
 class Pictures:
@@ -40,7 +41,7 @@ class Pictures:
             self._targets, self._pictures = targets.clone(), {}
         self._given, self._memory = targets, _memory(targets)
         if octave not in self._pictures:
-            self._pictures[octave] = self._averaged(targets, octave, self._shape)
+            self._pictures[octave] = self._in_bands(targets, octave)
         return self._pictures[octave]
 
     def _are_kept(self, targets: Tensor) -> bool:
@@ -54,7 +55,7 @@ class Pictures:
         )
 
     def part(self, targets: Tensor, octave: int, window: Window) -> tuple[Tensor, Tensor]:
-        """Averages over the blocks of a window, which are not kept.
+        """Averages over the blocks of a window; at the full resolution they are not kept.
 
         Args:
             targets: (pixels, out_features) of the whole signal.
@@ -64,19 +65,33 @@ class Pictures:
         Returns:
             (out_features, rows, columns) twice, of the window's rows and columns.
         """
-        pixels = window.finer(octave, self._shape)
-        found = pixels.of(targets.T.unflatten(1, self._shape)).flatten(1).T
-        return self._averaged(found, octave, pixels.shape)
-
-    @staticmethod
-    def _averaged(targets: Tensor, octave: int, shape: Shape) -> tuple[Tensor, Tensor]:
-        unknown = targets.isnan()
-        planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
-        planes = planes.transpose(1, 2).unflatten(2, shape)  # (2, out_features, rows, columns)
         if octave:
-            planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
-        picture, known = planes
-        return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
+            picture, known = self(targets, octave)
+            return window.of(picture), window.of(known)
+        found = window.of(targets.T.unflatten(1, self._shape)).flatten(1).T
+        return _averaged(found, octave, window.shape)
+
+    def _in_bands(self, targets: Tensor, octave: int) -> tuple[Tensor, Tensor]:
+        """Averages of the whole signal, by bands of blocks: in between they take several times the memory."""
+        columns = self._shape[1]
+        band = max(1, _BAND_PIXELS // columns >> octave) << octave
+        parts = [
+            _averaged(part, octave, (len(part) // columns, columns)) for part in targets.split(band * columns)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        pictures, known = zip(*parts, strict=True)
+        return torch.cat(pictures, 1), torch.cat(known, 1)
+
+
+def _averaged(targets: Tensor, octave: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    unknown = targets.isnan()
+    planes = torch.stack([targets.masked_fill(unknown, 0.0), (~unknown).to(targets)])
+    planes = planes.transpose(1, 2).unflatten(2, shape)  # (2, out_features, rows, columns)
+    if octave:
+        planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
+    picture, known = planes
+    return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
 
 
 def _memory(tensor: Tensor) -> _Memory | None:
