@@ -6,6 +6,7 @@ from quinr_pl.callbacks.network_logger import NetworkLogger
 from quinr_pl.callbacks.progress import FitProgress
 from quinr_pl.callbacks.psnr_checkpoint import PSNRCheckpoint
 from quinr_pl.callbacks.quantization import WeightQuantization
+from quinr_pl.callbacks.rate_control import RateControl
 from quinr_pl.callbacks.reconstruction import ReconstructionLogger, ReconstructionWriter
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LightningParity",
     "NetworkLogger",
     "PSNRCheckpoint",
+    "RateControl",
     "ReconstructionLogger",
     "ReconstructionWriter",
     "WeightQuantization",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from quinr_pl.atomic_file import ensure_writable, make_folder, write_bytes
 from quinr_pl.callbacks.deferred_interruption import DeferredInterruption
 from quinr_pl.callbacks.quantization import Measurement, find_quantization, fitted_network
 from quinr_pl.errors import QuinrError
-from quinr_pl.evaluation.metrics import rate_and_distortion
+from quinr_pl.evaluation.metrics import rate_and_distortion, weighed_psnr
 from quinr_pl.versions import versions
 
 
@@ -48,8 +50,8 @@ class PSNRCheckpoint(Checkpoint):
     continued_by = "--ckpt_path last"
 
     def __init__(self) -> None:
-        self.best_psnr = -float("inf")
-        self.best_quality = -float("inf")
+        self.best_psnr = -math.inf
+        self.best_bpp = 0.0
         self.best_model_path = ""
         self.best_file: Path | None = None
         self._fit_seconds = 0.0
@@ -62,15 +64,14 @@ class PSNRCheckpoint(Checkpoint):
         """What a continued fit needs to know."""
         return {
             "best_psnr": self.best_psnr,
-            "best_quality": self.best_quality,
+            "best_bpp": self.best_bpp,
             "fit_seconds": self._fit_seconds + self._elapsed(),
             "random_state": _random_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from an earlier fit."""
-        self.best_psnr = state_dict["best_psnr"]
-        self.best_quality = state_dict.get("best_quality", self.best_psnr)
+        self.best_psnr, self.best_bpp = _best(state_dict)
         self._fit_seconds = state_dict["fit_seconds"]
         self._random_state = state_dict.get("random_state", {})
 
@@ -87,15 +88,16 @@ class PSNRCheckpoint(Checkpoint):
             make_folder(self._folder)
             ensure_writable(self._file)
         best = self._checkpoint("best")
-        kept = self._kept_quality() if self._file.is_file() else None
+        kept = self._kept() if self._file.is_file() else None
         if kept is None:
             # The best of another folder is not here to be kept.
-            self.best_psnr = self.best_quality = -float("inf")
+            self.best_psnr = -math.inf
             return
         self.best_model_path, self.best_file = str(best), self._file
-        if kept["best_quality"] < self.best_quality:
+        rate_weight = fitted_network(pl_module).rate_weight
+        if weighed_psnr(*kept, rate_weight) < weighed_psnr(self.best_psnr, self.best_bpp, rate_weight):
             # The state goes on from another fit than the one whose best lies here.
-            self.best_psnr, self.best_quality = kept["best_psnr"], kept["best_quality"]
+            self.best_psnr, self.best_bpp = kept
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Goes on with the random numbers of the fit that is continued."""
@@ -116,7 +118,7 @@ class PSNRCheckpoint(Checkpoint):
         measurement = find_quantization(trainer, self).measurement
         if trainer.sanity_checking or trainer.state.fn != "fit" or measurement is None:
             return
-        self._keep(trainer, measurement)
+        self._keep(trainer, pl_module, measurement)
         self._interruption.deliver()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -124,7 +126,7 @@ class PSNRCheckpoint(Checkpoint):
         quantization = find_quantization(trainer, self)
         measurement = quantization.measurement
         if measurement is None or measurement.step != trainer.global_step:
-            self._keep(trainer, quantization.measure(trainer, fitted_network(pl_module)))
+            self._keep(trainer, pl_module, quantization.measure(trainer, fitted_network(pl_module)))
         self._interruption.deliver()
         self._interruption.end()
 
@@ -160,14 +162,13 @@ class PSNRCheckpoint(Checkpoint):
         assert self._folder is not None, "no fit has started"
         return self._folder / "checkpoints" / f"{which}.ckpt"
 
-    def _kept_quality(self) -> dict[str, float] | None:
-        """What ``best.ckpt`` says of itself; None if there is none that can be read."""
+    def _kept(self) -> tuple[float, float] | None:
+        """PSNR and rate that ``best.ckpt`` says of itself; None if there is none that can be read."""
         try:
             kept = torch.load(self._checkpoint("best"), map_location="cpu", weights_only=True)
-            state = kept["callbacks"][self.state_key]
+            return _best(kept["callbacks"][self.state_key])
         except Exception:  # torch.load raises whatever the broken file leads to
             return None
-        return {"best_quality": state["best_psnr"], **state}
 
     def _best_weights(self) -> dict[str, torch.Tensor]:
         path = self._checkpoint("best")
@@ -184,9 +185,12 @@ class PSNRCheckpoint(Checkpoint):
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
 
-    def _keep(self, trainer: pl.Trainer, measurement: Measurement) -> None:
-        if measurement.quality > self.best_quality:
-            self.best_psnr, self.best_quality = measurement.psnr, measurement.quality
+    def _keep(self, trainer: pl.Trainer, module: pl.LightningModule, measurement: Measurement) -> None:
+        # Both at the present price of a bit, which may move in the course of a fit.
+        rate_weight = fitted_network(module).rate_weight
+        best = weighed_psnr(self.best_psnr, self.best_bpp, rate_weight)
+        if measurement.weighed(rate_weight) > best:
+            self.best_psnr, self.best_bpp = measurement.psnr, measurement.bpp
             self.best_file, self.best_model_path = self._file, str(self._checkpoint("best"))
             trainer.save_checkpoint(self.best_model_path)
             if trainer.is_global_zero:
@@ -201,6 +205,7 @@ class PSNRCheckpoint(Checkpoint):
             "image": data.name,
             "method": type(module.network).__name__,
             "parameters": fitted_network(module).parameter_count(),
+            "rate_weight": fitted_network(module).rate_weight,
             **rate_and_distortion(size, data.values, best.reconstruction, data.spec, data.valid),
             "encode_seconds": round(encode_seconds, 3),
             "decode_seconds": round(best.decode_seconds, 3),
@@ -214,6 +219,11 @@ class PSNRCheckpoint(Checkpoint):
                 logger.log_hyperparams(dict(module.hparams), final, step=trainer.global_step)
         figures = f"{result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes"
         print(f"{self.title or self._file}: {figures}")
+
+
+def _best(state: Mapping[str, Any]) -> tuple[float, float]:
+    """PSNR and rate of the best file in a state; the worst in one of older versions, without a rate."""
+    return (state["best_psnr"], state["best_bpp"]) if "best_bpp" in state else (-math.inf, 0.0)
 
 
 def _random_state() -> dict[str, torch.Tensor]:

@@ -39,7 +39,7 @@ class Measurement:
         encoded: File of the quantized network.
         reconstruction: Decoded values, (*shape, channels), in the dtype of the signal.
         psnr: Of the reconstruction against the signal, in dB.
-        quality: The PSNR, less what the file's size costs a network that trains against its rate.
+        bpp: Bits of the file for each pixel.
         encode_seconds: Quantization and entropy coding.
         decode_seconds: From bytes to values.
     """
@@ -48,9 +48,13 @@ class Measurement:
     encoded: EncodedSignal
     reconstruction: npt.NDArray
     psnr: float
-    quality: float
+    bpp: float
     encode_seconds: float
     decode_seconds: float
+
+    def weighed(self, rate_weight: float) -> float:
+        """The PSNR in dB, less what the file's size costs at a price of a bit for each pixel."""
+        return weighed_psnr(self.psnr, self.bpp, rate_weight)
 
 
 class WeightQuantization(Callback):
@@ -162,7 +166,7 @@ class WeightQuantization(Callback):
             encoded,
             reconstruction,
             decoded_psnr,
-            weighed_psnr(decoded_psnr, bpp, network.rate_weight),
+            bpp,
             encoded_at - start,
             decoded_at - encoded_at,
         )

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from quinr_pl.atomic_file import make_folder, write_bytes
-from quinr_pl.callbacks.quantization import find_quantization
+from quinr_pl.callbacks.quantization import find_quantization, fitted_network
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import weighed_psnr
 from quinr_pl.experiments import plots
@@ -52,7 +52,8 @@ class TrialReporter(Callback):
         measurement = find_quantization(trainer, self).measurement
         if measurement is None or trainer.state.fn != "fit":
             return
-        self.trial.report(measurement.quality, trainer.global_step)
+        rate_weight = fitted_network(pl_module).rate_weight
+        self.trial.report(measurement.weighed(rate_weight), trainer.global_step)
         if self.trial.should_prune():
             raise _optuna().TrialPruned
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,6 +61,19 @@ class PartialGradient:
     gradient: Tensor
 
 
+@dataclass(frozen=True)
+class TrainingStage:
+    """Successive steps of a training that cost alike.
+
+    Args:
+        steps: Share of all steps.
+        steered: Whether ``rate_weight`` moves what the file will take: all of its integers are trained.
+    """
+
+    steps: float
+    steered: bool = True
+
+
 class Network(nn.Module, ABC):
     """Gives the values of a signal, in [0, 1], one row for each of its coordinates in [-1, 1].
 
@@ -85,7 +98,8 @@ class Network(nn.Module, ABC):
         out_features: Size of a value.
         fixed_point_layers: Layers whose weights must be multiples of powers of two, for a decoder in
             integers.
-        rate_weight: λ, what a bit for each pixel costs the loss, in units of the mean squared error.
+        rate_weight: λ, what a bit for each pixel costs the loss, in units of the mean squared error. It may
+            be set at any time.
     """
 
     CODE: ClassVar[int]
@@ -163,7 +177,10 @@ class Network(nn.Module, ABC):
         return None
 
     def integer_bits(self) -> Tensor:
-        """What the rounded integers take of a file by the network's own estimate, in bits: a scalar."""
+        """What the rounded integers take of a file by the network's own estimate, in bits: a scalar.
+
+        It and ``forward`` are differentiable in the integers as if rounding left them as they are.
+        """
         return torch.zeros(())
 
     def quantum_layers(self) -> list[QuantumLayer]:
@@ -242,6 +259,10 @@ class Network(nn.Module, ABC):
     def progress(self, share: float) -> float:
         """Share of the training's work that is done after a share of its steps, both in [0, 1]."""
         return share
+
+    def training_stages(self) -> Sequence[TrainingStage]:
+        """The stages of a training, the first one first; their shares of the steps add up to 1."""
+        return [TrainingStage(1.0)]
 
     def learning_rate_factors(self) -> dict[str, float]:
         """Learning rates in units of the trainer's, by the beginning of parameters' names; 1 for others."""

@@ -162,7 +162,7 @@ def test_what_a_state_believes_of_the_best_is_compared_with_the_best(tmp_path):
     fit(tmp_path, "weights", steps=4)
     path = tmp_path / "checkpoints" / "last.ckpt"
     state = torch.load(path, weights_only=True)
-    state["callbacks"]["PSNRCheckpoint"]["best_quality"] = 99.0  # as of a fit in another folder
+    state["callbacks"]["PSNRCheckpoint"]["best_psnr"] = 99.0  # as of a fit in another folder
     torch.save(state, path)
     fit(tmp_path, "weights", go_on=True)
     assert torch.load(path.with_name("best.ckpt"), weights_only=True)["global_step"] > 4

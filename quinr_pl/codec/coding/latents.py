@@ -27,8 +27,10 @@ LARGEST_LATENT = 32767
 _SYMBOLS = 64
 """Differences from -32 to 30 to the rounded-down mean, and the escape."""
 _ZERO = _SYMBOLS // 2
-_ESCAPE = _SYMBOLS - 1
+ESCAPE = _SYMBOLS - 1
+"""The symbol of a latent that is too far from its mean, and comes behind it as it is."""
 _ESCAPE_ALPHABET = 2 * (LARGEST_LATENT + 1)
+ESCAPE_BITS = 16
 _LARGEST_INPUT = 1023
 _LARGEST_HIDDEN = (1 << 24) - 1
 _MEAN_BITS = 4
@@ -103,8 +105,8 @@ def table() -> Integers:
     mass = np.diff(below, axis=-1)
     spread = (1 << ans.PRECISION) - _SYMBOLS
     frequencies = np.ones((*below.shape[:2], _SYMBOLS), dtype=np.int64)
-    frequencies[..., :_ESCAPE] += mass * spread >> 32
-    frequencies[..., _ESCAPE] += (1 << ans.PRECISION) - frequencies.sum(axis=-1)
+    frequencies[..., :ESCAPE] += mass * spread >> 32
+    frequencies[..., ESCAPE] += (1 << ans.PRECISION) - frequencies.sum(axis=-1)
     return frequencies.reshape(-1, _SYMBOLS)
 
 
@@ -156,6 +158,12 @@ class _Grid:
         return (front.rows + self._reach) * self._framed.shape[1] + front.columns + self._reach
 
 
+def symbols_of(latents: Integers, mean: Integers) -> Integers:
+    """Symbols of latents: the difference to the rounded-down mean, or the escape."""
+    symbols = latents - mean + _ZERO
+    return np.where((symbols < 0) | (symbols >= ESCAPE), ESCAPE, symbols)
+
+
 def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
     """The payload of the section: one stack of asymmetric numeral systems.
 
@@ -174,9 +182,8 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
         for front in grid.wavefronts():
             row, mean = grid.predict(front)
             latents = grid.values[front.rows, front.columns].astype(np.int64)
-            symbols = latents - mean + _ZERO
-            symbols = np.where((symbols < 0) | (symbols >= _ESCAPE), _ESCAPE, symbols)
-            steps.append((symbols, row, latents[symbols == _ESCAPE]))
+            symbols = symbols_of(latents, mean)
+            steps.append((symbols, row, latents[symbols == ESCAPE]))
     coder = ans.encoder()
     for symbols, row, escaped in reversed(steps):
         if len(escaped):
@@ -208,7 +215,7 @@ def decode(
             row, mean = grid.predict(front)
             symbols = coder.decode(ans.categorical_family(), _models()[row]).astype(np.int64)
             latents = symbols - _ZERO + mean
-            escapes = symbols == _ESCAPE
+            escapes = symbols == ESCAPE
             if escapes.any():
                 latents[escapes] = _decode_escapes(coder, mean[escapes])
             grid.set(front, latents)
@@ -222,7 +229,7 @@ def _decode_escapes(coder: ans.Coder, mean: Integers) -> Integers:
     escapes = coder.decode(ans.uniform(_ESCAPE_ALPHABET), len(mean)).astype(np.int64)
     latents: Integers = escapes - LARGEST_LATENT - 1
     symbols = latents - mean + _ZERO
-    if ((symbols >= 0) & (symbols < _ESCAPE)).any() or latents.min() < -LARGEST_LATENT:
+    if ((symbols >= 0) & (symbols < ESCAPE)).any() or latents.min() < -LARGEST_LATENT:
         raise BitstreamError("section latents is malformed: an escape to a latent that needs none")
     return latents
 

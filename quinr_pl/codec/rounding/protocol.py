@@ -55,6 +55,15 @@ class Rounding(ABC):
             QuinrError: If a weight is not finite, or targets are missing or do not fit the signal.
         """
 
+    def within(self, most_bytes: int | None, least_psnr: float | None) -> Rounding:
+        """The same way, for a file of at most so many bytes or at least so many dB, if it can keep to that.
+
+        Args:
+            most_bytes: Of the whole file; None for any number.
+            least_psnr: Of what is decoded; None for any quality.
+        """
+        return self
+
     def check(self, network: Network) -> None:  # noqa: B027 - most serve every network
         """Refuse a network that this way of rounding cannot serve, before it is trained.
 

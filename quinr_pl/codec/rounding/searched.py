@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from quinr_pl.codec.coding.mixture import coded_bits
+from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.quantized import (
     FIXED_POINT_CODES,
     STEPS_PER_OCTAVE,
@@ -20,6 +22,7 @@ from quinr_pl.codec.quantized import (
 )
 from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels, rounded_integers
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
+from quinr_pl.codec.rounding.trimming import trimmed_to_psnr, trimmed_to_size
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.network.base import known_mse, layers
@@ -30,18 +33,43 @@ _FINEST = 2.0**-11
 _OCTAVES = 10
 _TRIALS_PER_OCTAVE = 2
 _ERROR_PIXELS, _BANDS = 1 << 20, 8  # of a larger signal, what so many bands show: hundreds of trials add up
+_DEARER = 6
+_TRIMMED = 0.01
+"""What share of a file steps of latents take off at next to no loss."""
 
 
 @dataclass(frozen=True)
 class Searched(Rounding):
-    """Rate-distortion optimized quantization (RDOQ): of each layer the step that costs least; no options.
+    """Rate-distortion optimized quantization (RDOQ): of each layer the step that costs least.
 
     The cost is that of training, as in RDOQ of video encoders (Karczewicz et al. 2008, "Rate distortion
     optimized quantization", VCEG-AH21): mean squared error plus ``network.rate_weight`` (λ) times bits for
-    each pixel. Here it chooses step sizes, and levels are the nearest.
+    each pixel. Here it chooses step sizes, and levels are the nearest. Where the file has a target, weights
+    are priced higher if it is far too large, and single latents then take a step.
+
+    Args:
+        most_bytes: Size of the whole file; 0 for any.
+        least_psnr: In dB, of what is decoded; 0 for any.
+
+    Raises:
+        QuinrError: If a value is negative, or both are given.
     """
 
     method: ClassVar[str] = "searched"
+
+    most_bytes: int = 0
+    least_psnr: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("most_bytes", self.most_bytes), ("least_psnr", self.least_psnr)):
+            if not 0 <= value < math.inf:
+                raise QuinrError(f"quantization of {name}: {value} must not be negative, and finite")
+        if self.most_bytes and self.least_psnr:
+            raise QuinrError(f"quantization of most_bytes {self.most_bytes}: leave it or least_psnr out")
+
+    def within(self, most_bytes: int | None, least_psnr: float | None) -> Searched:
+        """See Rounding; both are options of this way."""
+        return Searched(most_bytes or 0, least_psnr or 0.0)
 
     def check(self, network: Network) -> None:
         """Refuse networks that do not say what a bit costs."""
@@ -55,15 +83,36 @@ class Searched(Rounding):
     def quantize(
         self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold
     ) -> QuantizedNetwork:
-        """See Rounding. Progress is told before each layer."""
-        values = reduced_parameters(network)
-        trial = fast_copy(network).to("cpu").eval()
-        search = _Search(trial, spec, self.require_targets(spec, targets).cpu(), values)
-        tensors: dict[str, QuantizedTensor] = {}
-        for number, (layer, names) in enumerate(layers(values).items()):
-            progress("rounding", number, len(layers(values)))
-            tensors |= search.best(layer, names)
-        return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_integers(network))
+        """See Rounding. Progress is told before each layer and each round of steps of latents."""
+        targets = self.require_targets(spec, targets).cpu()
+        result = _searched(network, spec, targets, network.rate_weight, progress)
+        if self.least_psnr:
+            return trimmed_to_psnr(result, spec, targets, self.least_psnr, progress)
+        if not self.most_bytes:
+            return result
+        dearer = network.rate_weight
+        for _ in range(_DEARER):
+            # Half an octave of step size saves half a bit for each weight.
+            excess = len(encode(result, spec).data) - self.most_bytes
+            if excess < _TRIMMED * self.most_bytes or network.parameter_count() < excess:
+                break
+            dearer *= 2
+            result = _searched(network, spec, targets, dearer, progress)
+        return trimmed_to_size(result, spec, targets, self.most_bytes, progress)
+
+
+def _searched(
+    network: Network, spec: SignalSpec, targets: Tensor, rate_weight: float, progress: Progress
+) -> QuantizedNetwork:
+    """The network with the step sizes that cost least at a price of bits."""
+    values = reduced_parameters(network)
+    trial = fast_copy(network).to("cpu").eval()
+    search = _Search(trial, spec, targets, values, rate_weight / spec.pixels)
+    tensors: dict[str, QuantizedTensor] = {}
+    for number, (layer, names) in enumerate(layers(values).items()):
+        progress("rounding", number, len(layers(values)))
+        tensors |= search.best(layer, names)
+    return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_integers(network))
 
 
 @dataclass
@@ -75,12 +124,14 @@ class _Search:
         spec: Shape, kind and range of the signal.
         targets: Its values, (pixels, channels).
         values: Weights before rounding.
+        price: What a bit costs, in units of the mean squared error.
     """
 
     network: Network
     spec: SignalSpec
     targets: Tensor
     values: dict[str, Tensor]
+    price: float
 
     def error(self) -> float:
         """Mean squared error of what is decoded, before rounding to integers; on bands of a large signal."""
@@ -114,18 +165,17 @@ class _Search:
         return tensors
 
     def best(self, layer: str, names: list[str]) -> dict[str, QuantizedTensor]:
-        """The layer at the step size of the least error plus rate_weight times bits for each pixel."""
+        """The layer at the step size of the least error plus priced bits."""
         in_integers = layer in self.network.fixed_point_layers
         chosen, least = 0, float("inf")
-        price = self.network.rate_weight / len(self.targets)
         for code in _codes([self.values[name] for name in names], in_integers):
             tensors = self.rounded(names, code)
             bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
             # A layer that decoders run in integers changes only the bits, every other one only the error.
             if in_integers:
-                cost = price * (bits + float(self.network.integer_bits()))
+                cost = self.price * (bits + float(self.network.integer_bits()))
             else:
-                cost = self.error() + price * bits
+                cost = self.error() + self.price * bits
             if cost < least:
                 chosen, least = code, cost
         return self.rounded(names, chosen)

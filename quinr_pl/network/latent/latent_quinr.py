@@ -12,7 +12,7 @@ from quinr_pl.circuit.ansatz import Ansatz, Pairs
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import Choice, Field, Integer, Real, Switch
-from quinr_pl.network.base import PartialGradient, SignalNetwork
+from quinr_pl.network.base import PartialGradient, SignalNetwork, TrainingStage
 from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
 from quinr_pl.network.latent.context_model import NEIGHBOURS, ContextModel
 from quinr_pl.network.latent.pictures import Pictures
@@ -175,8 +175,11 @@ class LatentQuINR(SignalNetwork):
             band = max(1, self._step_pixels // self.width)
             firsts = range(0, self.height, band)
             return torch.cat([self._pixels(first, min(first + band, self.height)) for first in firsts])
-        grids = [grid.round() for grid in self.pyramid.grids]
-        return self._render(grids, 0).flatten(1).T
+        return self._render(self._rounded(), 0).flatten(1).T
+
+    def _rounded(self) -> list[Tensor]:
+        """Integers, with the derivatives of the latents themselves."""
+        return [grid - (grid - grid.round()).detach() for grid in self.pyramid.grids]
 
     def _check_whole(self, coordinates: Tensor) -> None:
         pixels = self.height * self.width
@@ -271,6 +274,14 @@ class LatentQuINR(SignalNetwork):
         """Share of the work that is done after a share of the steps."""
         return self._stages.progress(share)
 
+    def training_stages(self) -> list[TrainingStage]:
+        """One for each resolution, and the one of rounded latents."""
+        return [
+            TrainingStage(steps, octave is not None and octave <= self.pyramid.finest)
+            for octave, steps in self._stages.shares(self.hard_share)
+            if steps
+        ]
+
     def _relaxed(self, grids: Sequence[Tensor], settings: Tensor | None, octave: int) -> list[Tensor]:
         """Latents with noise, those of grids finer than a resolution as they are; or rounded for good.
 
@@ -327,7 +338,7 @@ class LatentQuINR(SignalNetwork):
 
     def integer_bits(self) -> Tensor:
         """Bits of all latents under the present context model."""
-        return self.context([grid.round() for grid in self.pyramid.grids]).double().sum()
+        return self.context(self._rounded()).double().sum()
 
     def learning_rate_factors(self) -> dict[str, float]:
         """Latents move in units of their rounding, and faster."""

@@ -41,6 +41,12 @@ class Stages:
             before += steps
         return done / self._total
 
+    def shares(self, hard_share: float) -> list[tuple[int | None, float]]:
+        """Octave and share of the steps of each stage; the last one, of no octave, is a share of the work."""
+        *coarse, (octave, steps) = self._stages
+        hard = min(hard_share * self._total / self._costs[octave], steps)
+        return [*coarse, (octave, steps - hard), (None, hard)]
+
     def octave(self, progress: float) -> int:
         """Octave of the stage that is under way after a share of the work."""
         return min(octave for octave, begins in self._beginnings.items() if begins <= progress + 1e-9)

@@ -1,0 +1,263 @@
+"""A quantized network's file brought to an asked size or quality by single steps of its latents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from quinr_pl.codec.arrays import Floats, Integers
+from quinr_pl.codec.coding.latent_prices import LatentPrices
+from quinr_pl.codec.coding.latents import LARGEST_LATENT
+from quinr_pl.codec.file.encoder import encode
+from quinr_pl.codec.quantized import QuantizedNetwork
+from quinr_pl.codec.rounding.protocol import Progress
+from quinr_pl.codec.sections.latents import integer_context
+from quinr_pl.network.base import known_mse
+from quinr_pl.network.layers.quantum_layer import fast_copy
+from quinr_pl.signals import SignalSpec, coordinates
+
+_MOST_ROUNDS = 8
+_LARGEST_CHANGE = 0.04  # of what is asked for in one round: slopes hold near where they were taken
+_PROBES = 4
+_GRIDS = 3
+"""The finest ones, which hold nearly all bits: a step on a coarser one moves too much for slopes to tell."""
+_BISECTIONS = 14
+_PRICES = 64.0
+"""Prices of a bit are looked for up to so many times the usual one, and down to its inverse."""
+_MOST_CANDIDATES = 1 << 15
+_CLOSE = 0.997
+"""Where the search for a size is content, as a share of it."""
+_PSNR_TOLERANCE = 0.03
+
+
+def trimmed_to_size(
+    quantized: QuantizedNetwork, spec: SignalSpec, targets: Tensor, most_bytes: int, progress: Progress
+) -> QuantizedNetwork:
+    """Move latents to neighbours until a file has at most so many bytes, where that costs least.
+
+    The slope of the error in each latent comes from one backward pass, its curvature in each grid from random
+    steps; what a step changes in the bits of the latent and of those around it is counted. At a price of a
+    bit each latent takes a step where error plus priced bits then fall; the price is what is searched for.
+    This is rate-distortion optimized quantization (RDOQ) with a target. A file that is smaller than asked for
+    gets steps that lower its error.
+
+    Args:
+        quantized: Network and levels; weights stay.
+        spec: Shape, kind and range of the signal.
+        targets: Its values in [0, 1], (pixels, channels); NaN where any value will do.
+        most_bytes: Size of the whole file.
+        progress: Told how far it is.
+
+    Returns:
+        The network of the least error found in a file of that size; of the smallest file found if none is
+        small enough.
+    """
+    if quantized.network.context_model() is None:
+        return quantized
+    trim = _Trim(spec, targets, quantized)
+    current, size = quantized, len(encode(quantized, spec).data)
+    fitting = [(trim.error(current), current)] if size <= most_bytes else []
+    aim = most_bytes
+    for number in range(_MOST_ROUNDS):
+        if _CLOSE * most_bytes <= size <= most_bytes:
+            break
+        progress("trimming", number, _MOST_ROUNDS)
+        steps = trim.steps(current)
+        change = min(max(8 * (aim - size), -_LARGEST_CHANGE * 8 * size), _LARGEST_CHANGE * 8 * size)
+        moves = steps.within(steps.bits, change)
+        moved = steps.taken(current, moves)
+        moved_size = len(encode(moved, spec).data)
+        if moved_size == size:
+            break
+        if moved_size <= most_bytes:
+            fitting.append((trim.error(moved), moved))
+        # What several steps change together is not the sum of what each changes.
+        aim -= round((moved_size - size) - change / 8) if abs(change) < _LARGEST_CHANGE * 8 * size else 0
+        current, size = moved, moved_size
+    return min(fitting, key=lambda found: found[0])[1] if fitting else current
+
+
+def trimmed_to_psnr(
+    quantized: QuantizedNetwork, spec: SignalSpec, targets: Tensor, least_psnr: float, progress: Progress
+) -> QuantizedNetwork:
+    """Move latents to neighbours until decoded values are just as good as asked for; see trimmed_to_size.
+
+    Args:
+        quantized: Network and levels; weights stay.
+        spec: Shape, kind and range of the signal.
+        targets: Its values in [0, 1], (pixels, channels); NaN where any value will do.
+        least_psnr: In dB.
+        progress: Told how far it is.
+
+    Returns:
+        The network of the lowest quality found that is good enough; of the last one if none is.
+    """
+    if quantized.network.context_model() is None:
+        return quantized
+    trim = _Trim(spec, targets, quantized)
+    current, fitting = quantized, []
+    wanted = 10 ** (-(least_psnr + _PSNR_TOLERANCE / 2) / 10)
+    expected, surplus = math.nan, 0.0
+    for number in range(_MOST_ROUNDS):
+        error = trim.error(current)
+        if number:
+            # The steps that look best are those whose slopes flatter them.
+            surplus += error - expected
+        above = -10 * math.log10(max(error, 1e-30)) - least_psnr
+        if above >= 0:
+            fitting.append((above, current))
+        if 0 <= above <= _PSNR_TOLERANCE:
+            break
+        progress("trimming", number, _MOST_ROUNDS)
+        steps = trim.steps(current)
+        change = min(max(wanted - error, -_LARGEST_CHANGE * error), _LARGEST_CHANGE * error)
+        expected = error + change
+        moves = steps.within(-steps.errors, surplus - change)
+        current = steps.taken(current, moves)
+    return min(fitting, key=lambda found: found[0])[1] if fitting else current
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What single steps of latents change; arrays of one element for each step, at most two for a latent.
+
+    Args:
+        shapes: Of the grids, the finest first.
+        grids: Index of the step's grid.
+        rows: Of the latent.
+        columns: Of the latent.
+        signs: 1 or -1.
+        errors: Change of the mean squared error.
+        bits: Change of the bits.
+        usual_price: λ, error for each bit, at which the network was trained.
+    """
+
+    shapes: list[tuple[int, ...]]
+    grids: Integers
+    rows: Integers
+    columns: Integers
+    signs: Integers
+    errors: Floats
+    bits: Floats
+    usual_price: float
+
+    def chosen(self, price: float) -> Integers:
+        """Steps that lower error plus priced bits, the best first, apart from each other.
+
+        Changes of overlapping latents do not add up: each keeps those around it, on all grids, as they are.
+        """
+        costs = self.errors + price * self.bits
+        order = np.argsort(costs)
+        order = order[: np.searchsorted(costs[order], 0.0)]
+        taken = np.zeros([side << 1 for side in self.shapes[0]], dtype=bool)
+        chosen = []
+        for step in order:
+            scale, row, column = self.grids[step], self.rows[step], self.columns[step]
+            around = taken[
+                max(row - 1, 0) << scale : (row + 2) << scale,
+                max(column - 1, 0) << scale : (column + 2) << scale,
+            ]
+            if not around.any():
+                around[:] = True
+                chosen.append(step)
+        return np.array(chosen, dtype=np.int64)
+
+    def within(self, values: Floats, most: float) -> Integers:
+        """The steps at the lowest price at which the sum of their values is small enough.
+
+        Args:
+            values: Of all steps; the sum over the chosen ones falls as the price rises.
+            most: What it may be.
+        """
+        low, high = self.usual_price / _PRICES, self.usual_price * _PRICES
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if values[self.chosen(middle)].sum() > most else (low, middle)
+        return self.chosen(high)
+
+    def taken(self, quantized: QuantizedNetwork, steps: Integers) -> QuantizedNetwork:
+        """The network after some of the steps."""
+        integers = {}
+        for index, (name, levels) in enumerate(quantized.integers.items()):
+            mine = steps[self.grids[steps] == index]
+            moved = levels.copy()
+            moved[self.rows[mine], self.columns[mine]] += self.signs[mine]
+            integers[name] = np.clip(moved, -LARGEST_LATENT, LARGEST_LATENT)
+        return replace(quantized, integers=integers)
+
+
+class _Trim:
+    """The decoder's error at some latents, and what single steps of them change."""
+
+    def __init__(self, spec: SignalSpec, targets: Tensor, quantized: QuantizedNetwork) -> None:
+        self._spec, self._targets = spec, targets
+        self._network = fast_copy(quantized.network).to("cpu").eval()
+        self._points = coordinates(spec.shape).to(targets)
+
+    @torch.no_grad()
+    def error(self, quantized: QuantizedNetwork) -> float:
+        """Mean squared error of decoded values, in units of targets."""
+        quantized.load_into(self._network)
+        decoded = self._network.signal(0, self._spec.pixels, self._spec.shape)
+        values = torch.from_numpy(self._spec.normalize(self._spec.denormalize(decoded.numpy())))
+        return float(known_mse(values, self._targets))
+
+    def steps(self, quantized: QuantizedNetwork) -> _Steps:
+        """Steps of latents that are not zero, and those from zero that lower the error."""
+        quantized.load_into(self._network)
+        slopes, curvatures = self._derivatives()
+        price = self._network.rate_weight / self._spec.pixels
+        prices = LatentPrices(list(quantized.integers.values()), integer_context(quantized))
+        parts: list[tuple[npt.NDArray, ...]] = []
+        for index, levels in enumerate(list(quantized.integers.values())[:_GRIDS]):
+            for sign in (1, -1):
+                errors = sign * slopes[index] + curvatures[index] / 2
+                places = _candidates(levels, errors, price)
+                rows, columns = np.divmod(places, levels.shape[1])
+                signs = np.full(len(places), sign)
+                bits = prices.changes(index, rows, columns, signs)
+                parts.append((np.full(len(places), index), rows, columns, signs, errors[rows, columns], bits))
+        shapes = [levels.shape for levels in quantized.integers.values()]
+        return _Steps(shapes, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), price)
+
+    def _derivatives(self) -> tuple[list[Floats], list[Floats]]:
+        """Slope and curvature of the error in each integer.
+
+        The curvature is the diagonal of the Gauss-Newton matrix, by an estimator like Hutchinson's (Bekas et
+        al. 2007, "An estimator for the diagonal of a matrix"), averaged over neighbours.
+        """
+        parameters = list(self._network.integers().values())
+        generator = torch.Generator().manual_seed(0)
+        with torch.enable_grad():
+            values = self._network(self._points)
+            errors = torch.where(self._targets.isnan(), 0.0, values.clamp(0, 1) - self._targets)
+            slopes = torch.autograd.grad(errors.square().mean(), parameters, retain_graph=True)
+            squares = [torch.zeros_like(parameter) for parameter in parameters]
+            for probe in range(_PROBES):
+                signs = torch.randint(0, 2, errors.shape, generator=generator).to(errors) * 2 - 1
+                products = torch.autograd.grad(errors, parameters, signs, retain_graph=probe + 1 < _PROBES)
+                for square, product in zip(squares, products, strict=True):
+                    square += product.square()
+        pool = partial(avg_pool2d, kernel_size=3, stride=1, padding=1, count_include_pad=False)
+        curvatures = [2 / (_PROBES * errors.numel()) * pool(square[None])[0] for square in squares]
+        return [_array(slope) for slope in slopes], [_array(curvature) for curvature in curvatures]
+
+
+def _array(values: Tensor) -> Floats:
+    return values.numpy().astype(np.float64)
+
+
+def _candidates(levels: npt.NDArray[np.signedinteger], errors: Floats, price: float) -> Integers:
+    """Places of latents whose step may pay: those whose error rises least."""
+    places = np.flatnonzero((levels != 0) | (errors < 0))
+    if len(places) > _MOST_CANDIDATES:
+        cheapest = np.argpartition(errors.reshape(-1)[places], _MOST_CANDIDATES)[:_MOST_CANDIDATES]
+        places = np.sort(places[cheapest])
+    return places

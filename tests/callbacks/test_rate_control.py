@@ -1,0 +1,108 @@
+"""Fits whose file has the size or the quality asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from fits import quiet_trainer
+
+from quinr_pl.callbacks import PSNRCheckpoint, RateControl, WeightQuantization
+from quinr_pl.callbacks.rate_control import steered_shares
+from quinr_pl.codec import decompress
+from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.errors import QuinrError
+from quinr_pl.module import CoordinateNetworkModule
+from quinr_pl.network import COIN, LatentQuINR, Network
+
+STEPS = 160
+
+
+class _Stop(pl.Callback):
+    """Ends a fit after a number of steps, as a kill would: what is kept is what was kept before."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *arguments) -> None:
+        if trainer.global_step == self.step:
+            raise RuntimeError("stopped")
+
+
+def latents(rate_weight: float) -> Network:
+    torch.manual_seed(0)
+    return LatentQuINR(
+        height=47,
+        width=70,
+        finest=0,
+        grids=5,
+        qubits=2,
+        angles=4,
+        uploads=1,
+        filters=1,
+        neighbours=4,
+        context_width=4,
+        rate_weight=rate_weight,
+        coarse_steps=(0.1, 0.2),
+        latent_learning_rate=10.0,
+    )
+
+
+def fit(folder: Path, network: Network, control: RateControl, *callbacks: pl.Callback) -> Path:
+    pl.seed_everything(0)
+    batch_size = None if network.whole_signal else 512
+    data = SampleDataModule(image="chelsea", longer_side=70, batch_size=batch_size, steps_per_epoch=80)
+    last = folder / "checkpoints" / "last.ckpt"
+    quantization = WeightQuantization(final={"method": "searched"})
+    trainer = quiet_trainer(folder, [quantization, control, PSNRCheckpoint(), *callbacks], STEPS)
+    module = CoordinateNetworkModule(network, learning_rate=1e-2)
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    return folder / "chelsea.quinr"
+
+
+@pytest.mark.parametrize("rate_weight", [5e-4, 2e-2])
+def test_a_size_is_reached_from_either_side(tmp_path, rate_weight):
+    network = latents(rate_weight)
+    size = fit(tmp_path, network, RateControl(bpp=1.5)).stat().st_size
+    most = 1.5 * 47 * 70 / 8
+    assert 0.97 * most <= size <= most
+    assert (network.rate_weight > rate_weight) == (rate_weight < 5e-3)
+
+
+def test_a_quality_is_reached(tmp_path):
+    data = fit(tmp_path, latents(5e-3), RateControl(psnr=24.0)).read_bytes()
+    sample = SampleDataModule(image="chelsea", longer_side=70)
+    sample.setup()
+    error = np.mean((decompress(data).astype(float) - sample.values) ** 2)
+    assert 24.0 <= 10 * np.log10(255**2 / error) <= 24.1
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
+    whole = fit(tmp_path / "whole", latents(2e-3), RateControl(most_bytes=700)).read_bytes()
+    with pytest.raises(RuntimeError, match="stopped"):
+        fit(tmp_path / "parts", latents(2e-3), RateControl(most_bytes=700), _Stop(120))
+    assert fit(tmp_path / "parts", latents(2e-3), RateControl(most_bytes=700)).read_bytes() == whole
+
+
+def test_it_steers_where_all_latents_take_part_and_move():
+    begin, end = steered_shares(latents(1e-3))
+    network = latents(1e-3)
+    assert begin == pytest.approx(0.3)
+    assert network.progress(end) == pytest.approx(1 - network.hard_share)
+    coarse = LatentQuINR(finest=1, coarse_steps=(0.1, 0.2))
+    assert steered_shares(coarse)[0] == pytest.approx(0.1)
+    assert steered_shares(COIN(layers=1, width=4)) == (0.0, 1.0)
+
+
+def test_a_network_that_does_not_weigh_its_rate_is_refused(tmp_path):
+    with pytest.raises(QuinrError, match="COIN has no rate_weight"):
+        fit(tmp_path, COIN(layers=1, width=4), RateControl(bpp=1.0))
+
+
+@pytest.mark.parametrize("asked", [{}, {"bpp": 0.0}, {"psnr": -1.0}, {"bpp": 1.0, "psnr": 30.0}])
+def test_one_target_is_asked_for(asked):
+    with pytest.raises(QuinrError, match="give one of bpp, most_bytes and psnr"):
+        RateControl(**asked)

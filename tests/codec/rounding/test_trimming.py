@@ -1,0 +1,91 @@
+"""Files that are brought to an asked size or quality when they are rounded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from quinr_pl.codec import Searched, compress, decompress
+from quinr_pl.errors import QuinrError
+from quinr_pl.network import COIN, LatentQuINR
+from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
+
+SHAPE = (60, 80)
+IMAGE = SignalSpec(IMAGE_8, SHAPE, 3, 0.0, 255.0)
+GRID = coordinates(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A latent network fitted to edges and a ramp, and its targets."""
+    torch.manual_seed(0)
+    rows, columns = GRID.T
+    disc = ((rows**2 + columns**2) < 0.4).float()
+    stripes = (torch.sin(40 * columns) > 0).float() * (rows > 0.5)
+    targets = torch.stack([0.2 + 0.5 * disc, 0.5 + 0.3 * columns, 0.3 + 0.4 * stripes], 1)
+    network = LatentQuINR(
+        height=60,
+        width=80,
+        finest=0,
+        grids=5,
+        qubits=2,
+        angles=4,
+        uploads=1,
+        neighbours=4,
+        context_width=4,
+        rate_weight=2e-3,
+        coarse_steps=(),
+        filters=1,
+    )
+    groups = [
+        {"params": list(network.integers().values()), "lr": 0.1},
+        {"params": list(network.weights().values()), "lr": 1e-2},
+    ]
+    optimizer = torch.optim.Adam(groups)
+    for step in range(150):
+        loss, _ = network.loss(GRID, targets, step / 150)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network, targets
+
+
+def figures(network, targets, rounding):
+    data = compress(network, IMAGE, rounding, targets).data
+    values = IMAGE.denormalize(targets.numpy()).reshape(*SHAPE, 3)
+    error = np.mean((decompress(data) / 255 - values / 255) ** 2)
+    return len(data), -10 * np.log10(error)
+
+
+@pytest.mark.parametrize("share", [0.95, 0.98, 1.02])
+def test_a_file_takes_the_bytes_asked_for(fitted, share):
+    size, quality = figures(*fitted, Searched())
+    asked = round(share * size)
+    trimmed, trimmed_quality = figures(*fitted, Searched(most_bytes=asked))
+    assert 0.97 * asked <= trimmed <= asked
+    assert trimmed_quality > quality - 2
+
+
+@pytest.mark.parametrize("decibels", [-0.3, 0.1])
+def test_a_file_has_the_quality_asked_for(fitted, decibels):
+    size, quality = figures(*fitted, Searched())
+    trimmed, trimmed_quality = figures(*fitted, Searched(least_psnr=quality + decibels))
+    assert quality + decibels <= trimmed_quality <= quality + decibels + 0.1
+    assert trimmed <= size or decibels > 0
+
+
+def test_weights_alone_are_priced_higher():
+    network = COIN(layers=2, width=24)
+    network.rate_weight = 1e-6
+    targets = network(GRID).detach().clamp(0, 1)
+    size, _ = figures(network, targets, Searched())
+    assert figures(network, targets, Searched(most_bytes=round(0.9 * size)))[0] <= 0.9 * size
+
+
+@pytest.mark.parametrize(
+    "options", [{"most_bytes": -1}, {"least_psnr": -1.0}, {"most_bytes": 100, "least_psnr": 30.0}]
+)
+def test_targets_that_no_file_can_have_are_refused(options):
+    with pytest.raises(QuinrError, match=next(iter(options))):
+        Searched(**options)
