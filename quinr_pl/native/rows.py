@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
 
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import AnyArray, address, scratch, summed, zeros
@@ -16,8 +19,25 @@ Words = Mapping[str, int]
 
 
 @dataclass(frozen=True)
+class Plane:
+    """A plane of rows.
+
+    Attributes:
+        rows: How many.
+        words: Words of the plane.
+        of_chunks: Words that differ from chunk to chunk, (chunks,) each.
+    """
+
+    rows: int
+    words: Words
+    of_chunks: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RowKernels:
-    """Kernels that take ``first_row``, ``last_row``, ``sums`` and ``totals``, and how rows are dealt out.
+    """Kernels that take ``first_row`` and ``last_row``, and how rows are dealt out.
+
+    Those that have sums also take ``sums`` and ``totals``.
 
     Sums are taken chunk by chunk: results do not depend on the number of threads.
 
@@ -27,6 +47,7 @@ class RowKernels:
         thread_numbers: Numbers of a plane whose work takes about 1 ms. Waking a thread takes 0.1 to 0.4 ms.
         least_rows: A chunk has as many rows, or more, but for the last one of a plane.
         most_chunks: A plane has as many chunks, or fewer; None for no such bound.
+        unit: Rows of a chunk are a multiple of it, but for the last one of a plane.
     """
 
     emitter: ModuleType
@@ -34,10 +55,13 @@ class RowKernels:
     thread_numbers: int
     least_rows: int
     most_chunks: int | None = None
+    unit: int = 1
 
     def chunks(self, rows: int) -> list[tuple[int, int]]:
         """First row of each chunk of a plane, and the row past its last."""
-        return chunks_of(rows, self.least_rows, self.most_chunks or rows)
+        units = -(-rows // self.unit)
+        found = chunks_of(units, self.least_rows // self.unit, self.most_chunks or units)
+        return [(first * self.unit, min(last * self.unit, rows)) for first, last in found]
 
     def run(
         self,
@@ -49,7 +73,6 @@ class RowKernels:
         sums: int,
         memory: Words | None = None,
         planes: Sequence[Words] = ({},),
-        of_chunks: Sequence[Words] = (),
         settings: Sequence[object] = (),
     ) -> AnyArray:
         """Run a kernel on all rows of all planes.
@@ -63,31 +86,72 @@ class RowKernels:
             memory: Bytes of a thread's own memory for each argument that lies there, uninitialized;
                 ``sums`` has its vectors without being named.
             planes: Words of each plane.
-            of_chunks: Words of each chunk, if it has any of its own.
             settings: What the kernels are built for, besides the precision.
 
         Returns:
             The sums over everything, (sums,).
         """
         rows, row = size
+        pieces = [Plane(rows, words) for words in planes]
+        numbers = len(planes) * rows * row
+        return summed(self.run_planes(name, like, shared, pieces, numbers, sums, memory, settings))
+
+    def run_planes(
+        self,
+        name: str,
+        like: AnyArray,
+        shared: Words,
+        planes: Sequence[Plane],
+        numbers: int,
+        sums: int,
+        memory: Words | None = None,
+        settings: Sequence[object] = (),
+    ) -> AnyArray:
+        """Run a kernel on planes that may differ in size; see :meth:`run`.
+
+        Args:
+            name: Name of the kernel.
+            like: Has the type and the dtype of the sums.
+            shared: Words that are the same everywhere.
+            planes: Those that take longest first, so that threads end together.
+            numbers: Of all planes together.
+            sums: How many sums the kernel writes to ``totals``.
+            memory: Bytes of a thread's own memory.
+            settings: What the kernels are built for, besides the precision.
+
+        Returns:
+            The sums of each chunk of each plane, one plane after the other, (chunks, sums).
+        """
         kernel = load(self.emitter, self.title, *settings, Precision.of(like))[name]
-        chunks = [{"first_row": first, "last_row": last} for first, last in self.chunks(rows)]
-        if of_chunks:
-            chunks = [{**chunk, **own} for chunk, own in zip(chunks, of_chunks, strict=True)]
-        pieces = [{**plane, **chunk} for plane in planes for chunk in chunks]
-        totals = zeros(like, len(pieces), sums)
-        starts, own_bytes = _places({"sums": sums * VECTOR_BYTES, **(memory or {})})
+        names = self.emitter.Kernel.names()
+        words = np.concatenate([self._words(shared, plane, names) for plane in planes])
+        totals = zeros(like, len(words), sums)
+        if sums:
+            places = sums * totals.itemsize * np.arange(len(words))
+            words[:, names.index("totals")] = address(totals) + places
+        starts, own_bytes = _places({**({"sums": sums * VECTOR_BYTES} if sums else {}), **(memory or {})})
+        own_words, offsets = [names.index(part) for part in starts], np.array([*starts.values()], np.int64)
+        first, step = words.ctypes.data, words.strides[0]
 
         def work(items: Iterable[int]) -> None:
             kept = scratch(own_bytes)
-            own = {name: address(kept) + start for name, start in starts.items()}
+            own = address(kept) + offsets
             for item in items:
-                addresses = {**own, "totals": address(totals[item])}
-                words = self.emitter.Kernel.words(**shared, **addresses, **pieces[item])
-                kernel(words.ctypes.data)
+                words[item, own_words] = own
+                kernel(first + item * step)
 
-        in_parallel(work, len(pieces), 1 + len(planes) * rows * row // self.thread_numbers)
-        return summed(totals)
+        in_parallel(work, len(words), 1 + numbers // self.thread_numbers)
+        return totals
+
+    def _words(self, shared: Words, plane: Plane, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The words of each chunk of a plane, (chunks, words)."""
+        chunks = np.array(self.chunks(plane.rows))
+        words = np.empty((len(chunks), len(names)), np.int64)
+        words[:] = self.emitter.Kernel.words(**shared, **plane.words)
+        words[:, [names.index("first_row"), names.index("last_row")]] = chunks
+        for name, column in plane.of_chunks.items():
+            words[:, names.index(name)] = column
+        return words
 
 
 def _places(sizes: Words) -> tuple[Words, int]:

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.native.memory import check_readable, check_shapes
+from quinr_pl.native.memory import check_readable, check_shapes, summed
 from quinr_pl.native.operation import Gradients
-from quinr_pl.native.precision import VECTOR_BYTES, Precision
-from quinr_pl.native.rows import RowKernels
+from quinr_pl.native.precision import VECTOR_BYTES
+from quinr_pl.native.rows import Plane, RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import context as emitter
 from quinr_pl.ops.laplace import LaplaceContext
-from quinr_pl.ops.window import Shape, Window
+from quinr_pl.ops.window import Window
 
 _KERNELS = RowKernels(
-    emitter, "the context model of latents", thread_numbers=40_000, least_rows=16, most_chunks=16
+    emitter, "the context model of latents", thread_numbers=40_000, least_rows=16, most_chunks=16, unit=2
 )
 
 
@@ -37,18 +39,16 @@ def context_bits(
     shapes = [(width, len(context.offsets) + 1), (width,), (2, width), (2,), (len(grids),)]
     check_shapes("context model", tensors[: len(shapes)], shapes)
     weights = [tensor.contiguous() for tensor in (hidden_weight, hidden_bias, output_weight)]
+    biases = output_bias + torch.stack([torch.zeros_like(shifts), shifts], 1)  # (grids, 2)
     windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]
-    passes = []
-    for index in range(first, len(grids)):
-        bias = torch.stack([output_bias[0], output_bias[1] + shifts[index]])
-        coarser = windows[index + 1].of(grids[index + 1]) if index + 1 < len(grids) else None
-        passes.append(_run(context, [*weights, bias], grids[index], windows[index], coarser, keep))
-    bits = torch.stack([one.sums[0] for one in passes])
-    return bits, partial(_weighed, passes, first, [tensor.shape for tensor in tensors], windows)
+    frames = [_Framed(*pair, emitter.reach_of(context.offsets)) for pair in zip(grids, windows, strict=True)]
+    found = _run(context, [*weights, biases[first:]], frames[first:], keep)
+    bits = torch.stack([one.sums[0] for one in found])
+    return bits, partial(_weighed, found, first, [tensor.shape for tensor in tensors], windows)
 
 
 def _weighed(
-    passes: Sequence[_Pass],
+    passes: Sequence[_Found],
     first: int,
     shapes: Sequence[torch.Size],
     windows: Sequence[Window],
@@ -75,7 +75,7 @@ def _weighed(
 
 
 @dataclass(frozen=True)
-class _Pass:
+class _Found:
     """What a kernel found on one grid.
 
     Attributes:
@@ -89,74 +89,105 @@ class _Pass:
     of_coarser: Tensor | None
 
 
+class _Framed:
+    """A grid's latents, those that count in the middle of a frame.
+
+    Args:
+        grid: (rows, columns).
+        window: Those that count.
+        reach: Rows and columns that a latent's neighbours lie within: the margin.
+
+    Attributes:
+        frame: Holds them.
+        place: Where the grid lies in it.
+    """
+
+    def __init__(self, grid: Tensor, window: Window, reach: int) -> None:
+        self.frame = Framed(1, window.shape, reach, grid)
+        corner = Window(window.top - reach, window.bottom, window.left - reach, window.right)
+        self.place = Window.whole((grid.shape[0], grid.shape[1])).within(corner)
+        self.place.of(self.frame.whole)[0] = grid
+
+
 def _run(
-    context: LaplaceContext,
-    weights: Sequence[Tensor],
-    grid: Tensor,
-    window: Window,
-    coarser: Tensor | None,
-    keep: bool,
-) -> _Pass:
-    """Bits of one grid's latents in a window; ``keep`` wants the gradients, too."""
-    rows, columns = window.shape
+    context: LaplaceContext, weights: Sequence[Tensor], grids: Sequence[_Framed], keep: bool
+) -> list[_Found]:
+    """Bits of each grid; ``keep`` wants the gradients, too."""
     reach, width = emitter.reach_of(context.offsets), len(weights[0])
-    frame = Framed(1, window.shape, reach, grid)
-    corner = Window(window.top - reach, window.bottom, window.left - reach, window.right)
-    place = Window.whole((grid.shape[0], grid.shape[1])).within(corner)
-    place.of(frame.whole)[0] = grid
-    above = _above(grid, window.shape, coarser)
-    of_frame = Framed(1, window.shape, reach, grid) if keep else frame
-    of_above = torch.zeros_like(above) if keep else above
-    chunks = _KERNELS.chunks(rows)
-    # Rows of the gradient before a chunk's first belong to another thread: what they receive is added later.
-    halos = grid.new_zeros(len(chunks) if keep else 0, reach, frame.row)
-    names = ("hidden_weight", "hidden_bias", "output_weight", "output_bias")
-    shared = {
-        "columns": columns,
-        "width": width,
-        "stride": frame.row,
-        "coarser_stride": above.shape[1],
-        "grid": frame.address(0, 0, 0),
-        "coarser": above.data_ptr(),
-        "of_grid": of_frame.address(0, 0, 0),
-        "of_coarser": of_above.data_ptr(),
-        **{name: tensor.data_ptr() for name, tensor in zip(names, weights, strict=True)},
-    }
-    sums = _KERNELS.run(
+    names = ("hidden_weight", "hidden_bias", "output_weight")
+    shared = {"width": width, **{n: t.data_ptr() for n, t in zip(names, weights[:-1], strict=True)}}
+    frames = [grid.frame for grid in grids]
+    nothing = [-(-frames[-1].rows // 2), -(-frames[-1].columns // 2)]
+    above = [*frames[1:], _zeros(nothing, reach, weights[0])]
+    gradients = [_Gradient(*pair, reach) if keep else None for pair in zip(frames, above, strict=True)]
+    planes = [_plane(*each) for each in zip(frames, above, weights[-1], gradients, strict=True)]
+    totals = _KERNELS.run_planes(
         "gradient" if keep else "forward",
-        grid,
+        weights[0],
         shared,
-        size=(rows, columns),
-        sums=emitter.sums_count(len(context.offsets), width),
+        planes,
+        sum(frame.rows * frame.columns for frame in frames),
+        emitter.sums_count(len(context.offsets), width),
         memory={"hidden": width * VECTOR_BYTES},
-        of_chunks=[{"halo": halo[0, reach:].data_ptr()} for halo in halos],
         settings=(context.offsets, context.octaves, context.least),
     )
-    for (first, _), halo in zip(chunks, halos, strict=keep):
-        of_frame.whole[0, first : first + reach] += halo  # whose rows begin in the margin
-    of_coarser = None if coarser is None else _gathered(of_above, coarser.shape)
-    return _Pass(sums, place.of(of_frame.whole)[0], of_coarser)
+    parts = totals.split([len(_KERNELS.chunks(frame.rows)) for frame in frames])
+    found = []
+    for grid, part, gradient in zip(grids, parts, gradients, strict=True):
+        of_grid, of_coarser = (part, part) if gradient is None else gradient.found(grid.place)
+        found.append(_Found(summed(part), of_grid, None if grid is grids[-1] else of_coarser))
+    return found
 
 
-def _above(grid: Tensor, shape: Shape, coarser: Tensor | None) -> Tensor:
-    """The coarser grid's latents at the places of a grid's, in rows of whole vectors; zero without one."""
-    rows, columns = shape
-    lanes = Precision.of(grid).lanes
-    # One row more: those of coarser grids come in pairs.
-    above = grid.new_zeros(rows + 1, lanes * -(-columns // lanes))
-    if coarser is not None:
-        _pairs(above, coarser.shape).copy_(coarser[:, None, :, None])
-    return above
+class _Gradient:
+    """Gradients of a grid's bits in its own latents and in those of the coarser grid.
+
+    Args:
+        frame: The grid's latents.
+        above: Those of the coarser grid.
+        reach: Rows and columns that a latent's neighbours lie within.
+
+    Attributes:
+        own: The gradient in the grid's latents.
+        coarser: That in the coarser grid's.
+        halos: What chunks add to the rows before their first, (chunks, reach, numbers of a row): those belong
+            to another thread, and receive it later.
+    """
+
+    def __init__(self, frame: Framed[Tensor], above: Framed[Tensor], reach: int) -> None:
+        self.own, self.coarser = (_zeros((one.rows, one.columns), reach, one.whole) for one in (frame, above))
+        self._chunks, self._reach = _KERNELS.chunks(frame.rows), reach
+        self.halos = frame.whole.new_zeros(len(self._chunks), reach, frame.row)
+
+    def found(self, place: Window) -> tuple[Tensor, Tensor]:
+        """Both of them; the grid lies at a place of its frame."""
+        for (first, _), halo in zip(self._chunks, self.halos, strict=True):
+            self.own.whole[0, first : first + self._reach] += halo  # whose rows begin in the margin
+        return place.of(self.own.whole)[0], self.coarser.signal[0]
+
+    def words(self) -> tuple[dict[str, int], dict[str, npt.NDArray[np.int64]]]:
+        """Words of the grid, and those of each of its chunks."""
+        size = self.halos.element_size()
+        places = np.arange(len(self.halos)) * self.halos.stride(0) + self._reach
+        own = {"of_grid": self.own.address(0, 0, 0), "of_coarser": self.coarser.address(0, 0, 0)}
+        return own, {"halo": self.halos.data_ptr() + size * places}
 
 
-def _pairs(finer: Tensor, shape: torch.Size) -> Tensor:
-    """The places of each latent of a coarser grid, (rows, 2, columns, 2)."""
-    rows, columns = shape
-    return finer[: 2 * rows, : 2 * columns].unflatten(1, (columns, 2)).unflatten(0, (rows, 2))
+def _plane(frame: Framed[Tensor], above: Framed[Tensor], bias: Tensor, gradient: _Gradient | None) -> Plane:
+    own, of_chunks = ({}, {}) if gradient is None else gradient.words()
+    words = {
+        "columns": frame.columns,
+        "stride": frame.row,
+        "coarser_stride": above.row,
+        "grid": frame.address(0, 0, 0),
+        "coarser": above.address(0, 0, 0),
+        "output_bias": bias.data_ptr(),
+        **own,
+    }
+    return Plane(frame.rows, words, of_chunks)
 
 
-def _gathered(finer: Tensor, shape: torch.Size) -> Tensor:
-    """Sums over the places of each latent of a coarser grid."""
-    of_rows = _pairs(finer, shape)
-    of_columns = of_rows[:, 0] + of_rows[:, 1]
-    return of_columns[..., 0] + of_columns[..., 1]
+def _zeros(shape: Sequence[int], margin: int, like: Tensor) -> Framed[Tensor]:
+    found = Framed(1, shape, margin, like)
+    found.whole.zero_()
+    return found

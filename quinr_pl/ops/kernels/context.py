@@ -16,7 +16,18 @@ from quinr_pl.native.arrays import Numbers, Vectors, pick
 from quinr_pl.native.code import Code, Program
 from quinr_pl.native.mathematics import exp2, log2
 from quinr_pl.native.precision import Precision
-from quinr_pl.native.values import AnyIndex, Index, Vector, ceil_div, fma, maximum, minimum, where
+from quinr_pl.native.values import (
+    AnyIndex,
+    Index,
+    Vector,
+    ceil_div,
+    deinterleave,
+    fma,
+    interleave,
+    maximum,
+    minimum,
+    where,
+)
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -24,9 +35,11 @@ Offsets = Sequence[tuple[int, int]]
 class Kernel(Arguments):
     """What both kernels are given: rows ``first_row`` to ``last_row`` of one grid.
 
-    Grids lie in frames of ``stride`` numbers a row, whose margin holds zeros; row and column 0 of the grid
-    are where the pointers point. Rows of the gradient before ``first_row`` belong to another thread: what
-    they receive goes to ``halo``, which has ``reach_of`` rows, the last one next to ``first_row``.
+    Grids lie in frames of ``stride`` and ``coarser_stride`` numbers a row, whose margin holds zeros; row and
+    column 0 of the grid are where the pointers point. ``first_row`` is even, and but for the last so is
+    ``last_row``: a latent of the coarser grid covers two rows and two columns. Rows of the gradient
+    before ``first_row`` belong to another thread: what they receive goes to ``halo``, which has
+    ``reach_of`` rows, the last one next to ``first_row``.
     """
 
     first_row: Index
@@ -128,8 +141,9 @@ class _Grid:
         k, code = self.k, self.k.code
         at = y * k.stride + x
         seen = [k.grid.vector(at + k.stride * down + right) for down, right in self.offsets]
-        at_coarser = y * k.coarser_stride + x
-        seen.append(k.coarser.vector(at_coarser))
+        at_coarser = (y >> 1) * k.coarser_stride + (x >> 1)
+        coarser = k.coarser.vector(at_coarser)
+        seen.append(interleave(coarser, coarser)[0])
         mean, scale = self._output(seen)
         valid = code.lanes_below(k.columns - x)
         deviation = k.grid.vector(at) - mean
@@ -139,9 +153,10 @@ class _Grid:
         if not self.gradient:
             return
         of_deviation = where(valid, of_deviation, 0.0)
-        of_scale = where(valid, of_scale, 0.0)
+        of_scale = where(valid, of_scale, 0.0)  # so is what the coarser grid receives
         *received, of_coarser = self._backward(seen, -of_deviation, of_scale)
-        k.of_coarser.set_vector(at_coarser, of_coarser)
+        even, odd = deinterleave(of_coarser, code.constant(0.0))
+        k.of_coarser.set_vector(at_coarser, k.of_coarser.vector(at_coarser) + (even + odd))
         above[0].set_vector(x, above[0].vector(x) + of_deviation)
         for (down, right), value in zip(self.offsets, received, strict=True):
             row, place = above[-down], x + right
