@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic
 
-from quinr_pl.native.memory import AnyArray, address, copied, strides, zeros
+from quinr_pl.native.memory import AnyArray, address, contiguous, copied, empty, strides
 from quinr_pl.native.precision import Precision
 
 
 class Framed(Generic[AnyArray]):
-    """Planes in one block of memory, each with a margin all around, everything zero at first.
+    """Planes in one block of memory, each with a margin all around, which is zero at first.
 
-    Kernels read and write rows in whole vectors, up to two at a time: a row has room for those that reach
-    past the signal and its margin. Decoding counts on rows that are not longer (quinr_pl.network.cost).
+    Without a margin, planes whose rows are whole pairs of vectors lie as they do in a tensor. Kernels read
+    and write rows in whole vectors, up to two at a time: a row has room for those that reach past the
+    signal and its margin. Decoding counts on rows that are not longer (quinr_pl.network.cost).
 
     Args:
         planes: Number of planes.
@@ -26,7 +27,6 @@ class Framed(Generic[AnyArray]):
         columns: Columns of the signal.
         row: Numbers of a row of the frame.
         whole: (planes, rows + 2 margin, row).
-        signal: The part of it inside the margin, (planes, rows, columns).
     """
 
     def __init__(self, planes: int, shape: Sequence[int], margin: int, like: AnyArray) -> None:
@@ -34,8 +34,20 @@ class Framed(Generic[AnyArray]):
         self._margin = margin
         lanes = Precision.of(like).lanes
         self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + 2 * margin
-        self.whole = zeros(like, planes, self.rows + 2 * margin, self.row)
-        self.signal = self.whole[:, margin : margin + self.rows, margin : margin + self.columns]
+        self.whole = empty(like, planes, self.rows + 2 * margin, self.row)
+        self.clear_margin()
+
+    @property
+    def signal(self) -> AnyArray:
+        """The part inside the margin, (planes, rows, columns), uninitialized at first."""
+        top, bottom, left, right = self._edges()
+        return self.whole[:, top:bottom, left:right]
+
+    def clear_margin(self) -> None:
+        """Set everything to zero but the signal."""
+        top, bottom, left, right = self._edges()
+        self.whole[:, :top] = self.whole[:, bottom:] = 0
+        self.whole[:, :, :left] = self.whole[:, :, right:] = 0
 
     @classmethod
     def around(cls, signal: AnyArray, margin: int) -> Framed[AnyArray]:
@@ -44,14 +56,24 @@ class Framed(Generic[AnyArray]):
         framed.signal[:] = signal
         return framed
 
+    @classmethod
+    def of(cls, signal: AnyArray, margin: int) -> Framed[AnyArray]:
+        """A signal in a margin of zeros, to be read: itself where it needs no frame."""
+        if margin or signal.shape[2] % (2 * Precision.of(signal).lanes):
+            return cls.around(signal, margin)
+        framed = cls(0, signal.shape[1:], margin, signal)
+        framed.whole = contiguous(signal)
+        return framed
+
     def address(self, plane: int, row: int, column: int) -> int:
         """Where a number lies; row and column count from the signal's first, negative in the margin."""
         place = (self._margin + row) * self.row + self._margin + column
         return address(self.whole) + (plane * strides(self.whole)[0] + place) * self.whole.itemsize
 
     def taken(self) -> AnyArray:
-        """A copy of the signal without its frame, contiguous."""
-        return copied(self.signal)
+        """The signal without its frame, contiguous: a copy, unless there is no more than the signal."""
+        signal = self.signal
+        return self.whole if signal.shape == self.whole.shape else copied(signal)
 
     def repeat_edges(self, rings: int) -> None:
         """Fill the innermost rings of the margin with the edges of the signal."""
@@ -70,8 +92,7 @@ class Framed(Generic[AnyArray]):
             self.whole[:, bottom - 1] += self.whole[:, bottom + ring]
             self.whole[:, :, left] += self.whole[:, :, left - rings + ring]
             self.whole[:, :, right - 1] += self.whole[:, :, right + ring]
-        self.whole[:, :top] = self.whole[:, bottom:] = 0
-        self.whole[:, :, :left] = self.whole[:, :, right:] = 0
+        self.clear_margin()
 
     def _edges(self) -> tuple[int, int, int, int]:
         """The first row of the signal, the one past the last, and columns likewise."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, zeros
+from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, empty, zeros
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.rows import RowKernels, Words
 from quinr_pl.ops.cpu.framed import Framed
@@ -30,10 +30,10 @@ def upsampled(
     check_shapes("upsampling", (weight,), [(TAPS,)])
     weight = contiguous(weight)
     frame = Framed.around(values, MARGIN)
-    finer = _upsampled(weight, frame, len(values), shape)
+    finer = _upsampled(weight, frame, len(values), shape, last=True)
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
-        found, of_weight = _back(weight, frame, Framed.around(cotangent, MARGIN))
+        found, of_weight = _back(weight, frame, Framed.of(cotangent, _least_margin(shape)))
         return found.taken(), of_weight
 
     return finer.taken(), gradients
@@ -50,11 +50,12 @@ def interpolated(
     frames = [Framed.around(grids[0][None], MARGIN)]
     for level, shape in enumerate(shapes[1:], 1):
         joins = int(level < len(grids))
-        finer = _upsampled(weight, frames[-1], len(frames[-1].whole) + joins, shape)
+        last = level == len(shapes) - 1
+        finer = _upsampled(weight, frames[-1], len(frames[-1].whole) + joins, shape, last)
         if joins:
             finer.signal[0] = grids[level]
         frames.append(finer)
-    gradients = partial(_gradients, weight, frames if keep else [], len(grids))
+    gradients = partial(_gradients, weight, frames[:-1] if keep else [], len(grids))
     return frames[-1].taken(), gradients
 
 
@@ -62,10 +63,10 @@ def _gradients(
     weight: Tensor, frames: list[Framed[Tensor]], joined: int, cotangent: Tensor, needed: Sequence[bool]
 ) -> list[Tensor]:
     """Gradients in the taps and in the grids, of which the coarsest ``joined`` have a frame of their own."""
-    given = Framed.around(cotangent, MARGIN)
+    given = Framed.of(cotangent, _least_margin(cotangent.shape[1:]))
     of_weight = zeros(weight, *weight.shape)
     of_grids = []
-    for level in range(len(frames) - 1, 0, -1):
+    for level in range(len(frames), 0, -1):
         if level < joined:
             of_grids.append(given.signal[0].clone())
         given, sums = _back(weight, frames[level - 1], given)
@@ -75,17 +76,17 @@ def _gradients(
 
 
 def _upsampled(
-    weight: AnyArray, frame: Framed[AnyArray], grids: int, shape: Sequence[int]
+    weight: AnyArray, frame: Framed[AnyArray], grids: int, shape: Sequence[int], last: bool = False
 ) -> Framed[AnyArray]:
     """The grids of a frame at twice the resolution, as the last ones of a frame of as many as ``grids``.
 
-    What lies around them is undefined.
+    What lies around them is undefined. The last frame has no larger margin than it needs.
     """
     for coarse, fine in zip((frame.rows, frame.columns), shape, strict=True):
         if not 0 <= 2 * coarse - fine <= 1:  # the kernel would write beyond the frame
             raise QuinrError(f"upsampling by two got shapes {(frame.rows, frame.columns)} and {tuple(shape)}")
     frame.repeat_edges(MARGIN)
-    finer = Framed(grids, shape, MARGIN, weight)
+    finer = Framed(grids, shape, _least_margin(shape) if last else MARGIN, weight)
     joins = grids - len(frame.whole)
     planes = [
         {"values": frame.address(grid, -MARGIN, -MARGIN), "result": finer.address(grid + joins, 0, 0)}
@@ -95,11 +96,17 @@ def _upsampled(
     return finer
 
 
+def _least_margin(shape: Sequence[int]) -> int:
+    """Margin of a frame that kernels write or read at twice the resolution: whole pairs of rows."""
+    return shape[0] % 2
+
+
 def _back(weight: Tensor, frame: Framed[Tensor], given: Framed[Tensor]) -> tuple[Framed[Tensor], Tensor]:
     """Gradients in the grids of a frame, as a frame with a clear margin, and in the taps."""
     grids = len(frame.whole)
     joins = len(given.whole) - grids
-    lines = zeros(weight, grids, 2 * (frame.rows + LINES_MARGIN), frame.row)
+    lines = empty(weight, grids, 2 * (frame.rows + LINES_MARGIN), frame.row)
+    lines[:, :LINES_MARGIN] = lines[:, LINES_MARGIN + 2 * frame.rows :] = 0
     found = Framed(grids, (frame.rows, frame.columns), MARGIN, weight)
     planes = [
         {
