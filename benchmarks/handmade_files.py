@@ -11,7 +11,7 @@ import numpy as np
 from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.codec.file.container import Reader, Section, Writer, pack
-from quinr_pl.codec.file.network_header import build_network, read_network
+from quinr_pl.codec.file.network_header import outline, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.sections.latents import integer_context
@@ -92,7 +92,7 @@ def with_payloads(header: Header, generator: np.random.Generator | None = None, 
     """A valid file: levels and latents zero, or random ones of a generator; all pixels have a return."""
     reader = Reader(header.to_bytes(), "the header")
     spec = read_signal(reader)
-    network = build_network(*read_network(reader, spec))
+    network = outline(*read_network(reader, spec))
 
     def levels(shape: tuple[int, ...], largest: int) -> np.ndarray:
         if generator is None:
@@ -102,17 +102,13 @@ def with_payloads(header: Header, generator: np.random.Generator | None = None, 
     tensors = {}
     largest = 1 if generator is None else int(generator.choice([1, 20, 500, 32767]))
     code = 152 if generator is None else int(generator.integers(1, 256))
-    for name, parameter in network.weights().items():
-        fixed = name.startswith(network.fixed_point_layers or "?")
-        tensors[name] = QuantizedTensor.of_one_step(
-            levels(tuple(parameter.shape), largest), _CONTEXT_CODE if fixed else code
-        )
+    for name, shape in network.weight_shapes().items():
+        fixed = name.startswith(CLASSES[header.network].fixed_point_layers or "?")
+        tensors[name] = QuantizedTensor.of_one_step(levels(shape, largest), _CONTEXT_CODE if fixed else code)
     sections = [Section(WEIGHTS, write_weights(tensors))]
-    if network.context_model() is not None:
+    if network.context_shape() is not None:
         quantized = QuantizedNetwork(network, tensors)
-        grids = [
-            levels((grid.shape[0], grid.shape[1]), min(largest, 40)) for grid in network.integers().values()
-        ]
+        grids = [levels(shape, min(largest, 40)) for shape in network.integer_shapes().values()]
         payload = latent_coding.encode(grids, integer_context(quantized))
         sections.append(Section(LATENTS, payload))
     if mask:

@@ -6,10 +6,10 @@ loaded when it is first asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from quinr_pl._version import __version__
+from quinr_pl.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from quinr_pl.arrays import compress
@@ -27,14 +27,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Load one of the names in ``__all__``, once."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

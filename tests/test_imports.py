@@ -25,6 +25,7 @@ GROUND = {
     "class_paths",
     "versions",
     "refusals",
+    "lazy_names",
 }
 BELOW_NETWORKS = GROUND | {"native", "circuit", "ops"}
 BELOW_CALLBACKS = BELOW_NETWORKS | {"network", "codec", "baselines", "evaluation"}
@@ -39,6 +40,7 @@ ALLOWED = {
     "openjpeg": {"errors"},
     "registry": {"errors"},
     "spelling": set(),
+    "lazy_names": set(),
     "versions": {"_version"},
     "refusals": {"errors"},
     "class_paths": {"errors", "spelling"},

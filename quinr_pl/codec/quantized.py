@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from quinr_pl.codec.coding.latents import FRACTION_BITS
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
-from quinr_pl.errors import QuinrError
-from quinr_pl.network import Network
+from quinr_pl.network.decoders.protocol import Floats, NetworkFormat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from quinr_pl.network import Network
 
 STEPS_PER_OCTAVE = 8
 _UNIT_CODE = 192
@@ -84,9 +87,15 @@ class QuantizedTensor:
         steps: npt.NDArray[np.float64] = STEP_SIZES[self.codes].reshape(*self.levels.shape[:-1], 1)
         return steps
 
-    def dequantize(self) -> Tensor:
+    def values(self) -> Floats:
         """Level times step size, float32: the product of two exact numbers, rounded once."""
-        return torch.from_numpy((self.levels * self.steps).astype(np.float32))
+        return (self.levels * self.steps).astype(np.float32)
+
+    def dequantize(self) -> Tensor:
+        """``values`` as a tensor."""
+        import torch  # decoding does without
+
+        return torch.from_numpy(self.values())
 
 
 @dataclass(frozen=True)
@@ -99,38 +108,24 @@ class QuantizedNetwork:
         integers: Integers by name, in the network's order: latents; empty for networks without.
     """
 
-    network: Network
+    network: NetworkFormat
     tensors: dict[str, QuantizedTensor]
     integers: Mapping[str, npt.NDArray[np.signedinteger]] = field(default_factory=dict)
 
+    def values(self) -> dict[str, Floats]:
+        """Parameters by name as the decoder sees them, weights and integers."""
+        weights = {name: tensor.values() for name, tensor in self.tensors.items()}
+        return weights | {name: integers.astype(np.float32) for name, integers in self.integers.items()}
+
     def dequantize(self) -> dict[str, Tensor]:
-        """Weights by name as the decoder sees them."""
+        """Weights by name as the decoder sees them, as tensors."""
         return {name: tensor.dequantize() for name, tensor in self.tensors.items()}
 
-    def values(self) -> dict[str, Tensor]:
-        """Parameters by name as the decoder sees them, weights and integers, all float32."""
-        integers = {name: torch.from_numpy(values).float() for name, values in self.integers.items()}
-        return self.dequantize() | integers
-
-    @torch.no_grad()
     def load_into(self, network: Network) -> None:
         """Give a network of the same architecture the decoder's weights and integers."""
-        values = self.values()
-        for name, parameter in (network.weights() | network.integers()).items():
-            parameter.copy_(values[name])
+        import torch
 
-    def fill(self, network: Network) -> None:
-        """Give a network of the same architecture without memory the decoder's weights and integers.
-
-        Raises:
-            QuinrError: If no section of the file holds a part of the network.
-        """
         values = self.values()
-        missing = network.state_dict().keys() - values.keys()
-        if missing:
-            raise QuinrError(
-                f"--model.network {type(network).__name__}: no section of the file holds its "
-                f"{', '.join(sorted(missing))}; make buffers not persistent, and name what a section holds "
-                "in weights or integers"
-            )
-        network.load_state_dict(values, assign=True)
+        with torch.no_grad():
+            for name, parameter in (network.weights() | network.integers()).items():
+                parameter.copy_(torch.from_numpy(values[name]))

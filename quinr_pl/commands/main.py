@@ -121,7 +121,7 @@ def _import_away_from_the_current_folder(command: str) -> None:
 
     matplotlib reads ``matplotlibrc``, which can name code to run, and PennyLane ``config.toml``.
     """
-    libraries = {"inspect": [], "decompress": ["matplotlib"]}.get(command, ["matplotlib", "pennylane"])
+    libraries = [] if command in ("inspect", "decompress") else ["matplotlib", "pennylane"]
     os.environ["MPLBACKEND"] = "agg"  # no command opens a window
     with contextlib.chdir(Path(__file__).parent):
         for library in libraries:

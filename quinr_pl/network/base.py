@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.fields import Field, Integer, Value, check_fields
-from quinr_pl.network.cost import NetworkCost
+from quinr_pl.fields import Value
+from quinr_pl.network.decoders.protocol import Floats, NetworkFormat, Reconstruction, Shape, Values, layers
 from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.network.latent.context_shape import ContextShape
 from quinr_pl.network.layers.quantum_layer import QuantumLayer
 from quinr_pl.ops.window import Window
-from quinr_pl.signals import SignalSpec
 from quinr_pl.signals import coordinates as grid_coordinates
-
-LOG_RANGE = Integer(0, 16, 0)
-"""Nats of a logarithmic scale: single precision bears no more."""
-
-
-def layers(names: Iterable[str]) -> dict[str, list[str]]:
-    """Parameters by layer: those that share all of their name but its last part."""
-    result: dict[str, list[str]] = {}
-    for name in names:
-        result.setdefault(name.rpartition(".")[0], []).append(name)
-    return result
 
 
 def known_mse(values: Tensor, targets: Tensor) -> Tensor:
@@ -74,24 +63,14 @@ class TrainingStage:
     steered: bool = True
 
 
-class Network(nn.Module, ABC):
+class Network(NetworkFormat, nn.Module):
     """Gives the values of a signal, in [0, 1], one row for each of its coordinates in [-1, 1].
 
     ``CoordinateNetwork`` and ``SignalNetwork`` below say which coordinates it takes at a time. Files know a
     class by a line in ``quinr_pl.network.NETWORKS``, or by its ``register``; its code and its fields are part
     of the format from then on, and stay.
 
-    Args:
-        architecture: The constructor's arguments that determine the function, by name: one for each field,
-            and those of ``signal_arguments``.
-
-    Raises:
-        QuinrError: If one is out of range.
-
     Attributes:
-        CODE: The class's number in files, up to 255; those from 128 on are free for other packages.
-        FIELDS: The constructor's arguments that a file holds, each with its bounds. Those with a default come
-            in the order of their bits in the file's presence mask, the ones most often changed first.
         whole_signal: Whether ``forward`` and ``loss`` take the coordinates of the whole signal, in row-major
             order, at every step; else they take any of them.
         in_features: Size of a coordinate.
@@ -102,8 +81,6 @@ class Network(nn.Module, ABC):
             be set at any time.
     """
 
-    CODE: ClassVar[int]
-    FIELDS: ClassVar[Mapping[str, Field]]
     whole_signal: ClassVar[bool]
     in_features: int
     out_features: int
@@ -111,40 +88,50 @@ class Network(nn.Module, ABC):
     rate_weight: float = 0.0
 
     def __init__(self, **architecture: Value) -> None:
-        super().__init__()
-        check_fields(self.FIELDS, architecture, "--model.network")
-        for name in architecture.keys() - self.FIELDS.keys():
-            if int(architecture[name]) < 1:
-                raise QuinrError(f"--model.network.{name} {architecture[name]}: must be at least 1")
-        self._architecture = architecture
+        super().__init__(**architecture)
         self.in_features = int(architecture["in_features"])
         self.out_features = int(architecture["out_features"])
 
     @classmethod
-    def signal_arguments(cls, spec: SignalSpec) -> dict[str, int]:
-        """The constructor's arguments that follow from the signal: the numbers of its axes and channels.
+    def outline(cls, architecture: Mapping[str, Value]) -> Self:
+        """See NetworkFormat: weights have a shape but neither values nor memory."""
+        with torch.device("meta"):
+            return cls(**architecture)
 
-        Raises:
-            QuinrError: If the class takes no such signal.
-        """
-        return {"in_features": len(spec.shape), "out_features": spec.channels}
+    def weight_shapes(self) -> dict[str, Shape]:
+        """See NetworkFormat: those of ``weights``."""
+        return {name: tuple(weight.shape) for name, weight in self.weights().items()}
 
-    @classmethod
-    @abstractmethod
-    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
-        """What a network costs the decoder, told from its arguments alone, before it is built.
+    def integer_shapes(self) -> dict[str, Shape]:
+        """See NetworkFormat: those of ``integers``."""
+        return {name: tuple(integers.shape) for name, integers in self.integers().items()}
 
-        Args:
-            architecture: As ``architecture`` returns it, each argument within its bounds.
-        """
+    def context_shape(self) -> ContextShape | None:
+        """See NetworkFormat: that of ``context_model``."""
+        model = self.context_model()
+        if model is None:
+            return None
+        name = next(name for name, module in self.named_modules() if module is model)
+        return ContextShape(name, model.neighbours, model.hidden.out_features)
 
-    def architecture(self) -> dict[str, Value]:
-        """The constructor's arguments that determine the function: what a file must hold besides weights.
+    def reconstruction(self, values: Values) -> Reconstruction:
+        """See NetworkFormat: takes the values for its own, and computes by ``signal``."""
+        missing = self.state_dict().keys() - values.keys()
+        if missing:
+            raise QuinrError(
+                f"--model.network {self.network_name()}: no section of the file holds its "
+                f"{', '.join(sorted(missing))}; make buffers not persistent, and name what a section holds "
+                "in weights or integers"
+            )
+        self.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()}, assign=True)
+        self.eval()
 
-        ``type(network)(**network.architecture())`` has the same parameters, by name and shape, and with
-        equal weights computes the same values. Where and how it runs (the engine) is no part of it.
-        """
-        return dict(self._architecture)
+        @torch.no_grad()
+        def signal(start: int, stop: int, shape: Shape) -> Floats:
+            found: Floats = self.signal(start, stop, shape).numpy()
+            return found
+
+        return signal
 
     @abstractmethod
     def forward(self, coordinates: Tensor) -> Tensor:
@@ -186,10 +173,6 @@ class Network(nn.Module, ABC):
     def quantum_layers(self) -> list[QuantumLayer]:
         """The circuits, in the order in which the network holds them; none in a classical network."""
         return [module for module in self.modules() if isinstance(module, QuantumLayer)]
-
-    def parameter_count(self) -> int:
-        """Number of weights that a file holds."""
-        return sum(p.numel() for p in self.weights().values())
 
     def parameter_periods(self) -> dict[str, Tensor]:
         """Periods of the periodic parameters: name -> positive tensor that broadcasts to the parameter.

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.fields import Field, Integer, Real
-from quinr_pl.network.base import LOG_RANGE, CoordinateNetwork, from_log_scale
-from quinr_pl.network.cost import LAYER, SINE, NetworkCost, sine_layers_weights
+from quinr_pl.network.base import CoordinateNetwork, from_log_scale
+from quinr_pl.network.decoders.coin import COINFormat
 from quinr_pl.network.layers.embedding import sine_layers
 from quinr_pl.network.layers.plain_modules import is_plain
-from quinr_pl.signals import MOST_AXES
 
 
-class COIN(CoordinateNetwork):
+class COIN(COINFormat, CoordinateNetwork):
     """SIREN layers, then a linear one.
 
     After Dupont et al., "COIN: Compression with Implicit Neural representations" (2021).
@@ -33,15 +29,6 @@ class COIN(CoordinateNetwork):
     Raises:
         QuinrError: If an argument is out of range.
     """
-
-    CODE = 1
-    FIELDS: ClassVar[Mapping[str, Field]] = {
-        "layers": Integer(1, 64),
-        "width": Integer(1, 2048),
-        "omega0": Real(30.0),
-        "in_features": Integer(1, MOST_AXES, 2),
-        "log_range": LOG_RANGE,
-    }
 
     def __init__(
         self,
@@ -80,14 +67,6 @@ class COIN(CoordinateNetwork):
         weight = nn.functional.pad(self.output.weight, (0, 0, 0, 1))
         bias = nn.functional.pad(self.output.bias, (0, 1))
         return nn.functional.linear(features, weight, bias)[:, :1]
-
-    @classmethod
-    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
-        """What decoding takes; see `Network.cost`."""
-        layers, width, channels = (architecture[name] for name in ("layers", "width", "out_features"))
-        parameters = sine_layers_weights(architecture["in_features"], layers, width) + channels * (width + 1)
-        operations = parameters + layers * (LAYER + SINE * width)
-        return NetworkCost(parameters, 2 * layers + 2, operations, 4 * width + 8 * channels + 8)
 
     def feature_weights(self) -> list[nn.Parameter]:
         """Of all layers but the first."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.circuit.ansatz import Ansatz, Features, Pairs
+from quinr_pl.circuit.ansatz import Features, Pairs
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.circuit.engines.registry import make_engine
-from quinr_pl.errors import QuinrError
-from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
-from quinr_pl.network.base import LOG_RANGE, CoordinateNetwork, from_log_scale
-from quinr_pl.network.cost import LAYER, SINE, NetworkCost, circuit_cost, sine_layers_weights
+from quinr_pl.network.base import CoordinateNetwork, from_log_scale
+from quinr_pl.network.decoders.quinr import QuINRFormat
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.embedding import sine_layers as build_sine_layers
 from quinr_pl.network.layers.quantum_layer import QuantumStage
 from quinr_pl.network.layers.readout import LastStatesReadout, LinearReadout
 from quinr_pl.network.layers.stage_norm import StageNorm
-from quinr_pl.signals import MOST_AXES
 
 
-class QuINR(CoordinateNetwork):
+class QuINR(QuINRFormat, CoordinateNetwork):
     """The hybrid network of Fujihashi & Koike-Akino, "Quantum Implicit Neural Compression" (2024).
 
     The defaults are the paper's choices; the options beside them train better.
@@ -57,27 +53,6 @@ class QuINR(CoordinateNetwork):
     Raises:
         QuinrError: If an argument is out of range.
     """
-
-    CODE = 0
-    FIELDS: ClassVar[Mapping[str, Field]] = {
-        "qubits": Integer(1, 12),
-        "angles": Integer(1, 4096),
-        "uploads": Integer(1, 4096),
-        "layers": Integer(1, 4096),
-        "omega0": Real(16.0),
-        "angle_scale": Real(0.8),
-        "features": Switch("own", "shared"),
-        "readout": Switch("linear", "last_states"),
-        "pairs": Choice(("ordered", "unordered", "ring"), "ordered"),
-        "stages": Integer(1, 16, 1),
-        "range_map": Switch(True, False),
-        "stage_norm": Choice(("scaled", "none", "centred", "standardized"), "scaled"),
-        "shuffle_seed": Integer(0, 2**32 - 1, 0),
-        "in_features": Integer(1, MOST_AXES, 2),
-        "sine_layers": Integer(0, 64, 0),
-        "sine_width": Integer(1, 2048, 28),
-        "log_range": LOG_RANGE,
-    }
 
     def __init__(
         self,
@@ -122,10 +97,7 @@ class QuINR(CoordinateNetwork):
             log_range=log_range,
             shuffle_seed=shuffle_seed,
         )
-        self.ansatz = Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)
         states = self.ansatz.states
-        if readout == "last_states" and out_features > states:
-            raise QuinrError(f"--model.network.out_features {out_features}: must lie between 1 and {states}")
         self.log_range = log_range
         self.sine_layers = build_sine_layers(in_features, sine_layers, sine_width, omega0)
         sizes = [sine_width if sine_layers else in_features] + [states] * (stages - 1)
@@ -178,23 +150,6 @@ class QuINR(CoordinateNetwork):
             assert isinstance(circuit, QuantumStage)
             yield embedding, circuit
 
-    @classmethod
-    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
-        """What decoding takes; see `Network.cost`."""
-        ansatz = _ansatz(**architecture)
-        channels, states, stages = architecture["out_features"], ansatz.states, architecture["stages"]
-        classical, width = architecture["sine_layers"], architecture["sine_width"]
-        inputs = width if classical else architecture["in_features"]
-        parameters = sine_layers_weights(architecture["in_features"], classical, width)
-        parameters += ansatz.features_count * (inputs + 1 + (stages - 1) * (states + 1))
-        parameters += stages * math.prod(ansatz.weights_shape) + channels * (states + 1)
-        parameters += stages - 1 if architecture["stage_norm"] == "scaled" else 0
-        pixel, plan = circuit_cost(ansatz, max(inputs, states if stages > 1 else 0), channels)
-        operations = parameters + classical * (LAYER + SINE * width)
-        operations += stages * pixel + (stages - 1) * SINE * states
-        numbers = 4 * max(width if classical else 0, states if stages > 1 else 0) + 8 * channels + 8
-        return NetworkCost(parameters, 2 * classical + 3 * stages + 3, operations, numbers, plan)
-
     def parameters_by_depth(self) -> list[list[str]]:
         """SIREN layers, embedding and circuit of each stage in turn, then the rest."""
         layers = super().parameters_by_depth()  # all SIREN layers, embeddings and circuits, then the rest
@@ -222,17 +177,3 @@ class QuINR(CoordinateNetwork):
         }
         rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
         return periods | {f"circuits.{index}.weight": rotations for index in range(len(self.circuits))}
-
-
-def _ansatz(
-    qubits: int,
-    angles: int,
-    uploads: int,
-    layers: int,
-    features: Features,
-    pairs: Pairs,
-    shuffle_seed: int,
-    **_: Value,
-) -> Ansatz:
-    """The circuit of an architecture."""
-    return Ansatz(qubits, angles, uploads, layers, features, pairs, shuffle_seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from quinr_pl.native.memory import AnyArray
 
 Shape = tuple[int, int]
 
@@ -41,9 +41,10 @@ class Window:
         rows, columns = self.shape
         return rows * columns
 
-    def of(self, values: Tensor) -> Tensor:
+    def of(self, values: AnyArray) -> AnyArray:
         """The part of a grid's values, (..., rows, columns), that lies in the window: a view."""
-        return values[..., self.top : self.bottom, self.left : self.right]
+        part: AnyArray = values[..., self.top : self.bottom, self.left : self.right]
+        return part
 
     def within(self, outer: Window) -> Window:
         """The same window, counted from the first row and column of one that contains it."""

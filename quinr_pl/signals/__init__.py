@@ -2,7 +2,7 @@
 
 from quinr_pl.signals.array import ARRAY
 from quinr_pl.signals.files import Signal, write_signal
-from quinr_pl.signals.grid import coordinates
+from quinr_pl.signals.grid import coordinate_values, coordinates
 from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
 from quinr_pl.signals.kind import SignalKind
 from quinr_pl.signals.kinds import KINDS
@@ -19,6 +19,7 @@ __all__ = [
     "Signal",
     "SignalKind",
     "SignalSpec",
+    "coordinate_values",
     "coordinates",
     "image_spec",
     "write_signal",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +28,8 @@ def false_colours(shares: npt.NDArray, colours: str = "turbo") -> Picture:
             than two hold comes below one another.
         colours: Name of a colour map of matplotlib's.
     """
-    import matplotlib  # takes a third of a second: not for those who draw nothing
+    with contextlib.chdir(Path(__file__).parent):  # a stranger's matplotlibrc could name code to run
+        import matplotlib  # takes a third of a second: not for those who draw nothing
 
     rows = shares.reshape(-1, shares.shape[-1])
     return of_colours(matplotlib.colormaps[colours](rows)[..., :3])

@@ -54,7 +54,7 @@ TOO_MUCH = {
 
 @pytest.mark.parametrize("name", TOO_MUCH)
 def test_a_few_bytes_cannot_ask_for_much(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quinr_pl.codec.api.read_sections", None)  # whoever starts to decode fails
+    monkeypatch.setattr("quinr_pl.codec.decoding.read_sections", None)  # whoever starts to decode fails
     with pytest.raises(BitstreamError, match=r"^few\.quinr: the file asks for .*--limits \d") as caught:
         decode(with_nothing(TOO_MUCH[name]), "few.quinr")
     assert "\n" not in str(caught.value)
@@ -208,8 +208,11 @@ def test_larger_pictures_may_take_more() -> None:
 @pytest.mark.parametrize(
     ("where", "error"),
     [
-        ("quinr_pl.codec.api.np.empty", MemoryError()),
-        ("quinr_pl.network.COIN.signal", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+        ("quinr_pl.codec.decoding.np.empty", MemoryError()),
+        (
+            "quinr_pl.network.decoders.coin.coordinate_values",
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        ),
         ("quinr_pl.codec.sections.weights.read_weights", MemoryError()),
     ],
 )

@@ -10,7 +10,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.base import PartialGradient
-from quinr_pl.network.latent.pyramid import grid_shape
+from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.tiles import Tiles
 from quinr_pl.ops.window import Window

@@ -11,8 +11,8 @@ from cuda_emulation import NEEDS_COMPILER, emulate
 from quinr_pl.errors import QuinrError
 from quinr_pl.native import cuda_compiler
 from quinr_pl.native.cuda_code import Program
+from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, NEIGHBOURS, SCALE_OCTAVES
-from quinr_pl.network.latent.pyramid import grid_shape
 from quinr_pl.ops import context, filters, relaxation, squared_error, upsampling
 from quinr_pl.ops.cuda import context as cuda_context
 from quinr_pl.ops.cuda import filters as cuda_filters

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, SCALE_OCTAVES, ContextModel
-from quinr_pl.network.latent.pyramid import Upsampling, grid_shape
+from quinr_pl.network.latent.pyramid import Upsampling
 from quinr_pl.network.layers.filters import filtered
 from quinr_pl.ops.context import context_bits, seen_latents
 from quinr_pl.ops.laplace import LaplaceContext, laplace_bits

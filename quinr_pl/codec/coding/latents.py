@@ -18,7 +18,7 @@ from quinr_pl.codec.arrays import Integers
 from quinr_pl.codec.coding import ans
 from quinr_pl.codec.coding.wavefronts import Wavefront, wavefronts_of
 from quinr_pl.codec.file.container import BitstreamError
-from quinr_pl.network.latent.context_model import SCALE_OCTAVES
+from quinr_pl.network.latent.context_shape import SCALE_OCTAVES
 from quinr_pl.ops.kernels.context import reach_of
 
 FRACTION_BITS = 12

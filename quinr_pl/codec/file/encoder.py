@@ -13,7 +13,7 @@ from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content
 from quinr_pl.codec.sections.registry import sizes_of_sections, write_sections
-from quinr_pl.network import Network
+from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.signals import SignalSpec
 
 
@@ -63,7 +63,7 @@ def mask_bytes(spec: SignalSpec) -> int:
     return len(writer.getvalue())
 
 
-def bytes_for_rate(network: Network, spec: SignalSpec, rate: float) -> float:
+def bytes_for_rate(network: NetworkFormat, spec: SignalSpec, rate: float) -> float:
     """The size of a file that spends so many bits on each weight, all but its mask included."""
     return rate * network.parameter_count() / 8 + mask_bytes(spec)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
 from quinr_pl.codec.file.fields import read_field, write_field
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import Field, Value
-from quinr_pl.network import NETWORKS, Network
+from quinr_pl.network import NETWORKS
+from quinr_pl.network.decoders.protocol import NetworkFormat
+from quinr_pl.network.decoders.registry import DECODERS
 from quinr_pl.signals import SignalSpec
 
 
-def write_network(writer: Writer, network: Network, spec: SignalSpec) -> None:
+def write_network(writer: Writer, network: NetworkFormat, spec: SignalSpec) -> None:
     """Append the network's class and its fields; what follows from the signal is not written.
 
     Raises:
@@ -22,7 +22,7 @@ def write_network(writer: Writer, network: Network, spec: SignalSpec) -> None:
     """
     cls = type(network)
     code = getattr(cls, "CODE", None)
-    if code is None or NETWORKS.find(code) is not cls:
+    if code is None or not (DECODERS.find(code) is cls or NETWORKS.find(code) is cls):
         raise QuinrError(
             f"--model.network {cls.__name__}: files do not know the class; give it a CODE from 128 to 255, "
             "and register it: quinr_pl.network.NETWORKS.register(CODE, CLASS)"
@@ -40,7 +40,7 @@ def write_network(writer: Writer, network: Network, spec: SignalSpec) -> None:
             write_field(field, writer, values[key])
 
 
-def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[Network], dict[str, Value]]:
+def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[NetworkFormat], dict[str, Value]]:
     """Class and architecture that ``write_network`` wrote, each field within its bounds.
 
     Args:
@@ -51,13 +51,13 @@ def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[Network], dict[
         BitstreamError: If the class is unknown, a field out of bounds, or the signal not one for the network.
     """
     code = reader.byte()
-    cls = NETWORKS.find(code)
+    cls = DECODERS.find(code) or NETWORKS.find(code)
     if cls is None:
         raise BitstreamError(f"network class {code} is unknown")
     optional = _optional(cls.FIELDS)
     mask = reader.varint()
     if mask >> len(optional):
-        raise BitstreamError(f"network {cls.__name__}: presence mask {mask:#x} has unknown bits")
+        raise BitstreamError(f"network {cls.network_name()}: presence mask {mask:#x} has unknown bits")
     values: dict[str, Value] = {}
     for key, field in cls.FIELDS.items():
         if field.default is not None and not mask >> optional.index(key) & 1:
@@ -66,11 +66,11 @@ def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[Network], dict[
         try:
             values[key] = read_field(field, reader)
         except BitstreamError as error:
-            raise BitstreamError(f"network {cls.__name__}, field {key}: {error}") from None
+            raise BitstreamError(f"network {cls.network_name()}, field {key}: {error}") from None
     return cls, _of_signal(cls, values, spec)
 
 
-def _of_signal(cls: type[Network], values: Mapping[str, Value], spec: SignalSpec) -> dict[str, Value]:
+def _of_signal(cls: type[NetworkFormat], values: Mapping[str, Value], spec: SignalSpec) -> dict[str, Value]:
     """All arguments of a network's architecture: its fields and what follows from the signal."""
     try:
         given = cls.signal_arguments(spec)
@@ -79,7 +79,7 @@ def _of_signal(cls: type[Network], values: Mapping[str, Value], spec: SignalSpec
     for key, value in given.items():
         if values.get(key, value) != value:
             raise BitstreamError(
-                f"network {cls.__name__}, field {key}: {values[key]} where the signal has {value}"
+                f"network {cls.network_name()}, field {key}: {values[key]} where the signal has {value}"
             )
     return {**values, **given}
 
@@ -89,14 +89,13 @@ def _optional(fields: Mapping[str, Field]) -> list[str]:
     return [key for key, field in fields.items() if field.default is not None]
 
 
-def build_network(cls: type[Network], architecture: Mapping[str, Value]) -> Network:
-    """A network of an architecture whose weights have a shape but neither values nor memory.
+def outline(cls: type[NetworkFormat], architecture: Mapping[str, Value]) -> NetworkFormat:
+    """A network of an architecture, without values.
 
     Raises:
         BitstreamError: If the network refuses the arguments.
     """
     try:
-        with torch.device("meta"):
-            return cls(**architecture)
+        return cls.outline(architecture)
     except QuinrError as error:
-        raise BitstreamError(f"network {cls.__name__}: {error}") from None
+        raise BitstreamError(f"network {cls.network_name()}: {error}") from None

@@ -13,9 +13,9 @@ from quinr_pl.codec.coding.wavefronts import WAVEFRONT, wavefront_count
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content, SectionKind
-from quinr_pl.network import Network
 from quinr_pl.network.cost import Cost
-from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.network.decoders.protocol import NetworkFormat
+from quinr_pl.network.latent.context_shape import ContextShape
 from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.signals import SignalSpec
 
@@ -28,16 +28,16 @@ class LatentsSection(SectionKind):
 
     name = "latents"
 
-    def belongs(self, network: Network, spec: SignalSpec) -> bool:
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
-        return network.context_model() is not None
+        return network.context_shape() is not None
 
     required = belongs
 
-    def cost(self, network: Network, spec: SignalSpec) -> Cost:
+    def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
         """What decoding takes; see `Network.cost`."""
         context, shapes = _context(network), _shapes(network)
-        width, neighbours, reach = context.hidden.out_features, context.neighbours, reach_of(context.offsets)
+        width, neighbours, reach = context.width, context.neighbours, reach_of(context.offsets)
         latents = sum(rows * columns for rows, columns in shapes)
         fronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
         work = latents * (_LATENT + _CONTEXT * width * (neighbours + 4)) + fronts * WAVEFRONT
@@ -54,7 +54,7 @@ class LatentsSection(SectionKind):
         """Content with what the payload says; see `SectionKind`."""
         quantized = content.quantized
         latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
-        integers = dict(zip(quantized.network.integers(), latents, strict=True))
+        integers = dict(zip(quantized.network.integer_shapes(), latents, strict=True))
         return replace(content, quantized=replace(quantized, integers=integers))
 
 
@@ -68,14 +68,14 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
         BitstreamError: If a step size of its layers is no power of two that the decoder's integers hold.
     """
     context = _context(quantized.network)
-    prefix = next(name for name, module in quantized.network.named_modules() if module is context)
 
     def units(name: str) -> Integers:
-        tensor = quantized.tensors[f"{prefix}.{name}"]
+        tensor = quantized.tensors[f"{context.name}.{name}"]
         finest, coarsest = FIXED_POINT_CODES
         octaves, rest = np.divmod(tensor.codes - coarsest, STEPS_PER_OCTAVE)
         if rest.any() or tensor.codes.min() < finest or tensor.codes.max() > coarsest:
-            raise BitstreamError(f"layer {prefix}.{name.rpartition('.')[0]} has no fixed-point step size")
+            layer = f"{context.name}.{name.rpartition('.')[0]}"
+            raise BitstreamError(f"layer {layer} has no fixed-point step size")
         return tensor.levels << (FRACTION_BITS + octaves).reshape(*tensor.levels.shape[:-1], 1)
 
     return IntegerContext(
@@ -88,12 +88,12 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
     )
 
 
-def _context(network: Network) -> ContextModel:
-    context = network.context_model()
+def _context(network: NetworkFormat) -> ContextShape:
+    context = network.context_shape()
     assert context is not None, "the section belongs to networks with a context model"
     return context
 
 
-def _shapes(network: Network) -> list[tuple[int, int]]:
+def _shapes(network: NetworkFormat) -> list[tuple[int, int]]:
     """Rows and columns of each grid, the finest first."""
-    return [(grid.shape[0], grid.shape[1]) for grid in network.integers().values()]
+    return [(rows, columns) for rows, columns in network.integer_shapes().values()]

@@ -7,8 +7,8 @@ from dataclasses import replace
 from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.codec.coding.wavefronts import WAVEFRONT, wavefront_count
 from quinr_pl.codec.sections.protocol import Content, SectionKind
-from quinr_pl.network import Network
 from quinr_pl.network.cost import Cost
+from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.signals import SignalSpec
 
 _PIXEL, _PIXEL_BYTES = 4_000, 3
@@ -19,11 +19,11 @@ class MaskSection(SectionKind):
 
     name = "mask"
 
-    def belongs(self, network: Network, spec: SignalSpec) -> bool:
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
         return spec.kind.masked
 
-    def cost(self, network: Network, spec: SignalSpec) -> Cost:
+    def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
         """What decoding takes; see `Network.cost`."""
         rows, columns = spec.shape
         fronts = wavefront_count(rows, columns, mask_coding.REACH - 1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from quinr_pl.codec.quantized import QuantizedNetwork
-from quinr_pl.network import Network
 from quinr_pl.network.cost import Cost
+from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.signals import SignalSpec
 
 
@@ -43,7 +43,7 @@ class SectionKind(ABC):
     optional: ClassVar[bool] = False
 
     @abstractmethod
-    def belongs(self, network: Network, spec: SignalSpec) -> bool:
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether a file of that network and signal may have such a section.
 
         Args:
@@ -51,11 +51,11 @@ class SectionKind(ABC):
             spec: The signal, in decoding without a mask yet.
         """
 
-    def required(self, network: Network, spec: SignalSpec) -> bool:
+    def required(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether a file of that network and signal must have such a section."""
         return False
 
-    def cost(self, network: Network, spec: SignalSpec) -> Cost:
+    def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
         """What reading such a section costs the decoder, beside what the network's own cost counts."""
         return Cost()
 
@@ -75,6 +75,6 @@ class SectionKind(ABC):
             BitstreamError: If ``write`` cannot have made the payload.
         """
 
-    def sizes(self, payload: bytes, network: Network) -> dict[str, int]:
+    def sizes(self, payload: bytes, network: NetworkFormat) -> dict[str, int]:
         """Bytes of the parts of a payload, by name; they add up to its size."""
         return {self.name: len(payload)}

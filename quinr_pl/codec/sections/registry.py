@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from quinr_pl.codec.file.container import BitstreamError, Section
 from quinr_pl.codec.sections.protocol import Content, SectionKind
-from quinr_pl.network import Network
 from quinr_pl.network.cost import Cost
+from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.registry import Registry
 from quinr_pl.signals import SignalSpec
 
@@ -67,7 +67,7 @@ def known_payloads(sections: list[Section]) -> Payloads:
     return dict(sorted(payloads.items()))
 
 
-def check_presence(payloads: Payloads, network: Network, spec: SignalSpec) -> None:
+def check_presence(payloads: Payloads, network: NetworkFormat, spec: SignalSpec) -> None:
     """Make sure that a file has the sections that its network and signal need, and no others.
 
     Raises:
@@ -87,12 +87,12 @@ def weight_payloads(payloads: Payloads) -> Payloads:
     return {number: payload for number, payload in payloads.items() if SECTIONS[number].name == "weights"}
 
 
-def cost_of_sections(payloads: Payloads, network: Network, spec: SignalSpec) -> Cost:
+def cost_of_sections(payloads: Payloads, network: NetworkFormat, spec: SignalSpec) -> Cost:
     """What reading the sections of a file costs."""
     return sum((SECTIONS[number].cost(network, spec) for number in payloads), Cost())
 
 
-def sizes_of_sections(payloads: Payloads, network: Network) -> dict[str, int]:
+def sizes_of_sections(payloads: Payloads, network: NetworkFormat) -> dict[str, int]:
     """Bytes of the parts of all payloads, by name."""
     return {
         name: size

@@ -14,8 +14,7 @@ from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.codec.quantized import QuantizedTensor, rows_of
 from quinr_pl.codec.sections.protocol import Content, SectionKind
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import Network
-from quinr_pl.network.base import layers
+from quinr_pl.network.decoders.protocol import NetworkFormat, layers
 from quinr_pl.signals import SignalSpec
 
 ROW_UNIT = 4
@@ -29,7 +28,7 @@ class _AnyWeights(SectionKind):
 
     name = "weights"
 
-    def belongs(self, network: Network, spec: SignalSpec) -> bool:
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
         return True
 
@@ -38,8 +37,8 @@ class _AnyWeights(SectionKind):
     def read(self, payload: bytes, content: Content) -> Content:
         """See SectionKind. The network's cost counts it, since it is checked before the network is built."""
         network = content.quantized.network
-        shapes = {name: tuple(parameter.shape) for name, parameter in network.weights().items()}
-        return replace(content, quantized=replace(content.quantized, tensors=self.tensors(payload, shapes)))
+        tensors = self.tensors(payload, network.weight_shapes())
+        return replace(content, quantized=replace(content.quantized, tensors=tensors))
 
     @abstractmethod
     def tensors(self, payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
@@ -53,9 +52,9 @@ class _AnyWeights(SectionKind):
             BitstreamError: If it is malformed.
         """
 
-    def sizes(self, payload: bytes, network: Network) -> dict[str, int]:
+    def sizes(self, payload: bytes, network: NetworkFormat) -> dict[str, int]:
         """See SectionKind. How far the step sizes of rows are from that of their layer counts as weights."""
-        codes = len(layers(network.weights()))
+        codes = len(layers(network.weight_shapes()))
         return {"step_sizes": codes, "weights": len(payload) - codes}
 
 

@@ -9,21 +9,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.network.latent.context_shape import NEIGHBOURS, SCALE_OCTAVES
 from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.ops.context import bits_by_layers, context_bits
 from quinr_pl.ops.kernels.context import reach_of
 from quinr_pl.ops.laplace import LaplaceContext
 from quinr_pl.ops.window import Window
 
-NEIGHBOURS = (
-    *((0, -1), (-1, 0), (-1, -1), (-1, 1)),
-    *((0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1), (-2, -2), (-2, 2)),
-    *((0, -3), (-3, 0), (-1, -3), (-1, 3), (-3, -1), (-3, 1)),
-    *((-2, -3), (-2, 3), (-3, -2), (-3, 2), (-3, -3), (-3, 3)),
-)
-"""Rows down and columns right of a latent: those before it in raster order, nearest first."""
-SCALE_OCTAVES = (-5, 6)
-"""Binary logarithms of the smallest and of the largest scale of a Laplace distribution."""
 LEAST_PROBABILITY = 2.0**-20
 
 

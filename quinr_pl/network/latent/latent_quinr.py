@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.circuit.ansatz import Ansatz, Pairs
+from quinr_pl.circuit.ansatz import Pairs
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.errors import QuinrError
-from quinr_pl.fields import Choice, Field, Integer, Real, Switch
 from quinr_pl.network.base import PartialGradient, SignalNetwork, TrainingStage
-from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
-from quinr_pl.network.latent.context_model import NEIGHBOURS, ContextModel
+from quinr_pl.network.decoders.latent import LatentFormat
+from quinr_pl.network.latent.bands import grid_shape
+from quinr_pl.network.latent.context_model import ContextModel
 from quinr_pl.network.latent.pictures import Pictures
-from quinr_pl.network.latent.pyramid import LatentPyramid, grid_shape
+from quinr_pl.network.latent.pyramid import LatentPyramid
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.stages import Stages
 from quinr_pl.network.latent.synthesis import (
     CircuitSynthesis,
     SynthesisKind,
-    circuit_parameters,
     make_synthesis,
-    twin_width,
 )
 from quinr_pl.network.latent.tiles import Tiles
 from quinr_pl.network.latent.touched import Touched
@@ -33,15 +30,9 @@ from quinr_pl.network.layers.plain_modules import linear_of_columns
 from quinr_pl.ops.noise import draw_key
 from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.squared_error import squared_error
-from quinr_pl.signals import SignalSpec
-
-# What decoding weighs, in multiply-adds of a large matrix product: a grid's value at a pixel, all doublings
-# on the way there included; a multiply-add of a 3 x 3 filter; a hidden unit of the synthesis.
-_GRID, _FILTER, _RELU = 100, 3, 60
-_INTERPOLATION_MARGIN = 6  # rows to either side that the interpolation of a band computes in vain
 
 
-class LatentQuINR(SignalNetwork):
+class LatentQuINR(LatentFormat, SignalNetwork):
     """Latent grids, interpolated at each pixel, go through the circuit and past it to the values.
 
     Values are those of the circuit's read-out plus a linear function of the latents, followed by small
@@ -85,22 +76,6 @@ class LatentQuINR(SignalNetwork):
         QuinrError: If an argument is out of range.
     """
 
-    CODE = 2
-    FIELDS: ClassVar[Mapping[str, Field]] = {
-        "finest": Integer(0, 8, 1),
-        "grids": Integer(1, 12, 6),
-        "qubits": Integer(1, 12, 4),
-        "angles": Integer(1, 4096, 8),
-        "uploads": Integer(1, 4096, 2),
-        "neighbours": Integer(1, len(NEIGHBOURS), 12),
-        "context_width": Integer(1, 256, 12),
-        "synthesis": Switch("circuit", "relu"),
-        "filters": Integer(0, 8, 2),
-        "layers": Integer(1, 4096, 1),
-        "angle_scale": Real(1.5),
-        "pairs": Choice(("ordered", "unordered", "ring"), "ring"),
-        "in_features": Integer(2, 2, 2),
-    }
     fixed_point_layers = ("context.hidden", "context.output", "context.grid")
 
     def __init__(
@@ -153,7 +128,6 @@ class LatentQuINR(SignalNetwork):
         self._step_pixels, self._tiles = step_pixels, Tiles(height, width, finest + grids - 1, step_pixels)
         self._stages = Stages(coarse_steps, self._tiles.count)
         self._step, self._touched = 0, Touched()
-        self.ansatz = Ansatz(qubits, angles, uploads, layers, "own", pairs)
         self.pyramid = LatentPyramid(height, width, finest, grids)
         self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
         self.skip = nn.Linear(grids, out_features, bias=False)
@@ -343,38 +317,6 @@ class LatentQuINR(SignalNetwork):
     def learning_rate_factors(self) -> dict[str, float]:
         """Latents move in units of their rounding, and faster."""
         return {"pyramid.grids": self.latent_learning_rate}
-
-    @classmethod
-    def signal_arguments(cls, spec: SignalSpec) -> dict[str, int]:
-        """See Network: the sizes of both axes too."""
-        if len(spec.shape) != 2:
-            raise QuinrError(
-                f"--model.network {cls.__name__}: takes signals of 2 axes, not of {len(spec.shape)}"
-            )
-        height, width = spec.shape
-        return {**super().signal_arguments(spec), "height": height, "width": width}
-
-    @classmethod
-    def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
-        """See Network; decoding the latents is not counted here."""
-        sizes = {name: architecture[name] for name in ("qubits", "angles", "uploads", "layers", "pairs")}
-        ansatz = Ansatz(**sizes, features="own")
-        channels, grids, filters = (architecture[name] for name in ("out_features", "grids", "filters"))
-        pixel, plan = circuit_cost(ansatz, grids, channels)
-        synthesis = circuit_parameters(ansatz, grids, channels)
-        hidden = 0
-        if architecture["synthesis"] == "relu":
-            hidden = twin_width(ansatz, grids, channels)
-            synthesis = hidden * (grids + 1 + channels) + channels
-            pixel, plan = synthesis + _RELU * hidden, Cost()
-        of_filters = filters * channels * (9 * channels + 1)
-        width = architecture["context_width"]
-        context = width * (architecture["neighbours"] + 2) + 2 * (width + 1) + grids
-        parameters = synthesis + channels * grids + of_filters + context + 4
-        operations = pixel + of_filters * _FILTER + grids * (_GRID + channels)
-        numbers = 4 * grids + 2 * hidden + (filters + 8) * channels
-        margin = filters + _INTERPOLATION_MARGIN
-        return NetworkCost(parameters, 2 * filters + 16, operations, numbers, plan, margin)
 
     def parameter_periods(self) -> dict[str, Tensor]:
         """Biases of the embedding and rotations of the entangling layers are periodic."""

@@ -7,17 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.network.latent.bands import grid_shape, interpolated_windows, looked_at
 from quinr_pl.network.layers.plain_modules import is_plain
 from quinr_pl.ops.upsampling import interpolated, joined, upsampled
-from quinr_pl.ops.window import Window
+from quinr_pl.ops.window import Shape, Window
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
-_REACH = 2  # rows of a coarser grid to either side that interpolation by two looks at
-
-
-def grid_shape(height: int, width: int, octave: int) -> tuple[int, int]:
-    """Rows and columns of a grid with one latent for ``2**octave`` pixels a side, rounded up."""
-    return -(-height >> octave), -(-width >> octave)
 
 
 class Upsampling(nn.Module):
@@ -86,18 +81,13 @@ class LatentPyramid(nn.Module):
     def windows(self, window: Window, height: int, width: int, octave: int = 0) -> list[Window]:
         """What interpolation to a window looks at: of each resolution, from the window's to the coarsest.
 
-        At each resolution there is no more than the next finer one looks at.
-
         Args:
             window: Rows and columns at the resolution of ``octave``.
             height: Rows of the signal.
             width: Columns of the signal.
             octave: Binary logarithm of the pixels a side for a value of the window.
         """
-        found = [window]
-        for level in range(octave + 1, self.coarsest + 1):
-            found.append(found[-1].coarser().widened(_REACH, grid_shape(height, width, level)))
-        return found
+        return looked_at(window, (height, width), self.coarsest, octave)
 
     def interpolate_windows(
         self, parts: Sequence[Tensor], windows: Sequence[Window], height: int, width: int, octave: int = 0
@@ -114,19 +104,16 @@ class LatentPyramid(nn.Module):
         Returns:
             (grids, rows, columns), zero for grids that are finer.
         """
-        features = parts[-1][None]  # (grids so far, rows, columns)
-        for level in range(self.coarsest - 1, octave - 1, -1):
-            rows, columns = grid_shape(height, width, level)
-            coarse, fine = windows[level + 1 - octave], windows[level - octave]
-            known = coarse.finer(1, (rows, columns))
+
+        def finer(values: Tensor, shape: Shape) -> Tensor:
             if is_plain(self.interpolation, Upsampling):
-                finer = upsampled(features, self.interpolation.weight, known.shape)
-            else:
-                finer = self.interpolation(features)[:, : known.shape[0], : known.shape[1]]
-            features = fine.within(known).of(finer)
-            if level >= self.finest:
-                features = torch.cat([parts[level - self.finest][None], features])
-        return self._with_absent(features)
+                return upsampled(values, self.interpolation.weight, shape)
+            twice: Tensor = self.interpolation(values)
+            return twice[:, : shape[0], : shape[1]]
+
+        shape = height, width
+        found = interpolated_windows(parts, windows, shape, self.finest, octave, finer, torch.cat)
+        return self._with_absent(found)
 
     @torch.no_grad()
     def interpolate_rows(self, first: int, last: int, height: int, width: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.protocol import Engine
+from quinr_pl.network.decoders.latent import twin_width
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import linear_of_columns
 from quinr_pl.network.layers.quantum_layer import QuantumStage
@@ -69,19 +70,6 @@ class ReluSynthesis(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(in_features, pixels) -> (out_features, pixels)."""
         return linear_of_columns(self.readout, torch.relu(linear_of_columns(self.hidden, features)))
-
-
-def circuit_parameters(ansatz: Ansatz, in_features: int, out_features: int) -> int:
-    """Weights of a CircuitSynthesis."""
-    embedding = ansatz.features_count * (in_features + 1)
-    rotations = int(torch.Size(ansatz.weights_shape).numel())
-    return embedding + rotations + out_features * (ansatz.states + 1)
-
-
-def twin_width(ansatz: Ansatz, in_features: int, out_features: int) -> int:
-    """Hidden units with which a ReluSynthesis has as many weights as a CircuitSynthesis, to the nearest."""
-    weights = circuit_parameters(ansatz, in_features, out_features) - out_features
-    return max(1, round(weights / (in_features + 1 + out_features)))
 
 
 def make_synthesis(

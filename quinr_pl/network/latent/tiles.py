@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.latent.pyramid import grid_shape
+from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.ops.window import Window
 
 _LARGEST_SHIFT = 0.25  # of a tile, by which the cuts of a pass move: no latent lies at a cut for long

@@ -1,0 +1,253 @@
+"""From a file to the signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.codec.file.container import BitstreamError, split_sections, unpack
+from quinr_pl.codec.file.encoder import bytes_by_part
+from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
+from quinr_pl.codec.file.network_header import outline, read_network
+from quinr_pl.codec.file.signal_header import read_signal
+from quinr_pl.codec.quantized import QuantizedNetwork
+from quinr_pl.codec.sections.protocol import Content
+from quinr_pl.codec.sections.registry import (
+    Payloads,
+    check_presence,
+    cost_of_sections,
+    known_payloads,
+    read_sections,
+    sizes_of_sections,
+    weight_payloads,
+)
+from quinr_pl.network import NETWORKS
+from quinr_pl.network.cost import Cost, NetworkCost
+from quinr_pl.network.decoders.protocol import NetworkFormat, Reconstruction
+from quinr_pl.signals import SignalSpec
+
+if TYPE_CHECKING:
+    from quinr_pl.network import Network
+
+
+@dataclass(frozen=True)
+class DecodedSignal:
+    """What a file says.
+
+    Args:
+        spec: Shape and range of the signal.
+        quantized: Network and levels.
+        sections: Bytes of each part.
+        reconstruction: Computes blocks of the signal.
+        block: Pixels of a reconstruction that are computed at a time.
+        extras: What sections of other packages hold, by the section's name.
+        name: The file's name, for messages.
+    """
+
+    spec: SignalSpec
+    quantized: QuantizedNetwork
+    sections: dict[str, int]
+    reconstruction: Reconstruction = field(repr=False)
+    block: int
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "bytes"
+
+    @cached_property
+    def network(self) -> Network:
+        """The network as a module of torch, with its decoded weights, in evaluation mode."""
+        described = self.quantized.network
+        network = NETWORKS[described.CODE].outline(described.architecture())
+        network.reconstruction(self.quantized.values())
+        return network.eval()
+
+    def reconstruct(
+        self, block: int | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> npt.NDArray:
+        """The signal, computed block by block.
+
+        Args:
+            block: Pixels at a time, which bound the memory beyond the result; ``self.block`` when left out.
+            progress: Called after each block with the pixels done and their total.
+
+        Returns:
+            (*shape, channels) of the signal's dtype: uint8 or uint16 for images, float32 for others.
+
+        Raises:
+            BitstreamError: If the decoded weights overflow, or memory does not suffice.
+        """
+        spec = self.spec
+        block = block or self.block
+        with _named(self.name), np.errstate(all="ignore"):
+            values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
+            for start in range(0, spec.pixels, block):
+                stop = min(start + block, spec.pixels)
+                targets = self.reconstruction(start, stop, spec.shape)
+                if not np.isfinite(targets).all():
+                    raise BitstreamError("the decoded weights overflow: the file is not valid")
+                values[start:stop] = spec.denormalize(targets)
+                if progress is not None:
+                    progress(stop, spec.pixels)
+            return spec.masked(values.reshape(*spec.shape, spec.channels))
+
+
+def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> DecodedSignal:
+    """Read a file.
+
+    Args:
+        data: The whole file.
+        name: The file's name, for messages.
+        limits: What it may ask for, the reconstruction included.
+
+    Raises:
+        BitstreamError: In one line, if the file is not valid or asks for more than the limits.
+    """
+    with _named(name):
+        limits = limits or DecodeLimits()
+        return replace(_decoded(_parsed(data, limits), limits), name=name)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Errors name the file; too little memory is one, which torch says in a RuntimeError."""
+    try:
+        yield
+    except BitstreamError as error:
+        raise BitstreamError(f"{name}: {error}") from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise BitstreamError(f"{name}: there is not enough memory to decode it") from None
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What a file says before anything is decoded.
+
+    Args:
+        spec: The signal, without a mask.
+        network: The architecture.
+        cost: What it costs.
+        payloads: Of the sections.
+        sections: Bytes of each part.
+    """
+
+    spec: SignalSpec
+    network: NetworkFormat
+    cost: NetworkCost
+    payloads: Payloads
+    sections: dict[str, int]
+
+    @property
+    def total(self) -> Cost:
+        """What decoding and reconstruction take."""
+        network = self.cost.weights + self.cost.setup + self.cost.reconstruction(self.spec)
+        return network + cost_of_sections(self.payloads, self.network, self.spec)
+
+    def read(self, payloads: Payloads) -> Content:
+        """What some of the sections hold."""
+        return read_sections(payloads, Content(self.spec, QuantizedNetwork(self.network, {})))
+
+
+def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
+    limits.check_file(data)
+    reader = unpack(data)
+    frame = reader.remaining
+    spec = read_signal(reader)
+    signal_bytes = frame - reader.remaining
+    cls, architecture = read_network(reader, spec)
+    header_bytes = frame - reader.remaining
+    payloads = known_payloads(split_sections(reader))
+    cost = cls.cost(architecture)
+    limits.check(spec, cost.weights)
+    network = outline(cls, architecture)
+    check_presence(payloads, network, spec)
+    sizes = sizes_of_sections(payloads, network)
+    return _Parsed(spec, network, cost, payloads, bytes_by_part(len(data), signal_bytes, header_bytes, sizes))
+
+
+def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
+    limits.check(parsed.spec, parsed.total)
+    content = parsed.read(parsed.payloads)
+    return DecodedSignal(
+        content.spec,
+        content.quantized,
+        parsed.sections,
+        parsed.network.reconstruction(content.quantized.values()),
+        parsed.cost.block(content.spec),
+        content.extras,
+    )
+
+
+def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:
+    """For ``scaled``: the smallest factor of limits, 1 or more, with which a file decodes.
+
+    Args:
+        data: The whole file.
+        limits: Those to scale; the default ones when left out.
+
+    Raises:
+        BitstreamError: If its header or its sections are not valid.
+    """
+    parsed = _parsed(data, UNLIMITED)
+    return (limits or DecodeLimits()).factor(parsed.spec, parsed.total)
+
+
+def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
+    """The signal of a file.
+
+    Args:
+        data: The whole file.
+        name: The file's name, for messages.
+        limits: What it may ask for; the default ones when left out.
+
+    Returns:
+        (*shape, channels) of the signal's dtype: uint8, uint16 or float32 for this package's kinds.
+
+    Raises:
+        BitstreamError: In one line, if the file is not valid or asks for more than the limits.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from quinr_pl import decompress
+        >>> image = decompress(Path("photo.quinr").read_bytes())
+        >>> image.shape, image.dtype
+        ((70, 51, 3), dtype('uint8'))
+    """
+    return decode(data, name, limits).reconstruct()
+
+
+def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> dict[str, Any]:
+    """What a file holds, as plain numbers and strings; latents, mask and pixels are not decoded.
+
+    Args:
+        data: The whole file.
+        name: The file's name, for messages.
+        limits: What it may ask for.
+
+    Raises:
+        BitstreamError: If what is shown is not valid, or asks for more than the limits.
+    """
+    with _named(name):
+        parsed = _parsed(data, limits or DecodeLimits())
+        tensors = parsed.read(weight_payloads(parsed.payloads)).quantized.tensors
+    spec, network = parsed.spec, parsed.network
+    parameters = network.parameter_count()
+    return {
+        "kind": spec.kind.name,
+        "shape": [*spec.shape, spec.channels],
+        "range": [spec.low, spec.high],
+        "network": network.network_name(),
+        "architecture": network.architecture(),
+        "parameters": parameters,
+        "step_sizes": {name: float(np.median(tensor.steps)) for name, tensor in tensors.items()},
+        "bytes": len(data),
+        "sections": parsed.sections,
+        "bpp": 8 * len(data) / spec.pixels,
+        "bits_per_parameter": 8 * len(data) / parameters,
+    }
