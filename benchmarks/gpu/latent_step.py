@@ -25,7 +25,7 @@ from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, NEIGHBOURS, SCALE_OCTAVES
 from quinr_pl.network.latent.latent_quinr import LatentQuINR
 from quinr_pl.network.latent.pyramid import grid_shape
-from quinr_pl.ops import context, filters, relaxation, squared_error, upsampling
+from quinr_pl.ops import columns, context, filters, relaxation, sines, squared_error, upsampling
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.laplace import LaplaceContext
 
@@ -83,10 +83,14 @@ def cases(height: int, width: int) -> dict[str, Case]:
     seen = LaplaceContext(NEIGHBOURS[:12], SCALE_OCTAVES, LEAST_PROBABILITY)
     settings = torch.tensor([[0.25, 0.2]] * GRIDS).double()
     noise = {"key": torch.tensor([5, 6]), "settings": settings}
+    sine, pixels = {"frequency": 1.0, "scale": 1.5}, height * width
     error = {"picture": planes[1], "known": torch.ones_like(planes[1])}
     return {
         "relaxation": Case(relaxation._relaxed, grids, noise),
         "context": Case(context._context_bits, [*weights, *grids], {"context": seen, "first": 0}),
+        "sines": Case(sines._sines, [drawn(7, pixels).T, drawn(16, 7), drawn(16)], sine),
+        "read-out": Case(columns._combined, [drawn(3, 16), drawn(pixels, 16).T], {}),
+        "skip": Case(columns._combined, [drawn(3, 7), drawn(7, pixels)], {}),
         "interpolation": Case(
             upsampling._interpolated, [taps, *reversed(grids)], {"shapes": tuple(reversed(shapes))}
         ),

@@ -13,10 +13,12 @@ from quinr_pl.native import cuda_compiler
 from quinr_pl.native.cuda_code import Program
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, NEIGHBOURS, SCALE_OCTAVES
-from quinr_pl.ops import context, filters, relaxation, squared_error, upsampling
+from quinr_pl.ops import columns, context, filters, relaxation, sines, squared_error, upsampling
+from quinr_pl.ops.cuda import columns as cuda_columns
 from quinr_pl.ops.cuda import context as cuda_context
 from quinr_pl.ops.cuda import filters as cuda_filters
 from quinr_pl.ops.cuda import relaxation as cuda_relaxation
+from quinr_pl.ops.cuda import sines as cuda_sines
 from quinr_pl.ops.cuda import squared_error as cuda_squared_error
 from quinr_pl.ops.cuda import upsampling as cuda_upsampling
 from quinr_pl.ops.dispatch import ByDevice
@@ -155,6 +157,27 @@ def test_squared_error_is_that_of_torch(count, dtype, monkeypatch):
     assert_same(run, right, [draw(3, 2, count)], dtype, monkeypatch)
 
 
+@dtypes
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("count", "features", "angles"), [(1, 2, 12), (300, 7, 16), (129, 1, 1)])
+def test_sines_are_those_of_torch(count, features, angles, transposed, dtype, monkeypatch):
+    settings = {"frequency": 1.7, "scale": 0.6}
+    run, right = partial(cuda_sines.sines, **settings), partial(sines._in_torch, **settings)
+    inputs = draw(1, features, count).T if transposed else draw(1, count, features)
+    assert_same(run, right, [inputs, draw(2, angles, features), draw(3, angles)], dtype, monkeypatch)
+
+
+@dtypes
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("count", "inputs", "outputs"), [(1, 7, 3), (300, 16, 3), (129, 1, 1)])
+def test_linear_functions_of_columns_are_those_of_torch(
+    count, inputs, outputs, transposed, dtype, monkeypatch
+):
+    values = draw(1, count, inputs).T if transposed else draw(1, inputs, count)
+    tensors = [draw(2, outputs, inputs), values]
+    assert_same(cuda_columns.combined, columns._in_torch, tensors, dtype, monkeypatch)
+
+
 def nvrtc_is_missing():
     try:
         return not cuda_compiler.version()
@@ -184,7 +207,9 @@ def test_kernels_are_compiled_for_gpus(dtype, monkeypatch):
     cuda_filters.filtered(True, torch.zeros(3, 4, 4), torch.zeros(3, 3, 3, 3), torch.zeros(3))
     cuda_relaxation.relaxed(True, *grids, key=torch.zeros(2, dtype=torch.int64), settings=torch.zeros(2, 2))
     cuda_squared_error.squared_error(True, *grids[:1], picture=grids[0], known=grids[0])
-    assert len(compiled) == 5
+    cuda_sines.sines(True, torch.zeros(4, 7), torch.zeros(16, 7), torch.zeros(16), frequency=1.0, scale=1.0)
+    cuda_columns.combined(True, torch.zeros(3, 7), torch.zeros(7, 4))
+    assert len(compiled) == 7
 
 
 def test_what_has_no_kernels_is_left_to_torch(monkeypatch):

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.ops.sines import sines
+
 
 def sine_layers(in_features: int, layers: int, width: int, omega0: float) -> nn.ModuleList:
     """Layers of ``width`` sines each, the first of them of coordinates."""
@@ -50,8 +52,7 @@ class SinusoidalEmbedding(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, in_features) -> (batch, out_features), in [-scale, scale]."""
-        phase = nn.functional.linear(inputs, self.omega0 * self.weight, self.omega0 * self.bias)
-        return self.scale * torch.sin(phase)
+        return sines(inputs, self.weight, self.bias, self.omega0, self.scale)
 
     def gradients_by_sample(self, inputs: Tensor, cotangents: Tensor) -> dict[str, Tensor]:
         """Gradients of each sample's own scalar, where backpropagation would sum them over the batch.

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as modules
 
+from quinr_pl.ops.columns import combined
+
 
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether calling a module runs the forward method of a class and nothing else.
@@ -29,5 +31,5 @@ def linear_of_columns(layer: nn.Module, features: Tensor) -> Tensor:
         values: Tensor = layer(features.T)
         return values.T
     if layer.bias is None:
-        return layer.weight @ features
+        return combined(layer.weight, features)
     return torch.addmm(layer.bias[:, None], layer.weight, features)

@@ -14,6 +14,7 @@ from quinr_pl.circuit.engines.registry import AutoEngine, make_engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import is_plain
+from quinr_pl.ops.columns import combined
 
 _AUTO = AutoEngine()
 
@@ -204,7 +205,7 @@ class QuantumStage(QuantumLayer):
             return engine.probabilities(self.ansatz, angles, self.weight)
         states = observables.measured or range(self.ansatz.states)
         probabilities = engine.probabilities(self.ansatz, angles, self.weight, states)
-        return nn.functional.linear(probabilities, observables.matrix[:, states.start : states.stop])
+        return combined(observables.matrix[:, states.start : states.stop], probabilities.T).T
 
 
 def _in_autocast(inputs: Tensor) -> bool:

@@ -1,13 +1,13 @@
 // Bits of latents under the context model, and the gradients of each grid's sum in the same pass.
 //
-// A thread takes a latent. What the threads of a block find lies in shared memory, line by line, and each sum over
-// latents is one of products of two lines.
+// A thread takes a latent.
+#include "lines.cuh"
 
 #define INPUTS (NEIGHBOURS + 1)                         // the neighbours, and the latent of the coarser grid
 #define PITCH ((INPUTS + 3) / 4 * 4)                    // of a row of the hidden layer's matrix
-#define SUMS (1 + WIDTH * (INPUTS + 1) + 2 * WIDTH + 2)  // bits; gradients of the weights in their order
+#define SUM_COUNT (1 + WIDTH * (INPUTS + 1) + 2 * WIDTH + 2)  // bits; gradients of the weights in their order
 
-enum Line {
+enum {
     SEEN = 0,
     ONES = INPUTS,
     OF_HIDDEN = ONES + 1,
@@ -61,7 +61,7 @@ __device__ int level_of(const Levels &levels, int at, int Level::*end) {
 }
 
 // The two lines whose products a sum is made of.
-__device__ int2 factors(int sum) {
+__device__ Factors factors(int sum) {
     if (sum == 0) return {BITS, ONES};
     sum -= 1;
     if (sum < WIDTH * INPUTS) return {OF_HIDDEN + sum / INPUTS, SEEN + sum % INPUTS};
@@ -72,11 +72,11 @@ __device__ int2 factors(int sum) {
     return {OF_OUTPUT + sum - 2 * WIDTH, ONES};
 }
 
-// Bits and, if `received` is there, gradients; `partial` has SUMS numbers for each block.
+// Bits and, if `received` is there, gradients; `partial` has SUM_COUNT numbers for each block.
 extern "C" __global__ void __launch_bounds__(THREADS) bits(
     const __grid_constant__ Levels levels, const __grid_constant__ Weights weights, real *partial) {
     alignas(16) __shared__ real hidden_weight[WIDTH * PITCH], hidden_bias[WIDTH], output_weight[2 * WIDTH];
-    alignas(16) __shared__ real lines[LINES][THREADS + 4];
+    alignas(16) __shared__ Line lines[LINES];
     const int thread = threadIdx.x, block = blockIdx.x;
     const int index = level_of(levels, block, &Level::last_block);
     const Level &level = levels.level[index];
@@ -88,8 +88,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) bits(
     const real mean_bias = weights.output_bias[0], scale_bias = weights.output_bias[1] + weights.shifts[index];
     lines[ONES][thread] = 1;
     constexpr int DOWN[] = DOWNS, RIGHT[] = RIGHTS;
-    constexpr int OWN = (SUMS + THREADS - 1) / THREADS;  // sums of a thread
-    real sums[OWN] = {};
+    Sums<SUM_COUNT> sums;
     const int columns = level.columns, latents = level.rows * columns;
     const bool keep = level.received;
     for (int first = (block - first_block) * THREADS; first < latents; first += blocks * THREADS) {
@@ -136,28 +135,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) bits(
             if (valid) level.received[size_t(INPUTS) * latents + at] = -of_mean;
         }
         __syncthreads();
-#pragma unroll
-        for (int own = 0; own < OWN; ++own) {
-            const int sum = thread + own * THREADS;
-            if (sum >= (keep ? SUMS : 1)) continue;
-            const int2 pair = factors(sum);
-            const real *left = lines[pair.x], *right = lines[pair.y];
-            real total = 0;
-#pragma unroll 4
-            for (int t = 0; t < THREADS; t += 4) {
-                total += left[t] * right[t];
-                total += left[t + 1] * right[t + 1];
-                total += left[t + 2] * right[t + 2];
-                total += left[t + 3] * right[t + 3];
-            }
-            sums[own] += total;
-        }
+        sums.add(lines, factors, keep ? SUM_COUNT : 1);
     }
-#pragma unroll
-    for (int own = 0; own < OWN; ++own) {
-        const int sum = thread + own * THREADS;
-        if (sum < SUMS) partial[size_t(block) * SUMS + sum] = sums[own];
-    }
+    sums.write(partial + size_t(block) * SUM_COUNT);
 }
 
 // Sums of each level over its blocks, in their order: blockIdx.y is the level, threadIdx.y takes every
@@ -167,14 +147,14 @@ extern "C" __global__ void totals(const __grid_constant__ Levels levels, const r
     const int sum = blockIdx.x * 32 + threadIdx.x, index = blockIdx.y;
     const int first = index ? levels.level[index - 1].last_block : 0, last = levels.level[index].last_block;
     double total = 0;
-    if (sum < SUMS)
+    if (sum < SUM_COUNT)
         for (int block = first + threadIdx.y; block < last; block += TOTAL_ROWS)
-            total += partial[size_t(block) * SUMS + sum];
+            total += partial[size_t(block) * SUM_COUNT + sum];
     shared[threadIdx.y][threadIdx.x] = total;
     __syncthreads();
-    if (threadIdx.y || sum >= SUMS) return;
+    if (threadIdx.y || sum >= SUM_COUNT) return;
     for (int row = 1; row < TOTAL_ROWS; ++row) total += shared[row][threadIdx.x];
-    result[index * SUMS + sum] = total;
+    result[index * SUM_COUNT + sum] = total;
 }
 
 // Gradients in the latents of all levels, one after the other, weighed with those in each level's bits; the last
@@ -183,13 +163,13 @@ extern "C" __global__ void gradients(
     const __grid_constant__ Levels levels, int count, const real *totals, const real *cotangent, int stride,
     real *of_latents, real *of_weights, real *of_shifts) {
     if (blockIdx.x == gridDim.x - 1) {
-        for (int sum = threadIdx.x; sum < SUMS - 1; sum += blockDim.x) {
+        for (int sum = threadIdx.x; sum < SUM_COUNT - 1; sum += blockDim.x) {
             double total = 0;
-            for (int index = 0; index < count; ++index) total += double(cotangent[index * stride]) * totals[index * SUMS + 1 + sum];
+            for (int index = 0; index < count; ++index) total += double(cotangent[index * stride]) * totals[index * SUM_COUNT + 1 + sum];
             of_weights[sum] = total;
         }
         for (int index = threadIdx.x; index < count; index += blockDim.x)
-            of_shifts[index] = cotangent[index * stride] * totals[index * SUMS + SUMS - 1];
+            of_shifts[index] = cotangent[index * stride] * totals[index * SUM_COUNT + SUM_COUNT - 1];
         return;
     }
     const int place = blockIdx.x * blockDim.x + threadIdx.x;

@@ -13,12 +13,19 @@ from torch import Tensor
 from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import MOST_GRIDS, THREADS, Workspace, blocks_of, check_grids, ints, kernel
+from quinr_pl.ops.cuda.programs import (
+    MOST_GRIDS,
+    SHARED_BYTES,
+    THREADS,
+    Workspace,
+    blocks_of,
+    check_grids,
+    ints,
+    kernel,
+)
 from quinr_pl.ops.kernels.context import sums_count
 from quinr_pl.ops.laplace import LaplaceContext
 
-_SHARED_BYTES = 46 << 10
-"""Shared memory of a block, of the 48 KiB that a kernel has without asking, for what its threads find."""
 _TILES = 4
 """Latents of a thread: more of them leave fewer sums to add up, and fewer blocks to fill the device."""
 _TOTAL_ROWS = 8
@@ -73,7 +80,7 @@ class _Kernels:
         numbers = self.width * (self.inputs + 6)  # of the weights, more or less
         lines = self.inputs + 1 + 2 * self.width + 3
         for threads in (THREADS, THREADS // 2):
-            if (numbers + lines * (threads + 4)) * self.like.element_size() <= _SHARED_BYTES:
+            if (numbers + lines * (threads + 4)) * self.like.element_size() <= SHARED_BYTES:
                 return threads
         return THREADS // 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ctypes import c_int, c_void_p
 from functools import cache
@@ -16,10 +17,13 @@ from quinr_pl.ops.dispatch import NoKernelsError
 
 THREADS = 128
 """Threads of a block."""
+SHARED_BYTES = 46 << 10
+"""Shared memory of a block, of the 48 KiB that a kernel has without asking."""
 MOST_BLOCKS = 528
 """Blocks whose sums are added up: four for each multiprocessor of an H100."""
 MOST_GRIDS = 16
 """Grids that a kernel takes."""
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -50,8 +54,22 @@ def _program(
 ) -> Program:
     own = (("real", _TYPES[dtype]), ("THREADS", threads), ("MOST_GRIDS", MOST_GRIDS))
     macros = tuple((name, value if isinstance(value, int) else str(value)) for name, value in constants)
-    source = Path(__file__).with_name(f"{file}.cu").read_text()
+    source = _INCLUDE.sub(lambda found: _text(found[1]), _text(f"{file}.cu"))
     return Program(f"the {file} of latents for CUDA", source, (*own, *macros))
+
+
+def _text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text()
+
+
+def dense(matrix: Tensor) -> Tensor:
+    """A matrix, or a copy of it, whose numbers have a place of their own each and lie side by side."""
+    return matrix if matrix.is_contiguous() or matrix.T.is_contiguous() else matrix.contiguous()
+
+
+def lines_fit(like: Tensor, lines: int, others: int) -> bool:
+    """Whether a block has room for lines (lines.cuh) and other numbers of a tensor's precision."""
+    return (lines * (THREADS + 4) + others) * like.element_size() <= SHARED_BYTES
 
 
 def check_grids(reader: str, grids: Sequence[Tensor]) -> None:
