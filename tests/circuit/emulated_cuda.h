@@ -16,6 +16,7 @@
 #define __launch_bounds__(...)
 #define INLINE inline
 #define UNROLL
+#define AT(place)
 #define UNROLL_BY(count)
 #define SHARED(name) char* name = emulated.shared
 

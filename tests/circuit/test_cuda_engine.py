@@ -18,7 +18,7 @@ from quinr_pl.errors import QuinrError
 pytestmark = pytest.mark.skipif(emulated_cuda.COMPILER is None, reason="no C++ compiler")
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-LANES = [(n, lanes) for n in range(1, 9) for lanes in range(max(0, n - 5), n)]
+LANES = [(n, lanes) for n in range(1, 9) for lanes in range(max(0, n - 5), min(n, 6))]
 """Up to 32 amplitudes a lane; two at least."""
 QUICK = {(1, 0, torch.float64), (3, 1, torch.float64), (4, 0, torch.float32), (6, 2, torch.float32)}
 

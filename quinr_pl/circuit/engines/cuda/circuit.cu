@@ -20,21 +20,32 @@ template <bool back> INLINE Block block_of(const Arguments& a, char* shared) {
     b.of_warp = b.coefficients + a.layers * LAYER;
     b.columns = reinterpret_cast<int*>(b.of_warp + warps * of_warp(a, back));
     b.embeds = b.columns + a.layers * a.folds * SLOTS;
-    for (int i = threadIdx.x; i < a.layers * LAYER; i += blockDim.x) b.coefficients[i] = a.coefficients[i];
-    for (int i = threadIdx.x; i < a.layers * a.folds * SLOTS; i += blockDim.x) b.columns[i] = a.columns[i];
-    for (int i = threadIdx.x; i < a.layers; i += blockDim.x) b.embeds[i] = a.embeds[i];
+    UNROLL_BY(1) for (int i = threadIdx.x; i < a.layers * LAYER; i += blockDim.x) b.coefficients[i] = a.coefficients[i];
+    UNROLL_BY(1) for (int i = threadIdx.x; i < a.layers * a.folds * SLOTS; i += blockDim.x) b.columns[i] = a.columns[i];
+    UNROLL_BY(1) for (int i = threadIdx.x; i < a.layers; i += blockDim.x) b.embeds[i] = a.embeds[i];
     b.of_warp += threadIdx.x / 32 * of_warp(a, back);
-    if (back) for (int i = threadIdx.x % 32; i < of_warp(a, back); i += 32) b.of_warp[i] = 0;
+    if (back) UNROLL_BY(1) for (int i = threadIdx.x % 32; i < of_warp(a, back); i += 32) b.of_warp[i] = 0;
     __syncthreads();
     return b;
 }
 
-// Cosine and sine of half of each angle; of the padding after the last one, which is 0; and of what lies past the batch.
+// Cosine and sine of half of each angle, of the padding after the last one, which is 0, and of zeros past the batch.
 INLINE void read_angles(const Arguments& a, Pair* of_coordinate, Long row, bool inside, int lane) {
     const Real* from = a.angles + row * a.features;
-    UNROLL_BY(4) for (int i = lane & (GROUP - 1); i < a.features; i += GROUP)
-        of_coordinate[i] = wave(inside ? Real(0.5) * from[i] : Real(0));
-    if ((lane & (GROUP - 1)) == 0) of_coordinate[a.features] = {1, 0};
+    const int first = lane & (GROUP - 1), count = int(a.features);
+    bool small = SINGLE;
+    if constexpr (SINGLE) {
+        UNROLL_BY(4) for (int i = first; i < count; i += GROUP) {
+            AT(ANGLE);
+            const Real half = inside ? Real(0.5) * from[i] : Real(0);
+            small &= is_small(half);
+            of_coordinate[i] = wave(half);
+        }
+    }
+    if (!small)
+        UNROLL_BY(1) for (int i = first; i < count; i += GROUP)
+            any_wave(inside ? Real(0.5) * from[i] : Real(0), of_coordinate[i].a, of_coordinate[i].b);
+    if (first == 0) of_coordinate[count] = {1, 0};
     __syncwarp();
 }
 
@@ -47,6 +58,7 @@ template <bool is_rx> INLINE Matrix folded(Matrix m, Pair w) {
 }
 
 template <bool is_rx> INLINE void fold(Matrix* own, const Pair* waves, const int* columns, int lane) {
+    AT(FOLD);
     const Columns at = reinterpret_cast<const Columns*>(columns)[lane & (GROUP - 1)];
     UNROLL for (int i = 0; i < OWNED; i++) own[i] = folded<is_rx>(own[i], waves[at.at[i]]);
 }
@@ -59,7 +71,7 @@ INLINE Embedding embed(const Arguments& a, const Block& b, int layer, const Pair
         e.own[i] = {m.a, m.b, m.c, m.d};
     }
     const int* columns = b.columns + layer * int(a.folds) * SLOTS;
-    for (int f = 0; f < a.folds; f += 2) {
+    UNROLL_BY(1) for (int f = 0; f < a.folds; f += 2) {
         fold<true>(e.own, waves, columns, lane);
         if (f + 1 < a.folds) fold<false>(e.own, waves, columns + SLOTS, lane);
         columns += 2 * SLOTS;
@@ -92,6 +104,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, FORWARD_BLOCKS) forward(co
     Pair* waves_of = reinterpret_cast<Pair*>(b.of_warp + lane / GROUP * waves(a));
     const Long step = Long(gridDim.x) * warps * COORDINATES;
     for (Long first = (Long(blockIdx.x) * warps + threadIdx.x / 32) * COORDINATES; first < a.batch; first += step) {
+        AT(ITERATION);
         const Long row = first + lane / GROUP;
         const bool inside = row < a.batch;
         read_angles(a, waves_of, row, inside, lane);
@@ -102,8 +115,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, FORWARD_BLOCKS) forward(co
             product(x, y, [&](auto q) { return matrix_of<decltype(q)::value>(e, lane); }, lane);
         }
         UNROLL_BY(1) for (int layer = 1; layer < a.layers; layer++) {
+            AT(LAYER);
             phase<1, false>(parts, b.coefficients + layer * LAYER, lane);
             if (b.embeds[layer]) {
+                AT(EMBEDDING);
                 const Embedding e = embed(a, b, layer, waves_of, lane);
                 each_qubit([&](auto q) {
                     constexpr int qubit = decltype(q)::value;
@@ -111,8 +126,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, FORWARD_BLOCKS) forward(co
                     if constexpr (qubit < LANE_QUBITS) turn_lanes<qubit>(x, y, m, lane);
                     else turn<qubit>(x, y, m);
                 });
-            } else
+            } else {
+                AT(PLAIN);
                 each_qubit([&](auto q) { rotate<decltype(q)::value>(x, y, rx_of<decltype(q)::value>(b, layer)); });
+            }
         }
         if (inside) {
             UNROLL for (int j = 0; j < LOCAL; j++) {
@@ -147,6 +164,7 @@ INLINE void read_state(const Arguments& a, Long row, bool inside, int group, Rea
 }
 
 template <bool is_rx> INLINE void unfold(Real (*bloch)[3], const Pair* waves, Real* slopes, const int* columns, int lane) {
+    AT(UNFOLD);
     const Columns at = reinterpret_cast<const Columns*>(columns)[lane & (GROUP - 1)];
     UNROLL for (int i = 0; i < OWNED; i++) {
         const Pair w = waves[at.at[i]];
@@ -177,7 +195,7 @@ INLINE void unwind(const Arguments& a, const Block& b, int layer, Real (*bloch)[
     }
     const int* columns = b.columns + (layer + 1) * int(a.folds) * SLOTS;
     if (a.folds % 2) unfold<true>(bloch, waves, slopes, columns -= SLOTS, lane);
-    for (int f = 1; f < a.folds; f += 2) {
+    UNROLL_BY(1) for (int f = 1; f < a.folds; f += 2) {
         unfold<false>(bloch, waves, slopes, columns -= SLOTS, lane);
         unfold<true>(bloch, waves, slopes, columns -= SLOTS, lane);
     }
@@ -194,6 +212,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS) backward(
     Real* sums = b.of_warp + COORDINATES * (waves(a) + slopes(a));
     const Long step = Long(gridDim.x) * warps * COORDINATES;
     for (Long first = (Long(blockIdx.x) * warps + threadIdx.x / 32) * COORDINATES; first < a.batch; first += step) {
+        AT(ITERATION);
         const Long row = first + lane / GROUP;
         const bool inside = row < a.batch;
         read_angles(a, waves_of, row, inside, lane);
@@ -201,8 +220,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS) backward(
         Real* parts[] = {x, y, p, q};
         read_state(a, row, inside, group, x, y, p, q);
         UNROLL_BY(1) for (int layer = int(a.layers) - 1; layer >= 0; layer--) {
+            AT(LAYER);
             Real* to = sums + layer * SUMS;
             if (b.embeds[layer]) {
+                AT(EMBEDDING);
                 Real bloch[SLOTS][3] = {};
                 overlaps(x, y, p, q, z);
                 overlaps_with_z(z, bloch, lane);
@@ -219,6 +240,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS) backward(
                     });
                 unwind(a, b, layer, bloch, waves_of, slopes_of, to, lane);
             } else {
+                AT(PLAIN);
                 Real of_qubits[2 * QUBITS];
                 each_qubit([&](auto k) {
                     constexpr int qubit = decltype(k)::value;
@@ -234,7 +256,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS) backward(
             }
         }
         __syncwarp();
-        for (int i = group; i < a.features; i += GROUP) {
+        UNROLL_BY(4) for (int i = group; i < a.features; i += GROUP) {
             if (inside) a.of_angles[row * a.features + i] = slopes_of[i];
             slopes_of[i] = 0;
         }

@@ -74,7 +74,7 @@ def constants(qubits: int, lane_qubits: int, dtype: torch.dtype) -> tuple[tuple[
 
 def _blocks(amplitudes: int) -> int:
     """Blocks for a multiprocessor to hold, where a thread's amplitudes take so many registers."""
-    registers = min(255, 2 * amplitudes if amplitudes > 32 else amplitudes + 40)
+    registers = min(255, 48 + amplitudes * 3 // 2)
     return max(1, min(8, _REGISTERS // (THREADS * registers)))
 
 
