@@ -1,10 +1,10 @@
 """What the CUDA engine becomes on a GPU: ``python -m benchmarks.cuda_code [--json PATH]``.
 
 Compiles its kernels by NVRTC for an architecture without such a GPU, reads registers and spills off the
-machine code, and counts the instructions that a warp issues for a coordinate. To count, marks are compiled into the
-code, and each stretch from mark to mark, in the order in which a circuit passes them, is as long as the shortest way
-through the code: ways around it are angles of thousands of turns, and what is stored for measured states. Needs
-NVRTC and Triton, whose disassembler it uses, and no device.
+machine code, and counts the instructions that a warp issues for a coordinate. To count, marks are compiled
+into the code, and each stretch from mark to mark, in the order in which a circuit passes them, is as long as
+the shortest way through the code, which leaves out angles of thousands of turns, and reading and writing the
+few measured states. Needs NVRTC and Triton, whose disassembler it uses, and no device.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 def main() -> None:
     """Print a line for each kernel, then one for each circuit of the benchmark."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.cuda_code", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.cuda_code",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--qubits", nargs="+", type=int, default=list(range(1, MAX_QUBITS + 1)))
     parser.add_argument("--lanes", type=int, help="lanes of a coordinate; default: those of large batches")
@@ -49,7 +51,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows, circuits = [], []
-    print("| kernel | qubits | dtype | lanes | registers | spilled bytes |", "|---|---:|---|---:|---:|---:|", sep="\n")
+    print(
+        "| kernel | qubits | dtype | lanes | registers | spilled bytes |",
+        "|---|---:|---|---:|---:|---:|",
+        sep="\n",
+    )
     for qubits in options.qubits:
         for dtype in options.dtypes:
             lanes = _lane_qubits(qubits, dtype, options.lanes)
@@ -59,7 +65,9 @@ def main() -> None:
     print("\n| circuit | lanes | forward | backward | both |", "|---|---:|---:|---:|---:|", sep="\n")
     for case in MAIN:
         if case.qubits in options.qubits:
-            circuits.append(instructions(case, _lane_qubits(case.qubits, "float32", options.lanes), options.architecture))
+            circuits.append(
+                instructions(case, _lane_qubits(case.qubits, "float32", options.lanes), options.architecture)
+            )
             print(f"| {' | '.join(str(value) for value in circuits[-1].values())} |", flush=True)
     if options.json:
         result = {"nvrtc": cuda_compiler.version(), "architecture": options.architecture, "rows": rows}
@@ -71,7 +79,7 @@ def _lane_qubits(qubits: int, dtype: str, lanes: int | None) -> int:
 
 
 def usage(qubits: int, lanes: int, dtype: str, architecture: str) -> list[dict[str, Any]]:
-    """Registers and bytes of stack of each kernel; half of ``lanes``' states are in other lanes, and so on."""
+    """Registers and bytes of stack of each kernel; ``lanes`` qubits number the lanes of a coordinate."""
     cubin = cuda_compiler.compiled(code.source(), architecture, code.constants(qubits, lanes, _DTYPES[dtype]))
     text = _tool("cuobjdump", cubin, "--dump-resource-usage")
     found = re.findall(r"Function (\w+):\s*\n\s*REG:(\d+) STACK:(\d+)", text)
@@ -192,7 +200,9 @@ def _tool(name: str, cubin: bytes, option: str) -> str:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        return subprocess.run([str(tool), option, file.name], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            [str(tool), option, file.name], capture_output=True, text=True, check=True
+        ).stdout
 
 
 if __name__ == "__main__":

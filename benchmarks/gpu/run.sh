@@ -18,6 +18,7 @@ wanted=" $* "
 summary() {
     cat <<PARTS
 floor 60 8 -m benchmarks.gpu.floor --json $folder/floor.json
+compile 60 3 -m benchmarks.gpu.compile
 tests 90 12 -m pytest -q -p no:cacheprovider -o filterwarnings=default tests/gpu
 engines 150 30 -m benchmarks.gpu.engines --json $folder/engines.json
 latent_step 90 20 -m benchmarks.gpu.latent_step --json $folder/latent_step.json

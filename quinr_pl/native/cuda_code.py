@@ -49,6 +49,20 @@ class Program:
     source: str
     constants: tuple[tuple[str, int | str], ...] = ()
 
+    def machine_code(self, target: str) -> bytes:
+        """The program compiled for an architecture, kept on disk; needs no GPU.
+
+        Args:
+            target: The architecture, ``sm_90`` for example.
+
+        Raises:
+            QuinrError: If it cannot be compiled.
+        """
+        parts = [cuda_compiler.version(), target, self.source, repr(self.constants)]
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        compiled = cuda_compiler.compiled
+        return kept_code.once("cuda", key, self.title, lambda: compiled(self.source, target, self.constants))
+
     def kernel(self, name: str, device: torch.device) -> Kernel:
         """A kernel of the program, loaded on a device.
 
@@ -153,13 +167,8 @@ def _kernel(program: Program, name: str, index: int) -> Kernel:
 @cache
 def _module(program: Program, index: int) -> ctypes.c_void_p:
     """A program's code, loaded into the current context, which is that of the device."""
-    target = architecture(index)
-    parts = [cuda_compiler.version(), target, program.source, repr(program.constants)]
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    code = kept_code.once(
-        "cuda", key, program.title, lambda: cuda_compiler.compiled(program.source, target, program.constants)
-    )
     module = ctypes.c_void_p()
+    code = program.machine_code(architecture(index))
     _check(_driver().cuModuleLoadData(ctypes.byref(module), code), program.title)
     return module
 

@@ -98,5 +98,10 @@ class CudaLaunch:
 @cache
 def launcher(qubits: int, lane_qubits: int, dtype: torch.dtype, device: torch.device) -> Launch:
     """What runs the kernels on a device."""
+    return CudaLaunch(program(qubits, lane_qubits, dtype), device)
+
+
+def program(qubits: int, lane_qubits: int, dtype: torch.dtype) -> Program:
+    """The kernels for a number of qubits, so many of which number the lanes of a coordinate."""
     title = f"the CUDA engine for {qubits} qubits in {str(dtype).removeprefix('torch.')}"
-    return CudaLaunch(Program(title, source(), constants(qubits, lane_qubits, dtype)), device)
+    return Program(title, source(), constants(qubits, lane_qubits, dtype))
