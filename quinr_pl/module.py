@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_optimizer import SOAP
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
@@ -18,6 +17,7 @@ from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.errors import QuinrError
 from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import Network
+from quinr_pl.training.soap import SOAP
 
 Batch = tuple[Tensor, Tensor]
 

@@ -1,0 +1,1 @@
+"""How parameters move: optimizers, and training steps that a GPU replays from a graph."""

@@ -1,0 +1,135 @@
+"""Our SOAP against that of pytorch_optimizer, which moves one parameter after the other."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import pytorch_optimizer
+import torch
+from torch import nn
+
+from quinr_pl.training.orthogonal import by_reflections, orthogonal_basis
+from quinr_pl.training.soap import SOAP
+
+SHAPES = [(7, 2), (9, 9), (9, 9), (40, 9), (2, 1, 6), (2, 3, 4), (1, 1, 5), (1, 1), (9,), (3,)]
+
+
+class Problem:
+    """Parameters of all kinds that fall along fixed, quadratic forms."""
+
+    def __init__(self) -> None:
+        draw = torch.Generator().manual_seed(0)
+
+        def drawn(*shape: int) -> torch.Tensor:
+            return torch.randn(shape, dtype=torch.float64, generator=draw)
+
+        self.parameters = [nn.Parameter(drawn(*shape)) for shape in SHAPES]
+        self.maps = [drawn(p.numel(), p.numel()) / p.numel() for p in self.parameters]
+
+    def groups(self) -> list[dict]:
+        first, second = self.parameters[::2], self.parameters[1::2]
+        return [{"params": first, "lr": 1e-2, "weight_decay": 0.3}, {"params": second, "lr": 2e-2}]
+
+    def loss(self) -> torch.Tensor:
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss = sum((m @ p.flatten()).square().sum() for m, p in zip(self.maps, self.parameters, strict=True))
+        loss.backward()
+        return loss
+
+
+# Along directions that no gradient has had yet, moments are rounding: eps keeps them from being scaled up,
+# and after eight steps there is no such direction left that a new eigenbasis would have to choose.
+OPTIONS = {"betas": (0.9, 0.95), "precondition_frequency": 8, "eps": 1e-2}
+
+
+@pytest.fixture
+def double_bases(monkeypatch):
+    """pytorch_optimizer finds eigenbases in single precision."""
+    to = torch.Tensor.to
+
+    def kept_double(tensor, *given, **options):
+        return tensor if given == (torch.float32,) else to(tensor, *given, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", kept_double)
+
+
+@pytest.mark.usefixtures("double_bases")
+@pytest.mark.parametrize("longest", [10000, 8, 1])
+def test_steps_are_those_of_pytorch_optimizer(longest):
+    problem, reference = Problem(), Problem()
+    options = {**OPTIONS, "max_precondition_dim": longest}
+    ours = SOAP(problem.groups(), **options)
+    theirs = pytorch_optimizer.SOAP(reference.groups(), **{"weight_decay": 0.0, **options})
+    for step in range(20):
+        ours.step(problem.loss)
+        theirs.step(reference.loss)
+        for one, other in zip(problem.parameters, reference.parameters, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9, msg=f"{tuple(one.shape)}, {step}")
+
+
+@pytest.mark.usefixtures("double_bases")
+def test_a_fit_of_pytorch_optimizer_goes_on():
+    reference = Problem()
+    theirs = pytorch_optimizer.SOAP(reference.groups(), weight_decay=0.0, **OPTIONS)
+    for _ in range(12):
+        theirs.step(reference.loss)
+    problem = copy.deepcopy(reference)
+    ours = SOAP(problem.groups(), **OPTIONS)
+    ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
+    for _ in range(12):
+        ours.step(problem.loss)
+        theirs.step(reference.loss)
+    for one, other in zip(problem.parameters, reference.parameters, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
+
+
+def test_a_state_is_whole_and_stays_as_it_was():
+    whole, problem = Problem(), Problem()
+    optimizer = SOAP(whole.groups(), **OPTIONS)
+    for _ in range(9):
+        optimizer.step(whole.loss)
+    problem = copy.deepcopy(whole)
+    state = optimizer.state_dict()
+    for _ in range(12):
+        optimizer.step(whole.loss)
+    continued = SOAP(problem.groups(), **OPTIONS)
+    continued.load_state_dict(state)
+    for _ in range(12):
+        continued.step(problem.loss)
+    for one, other in zip(problem.parameters, whole.parameters, strict=True):
+        assert torch.equal(one, other), one.shape
+
+
+def test_parameters_without_a_gradient_rest():
+    problem = Problem()
+    optimizer = SOAP(problem.groups(), **OPTIONS)
+    before = [p.detach().clone() for p in problem.parameters]
+    for step in range(6):
+
+        def loss(resting=step % 2) -> None:
+            problem.loss()
+            for parameter in problem.parameters[: 4 if resting else 0]:
+                parameter.grad = None
+
+        kept = [p.detach().clone() for p in problem.parameters[:4]]
+        optimizer.step(loss)
+        if step % 2:
+            assert all(torch.equal(one, p) for one, p in zip(kept, problem.parameters[:4], strict=True))
+    assert not any(torch.equal(one, p) for one, p in zip(before, problem.parameters, strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 2, 9, 28])
+def test_reflections_find_the_basis_that_lapack_finds(size):
+    matrices = torch.randn(3, size, size, dtype=torch.float64) * torch.logspace(
+        0, -30, size, dtype=torch.float64
+    )
+    matrices[1, :, size // 2 :] = 0
+    found = by_reflections(matrices)
+    torch.testing.assert_close(found.mT @ found, torch.eye(size, dtype=torch.float64).expand_as(found))
+    expected = orthogonal_basis(matrices)
+    signs = (found * expected).sum(1, keepdim=True).sign()
+    torch.testing.assert_close(found[::2], (signs * expected)[::2])
+    kept = size // 2
+    torch.testing.assert_close(found[1, :, :kept], (signs * expected)[1, :, :kept])
