@@ -86,6 +86,11 @@ class WeightQuantization(Callback):
         self._aware: QuantizationAwareTraining | None = None
         self._resumed: dict[str, Any] | None = None
 
+    @property
+    def reads_gradients(self) -> bool:
+        """Whether training steps must show their gradients: quantization-aware ones change weights before."""
+        return self.training is not None
+
     def state_dict(self) -> dict[str, Any]:
         """Step sizes in training."""
         return {} if self._aware is None else self._aware.state_dict()

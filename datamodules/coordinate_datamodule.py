@@ -75,6 +75,7 @@ class CoordinateDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self._dataset: CoordinateDataset | None = None
+        self._placed: CoordinateDataset | None = None
 
     @property
     def channels(self) -> int:
@@ -113,6 +114,7 @@ class CoordinateDataModule(LightningDataModule):
         if self.spec.mask is not None:
             counted = torch.from_numpy(self.spec.counted_pixels())
             dataset = CoordinateDataset(self.coordinates[counted], self.targets[counted])
+            dataset = dataset.to(self._device())
         sampler = RandomBlockSampler(
             len(dataset),
             self.batch_size,
@@ -120,6 +122,7 @@ class CoordinateDataModule(LightningDataModule):
             self.seed,
             num_replicas=trainer.world_size if trainer else 1,
             rank=trainer.global_rank if trainer else 0,
+            device=self._device(),
         )
         return ResumableBlocks(dataset, sampler)
 
@@ -141,4 +144,11 @@ class CoordinateDataModule(LightningDataModule):
         # Lightning asks for worker processes, which would only copy what already lies in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         assert self._dataset is not None, "setup() comes first"
-        return self._dataset
+        if self._placed is None or self._placed.coordinates.device != self._device():
+            self._placed = self._dataset.to(self._device())
+        return self._placed
+
+    def _device(self) -> torch.device:
+        """Where the signal lies while a trainer works on it: a GPU draws its blocks without the host."""
+        device: torch.device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return device if device.type == "cuda" else torch.device("cpu")

@@ -25,6 +25,14 @@ class CoordinateDataset(Dataset):
         self._rows = torch.cat([coordinates, targets], dim=1)
         self.coordinates, self.targets = self._split(self._rows, coordinates.shape[1])
 
+    def to(self, device: torch.device) -> CoordinateDataset:
+        """The dataset in the memory of a device, which indices must share."""
+        return (
+            self
+            if device == self._rows.device
+            else CoordinateDataset(self.coordinates.to(device), self.targets.to(device))
+        )
+
     def __len__(self) -> int:
         return len(self.coordinates)
 
@@ -56,6 +64,7 @@ class RandomBlockSampler(DistributedSampler):
         seed: Seed of the permutations.
         num_replicas: Number of ranks.
         rank: Number of this process, from 0.
+        device: Where the blocks lie; the permutations are the same everywhere.
 
     Attributes:
         skip: Blocks to leave out at the start of the next epoch: an interrupted fit has taken them.
@@ -69,11 +78,13 @@ class RandomBlockSampler(DistributedSampler):
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
+        device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(range(pixels), num_replicas=num_replicas, rank=rank, seed=seed)  # type: ignore[arg-type]
         self.pixels = pixels
         self.block = min(batch_size, pixels)
         self.steps = steps_per_epoch or -(-pixels // (self.block * num_replicas))
+        self.device = device
         self.skip = 0
 
     def __len__(self) -> int:
@@ -81,12 +92,13 @@ class RandomBlockSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(_mixed_seed(self.seed, self.epoch))
-        queue = torch.empty(0, dtype=torch.long)
+        queue = torch.empty(0, dtype=torch.long, device=self.device)
         share = self.block * self.num_replicas
         skip, self.skip = self.skip, 0
         for step in range(self.steps):
             while len(queue) < share:
-                queue = torch.cat([queue, torch.randperm(self.pixels, generator=generator)])
+                permutation = torch.randperm(self.pixels, generator=generator)
+                queue = torch.cat([queue, permutation.to(self.device)])
             taken, queue = queue[:share], queue[share:]
             if step < skip:
                 continue

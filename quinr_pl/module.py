@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
@@ -17,6 +18,9 @@ from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.errors import QuinrError
 from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import Network
+from quinr_pl.training.adam import Adam
+from quinr_pl.training.graphable import reason_against_graphs
+from quinr_pl.training.graphed_steps import CudaRecorder, GraphedSteps, Schedule
 from quinr_pl.training.soap import SOAP
 
 Batch = tuple[Tensor, Tensor]
@@ -41,6 +45,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         final_learning_rate: Where the cosine ends, as a share of ``learning_rate``.
         weight_decay: How fast weights of hidden features shrink: each step takes the learning rate times
             this share off (as in AdamW, Loshchilov & Hutter 2019). Smaller weights take fewer bits.
+        graphs: Whether a GPU replays steps from graphs, where nothing needs to see gradients.
 
     Raises:
         QuinrError: If a value is out of range, or the data has other channels than the network.
@@ -58,6 +63,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         warmup_steps: int = 0,
         final_learning_rate: float = 0.01,
         weight_decay: float = 0.0,
+        graphs: bool = True,
     ) -> None:
         super().__init__()
         if not 0 < learning_rate < math.inf:
@@ -89,6 +95,9 @@ class CoordinateNetworkModule(pl.LightningModule):
             },
             logger=False,  # logged once, with the final figures, by the callback that knows them
         )
+        self._graphs = graphs  # no hyperparameter: the results are the same
+        self._graphed: GraphedSteps | None = None
+        self._replayed = False
         self._digest: str | None = None
         # Targets lie in [0, 1], and so does every decoded value: a tuple clamps the prediction.
         self.validation_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
@@ -122,6 +131,36 @@ class CoordinateNetworkModule(pl.LightningModule):
             sample = torch.randperm(len(data.coordinates))[:4096]
             self.network.calibrate(data.coordinates[sample].to(self.device, self.dtype))
 
+    def on_train_start(self) -> None:
+        """Prepares steps that a GPU replays, where nothing needs to see gradients."""
+        reason = (
+            reason_against_graphs(self.trainer, self, self.network)
+            if self._graphs
+            else "they are switched off"
+        )
+        self._graphed = None if reason else self._prepared_graphs()
+        if reason and self.device.type == "cuda":
+            rank_zero_info(f"Steps are not replayed from graphs: {reason}")
+
+    def on_train_end(self) -> None:
+        """Lets go of the graphs."""
+        self._graphed = None
+
+    def _prepared_graphs(self) -> GraphedSteps:
+        optimizer: Any = self.trainer.optimizers[0]
+        optimizer._opt_called = (
+            True  # schedulers warn where an optimizer's own `step` was not called before them
+        )
+        return GraphedSteps(self.network, optimizer, self._schedule(optimizer), CudaRecorder())
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> Schedule:
+        """Learning rates and progress of all steps from the present one on."""
+        first, total = self.global_step, self.trainer.estimated_stepping_batches
+        steps = range(first, max(first, int(total)))
+        factors = [self._rate(step, total) for step in steps]
+        rates = [[group["initial_lr"] * factor for group in optimizer.param_groups] for factor in factors]
+        return Schedule(first, rates, [self._progress(step, total) for step in steps])
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which signal was fitted."""
         checkpoint["signal"] = self._signal_digest()
@@ -151,10 +190,9 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The network's loss over one block of coordinates."""
-        coordinates, targets = batch
         self.network.begin_step(self.global_step)
-        loss, figures = self.network.loss(
-            coordinates, targets, self._progress(self.global_step, self.trainer.estimated_stepping_batches)
+        loss, figures = self._replayed_step(batch) or self.network.loss(
+            *batch, self._progress(self.global_step, self.trainer.estimated_stepping_batches)
         )
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -164,12 +202,49 @@ class CoordinateNetworkModule(pl.LightningModule):
                     f"--model.learning_rate {self.hparams['learning_rate']}: the loss is {loss.item()} at "
                     f"step {self.global_step}; lower it. The best file before stays"
                 )
-            mse = figures.pop("mse")
             self.log("train/loss", loss.detach())
-            self.log("train/psnr", -10 * torch.log10(mse))
-            self.log_dict({f"train/{name}": figure for name, figure in figures.items()})
+            self.log("train/psnr", -10 * torch.log10(figures["mse"]))
+            others = figures.keys() - {"mse"}
+            self.log_dict({f"train/{name}": figures[name] for name in sorted(others)})
             self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
+
+    def _replayed_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """Loss and figures of a step that a GPU has taken as a whole; None where it has not."""
+        self._replayed = False
+        if self._graphed is None:
+            return None
+        try:
+            if not self._graphed.fits(self.global_step):
+                raise RuntimeError("the learning rates are not those of the schedule")
+            result = self._graphed(batch, self.global_step)
+        except Exception as error:  # whatever a recording meets, the step can be taken without one
+            first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+            rank_zero_warn(f"Steps are not replayed from graphs: {first_line}")
+            self._graphed = None
+            return None
+        self._replayed = True
+        return result
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Finds gradients, unless the step was replayed as a whole."""
+        if not self._replayed:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Clears gradients, unless the step was replayed as a whole."""
+        if not self._replayed:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        """Takes a step; where a GPU replays it, the hooks around it are called all the same."""
+        if self._graphed is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        else:
+            stand_in: Any = _MovesUnlessReplayed(self, optimizer.optimizer)
+            self.trainer.strategy.optimizer_step(stand_in, optimizer_closure, self)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """PSNR of the float weights over all coordinates."""
@@ -199,7 +274,7 @@ class CoordinateNetworkModule(pl.LightningModule):
             frequency = self.hparams["precondition_frequency"]
             optimizer = SOAP(groups, betas=self.betas, precondition_frequency=frequency)
         else:
-            optimizer = torch.optim.AdamW(groups, betas=self.betas, fused=True)
+            optimizer = Adam(groups, self.betas)
         optimizer.register_step_post_hook(LazyAdam(self.network))
         total = self.trainer.estimated_stepping_batches
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
@@ -242,6 +317,25 @@ class CoordinateNetworkModule(pl.LightningModule):
             return 1.0
         progress = self._progress(step, total, warmup)
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class _MovesUnlessReplayed:
+    """An optimizer that leaves steps alone which were replayed.
+
+    Args:
+        module: Knows whether a step was.
+        optimizer: Takes the others.
+    """
+
+    def __init__(self, module: CoordinateNetworkModule, optimizer: torch.optim.Optimizer) -> None:
+        self._module, self._optimizer = module, optimizer
+
+    def step(self, closure: Callable[[], Any]) -> Any:
+        """Calls the closure, as every optimizer does."""
+        loss = closure()
+        if not self._module._replayed:
+            self._optimizer.step()
+        return loss
 
 
 def _build(description: Mapping[str, Any]) -> Network:
