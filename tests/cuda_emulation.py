@@ -77,6 +77,7 @@ def _library(program: Program) -> ctypes.CDLL:
     text, path = _folder() / f"{key}.cpp", _folder() / f"{key}.so"
     text.write_text("\n".join([f'#include "{HEADER}"', source, *launches]))
     flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-ffp-contract=off"]
+    flags += ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]  # a GPU stops there
     constants = [f"-D{name}={value}" for name, value in program.constants]
     subprocess.run(["g++", *flags, *constants, "-o", path, text], check=True)
     return ctypes.CDLL(str(path))

@@ -94,8 +94,13 @@ def test_bits_of_near_and_far_latents(scale, monkeypatch):
 
 
 @dtypes
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (37, 53), (24, 34)], ids=str)
-@pytest.mark.parametrize(("levels", "grids"), [(4, 4), (3, 1), (1, 1)])
+@pytest.mark.parametrize(
+    ("shape", "levels", "grids"),
+    [
+        *(((1, 1), 4, 4), ((5, 3), 1, 1), ((24, 34), 3, 1), ((37, 53), 4, 4)),
+        ((74, 107), 5, 5),  # an odd number of values, then rows of even lengths, whose pairs are aligned
+    ],
+)
 def test_interpolation_is_that_of_torch(shape, levels, grids, dtype, monkeypatch):
     sizes = [grid_shape(*shape, level) for level in reversed(range(levels))]
     weight = torch.tensor([0, 0.25, 0.75, 0]).double() + draw(5, 4, scale=0.1)

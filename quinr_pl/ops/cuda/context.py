@@ -17,11 +17,11 @@ from quinr_pl.ops.cuda.programs import (
     MOST_GRIDS,
     SHARED_BYTES,
     THREADS,
-    Workspace,
     blocks_of,
     check_grids,
     ints,
     kernel,
+    pieces,
 )
 from quinr_pl.ops.kernels.context import sums_count
 from quinr_pl.ops.laplace import LaplaceContext
@@ -138,12 +138,11 @@ def context_bits(
     seen = [grid.contiguous() for grid in grids[first:]]
     kernels = _Kernels(context, width, weights[0])
     sums = sums_count(len(context.offsets), width)
-    levels, blocks, latents = _levels(seen, kernels.threads * _TILES)
-    memory = Workspace(weights[0], blocks * sums + (latents * (inputs + 1) if keep else 0))
-    if keep:
-        for level, grid in zip(levels, seen, strict=False):
-            level.received = memory.take(grid.numel() * (inputs + 1))
-    partial_sums = memory.take(blocks * sums)
+    levels, blocks = _levels(seen, kernels.threads * _TILES)
+    received = [grid.numel() * (inputs + 1) for grid in seen] if keep else []
+    (partial_sums, *places), memory = pieces(weights[0], [blocks * sums, *received])
+    for level, place in zip(levels, places, strict=False):
+        level.received = place
     totals = weights[0].new_empty(len(seen), sums)
     addresses = [tensor.data_ptr() for tensor in weights]
     addresses[-1] += first * weights[-1].element_size()
@@ -182,8 +181,8 @@ def _gradients(found: _Pass, cotangent: Tensor, needed: Sequence[bool]) -> list[
     return [*parts[count:], *[None] * first, *parts[:count]]
 
 
-def _levels(grids: Sequence[Tensor], latents_of_block: int) -> tuple[Array[_Level], int, int]:
-    """Levels without memory for what latents receive, and the numbers of blocks and of latents."""
+def _levels(grids: Sequence[Tensor], latents_of_block: int) -> tuple[Array[_Level], int]:
+    """Levels without memory for what latents receive, and the number of blocks."""
     levels = (_Level * MOST_GRIDS)()
     blocks = latents = 0
     for index, (level, grid) in enumerate(zip(levels, grids, strict=False)):
@@ -194,7 +193,7 @@ def _levels(grids: Sequence[Tensor], latents_of_block: int) -> tuple[Array[_Leve
         level.rows, level.columns = grid.shape
         level.coarser_columns = 0 if coarser is None else coarser.shape[1]
         level.end, level.last_block = latents, blocks
-    return levels, blocks, latents
+    return levels, blocks
 
 
 def _list(values: Sequence[int]) -> str:

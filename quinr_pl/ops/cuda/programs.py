@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from ctypes import c_int, c_void_p
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -92,20 +93,17 @@ def blocks_of(count: int, threads: int = THREADS) -> int:
     return -(-count // threads)
 
 
-class Workspace:
-    """Uninitialized numbers on a device, handed out piece by piece by their addresses.
+def pieces(like: Tensor, counts: Sequence[int]) -> tuple[list[c_void_p], Tensor]:
+    """Uninitialized numbers in pieces that begin at multiples of 16 bytes, as pairs of numbers want it.
 
     Args:
         like: Tensor of the same precision and device.
-        count: How many there are.
+        counts: Numbers of each piece.
+
+    Returns:
+        The addresses of the pieces, and their memory, which is there as long as somebody holds it.
     """
-
-    def __init__(self, like: Tensor, count: int) -> None:
-        self._numbers, self._taken = like.new_empty(count), 0
-
-    def take(self, count: int) -> c_void_p:
-        """The address of so many numbers of their own."""
-        address = self._numbers.data_ptr() + self._taken * self._numbers.element_size()
-        self._taken += count
-        assert self._taken <= self._numbers.numel()
-        return c_void_p(address)
+    per_piece = [-(-count // 4) * 4 for count in counts]
+    memory = like.new_empty(sum(per_piece))
+    starts = [0, *accumulate(per_piece)][:-1]
+    return [c_void_p(memory.data_ptr() + start * memory.element_size()) for start in starts], memory

@@ -12,7 +12,7 @@ from torch import Tensor
 from quinr_pl.errors import QuinrError
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import THREADS, Workspace, blocks_of, ints, kernel
+from quinr_pl.ops.cuda.programs import THREADS, blocks_of, ints, kernel, pieces
 from quinr_pl.ops.kernels.upsampling import TAPS
 
 _Planes = Tensor | c_void_p
@@ -101,9 +101,9 @@ def interpolated(
         steps[-1].check()
     if not steps:
         return grids[0][None].clone(), lambda cotangent, needed: (weight.new_zeros(TAPS), cotangent[0])
-    memory = Workspace(weight, sum(step.size for step in steps[:-1]))
+    between, memory = pieces(weight, [step.size for step in steps[:-1]])
     result = weight.new_empty(steps[-1].planes + steps[-1].joins, *steps[-1].fine)
-    values: list[_Planes] = [grids[0], *(memory.take(step.size) for step in steps[:-1]), result]
+    values: list[_Planes] = [grids[0], *between, result]
     for level, step in enumerate(steps):
         joining = grids[level + 1] if step.joins else None
         step.run(weight, values[level], joining, values[level + 1])
