@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import logging
 import tempfile
@@ -18,9 +17,10 @@ from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from quinr_pl.class_paths import find_class
-from quinr_pl.commands.fit_flags import FitFlags, in_flag, read_signal
+from quinr_pl.commands.ask import USUAL_EFFORT, Ask
+from quinr_pl.commands.fit_flags import FitFlags, in_flag
 from quinr_pl.commands.input_file import calling
-from quinr_pl.commands.rate import RatedFit, check_rate
+from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 from quinr_pl.fitting.quantizers import listed
 
@@ -32,6 +32,8 @@ def compress(
     most_bytes: int | None = None,
     psnr: float | None = None,
     preset: str | None = None,
+    effort: int = USUAL_EFFORT,
+    network: str | None = None,
     config: str | Path | Sequence[str | Path] = (),
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -39,7 +41,7 @@ def compress(
 ) -> bytes:
     """Fit a network to an array, and give the ``.quinr`` file that decodes to it.
 
-    A fit takes minutes with the settings of ``compress.yaml``.
+    A fit takes minutes where ``effort`` is 3.
 
     Args:
         array: (height, width) or (height, width, channels). uint8 and uint16 are an image, anything else
@@ -47,9 +49,11 @@ def compress(
         bpp: Bits for each pixel, at most.
         most_bytes: Bytes of the file, at most.
         psnr: dB of the decoded array, at least; a few fits, one after another, find the size.
-        preset: "tiny", "small", "medium" or "large": 0.02 to 0.2 bits for each pixel.
-        config: YAML files or names of packaged configs, the first one first; ``compress.yaml`` where there
-            are none.
+        preset: "tiny", "small", "medium" or "large": 0.02 to 0.2 bits for each pixel. 0.1 where nothing is
+            asked for and no config is named.
+        effort: 1 to 5: seconds to most of an hour.
+        network: "latents" or "coordinates"; what suits the size when left out.
+        config: YAML files or names of packaged configs to fit by instead, the first one first.
         settings: Further settings of `quinr-pl fit` by their flags' names, which win over the configs.
         seed: Seed of the initial weights and of the pixels' order; the program's own generators stay as
             they are.
@@ -67,17 +71,14 @@ def compress(
         >>> rows, columns = np.mgrid[:16, :24]
         >>> image = (8 * rows + 4 * columns).astype(np.uint8)
         >>> quick = {"trainer.max_steps": 4, "data.batch_size": 64, "data.steps_per_epoch": 2}
-        >>> data = compress(image, most_bytes=300, settings=quick)
+        >>> data = compress(image, most_bytes=300, network="coordinates", settings=quick)
         >>> len(data) <= 300
         True
         >>> back = decompress(data)
         >>> back.shape, back.dtype
         ((16, 24, 1), dtype('uint8'))
     """
-    asked = {"bpp": bpp, "most_bytes": most_bytes, "psnr": psnr, "preset": preset}
-    given = [name for name, value in asked.items() if value is not None]
-    if len(given) > 1:
-        raise QuinrError(f"{' and '.join(given)}: give one of {', '.join(asked)}")
+    ask = Ask(bpp, most_bytes, psnr, preset, effort, network)
     overrides = {"seed_everything": seed, **(settings or {})}
     configs = [config] if isinstance(config, str | Path) else config
     flags = (FitFlags if progress else _SilentFlags)(
@@ -87,19 +88,14 @@ def compress(
         path = Path(folder, "array.npy")
         np.save(path, _numbers(array))
         with calling(path, "array"):
-            complete = flags.resolve()
-            if most_bytes is not None:
-                bpp = (8 * most_bytes + 0.5) / read_signal(complete, path).spec.pixels
-            options = argparse.Namespace(bpp=bpp, psnr=psnr, preset=preset)
-            check_rate(options)
-            return RatedFit(options, flags, complete, path, "array").run(Path(folder, "run"))
+            return RatedFit(ask, flags, path, "array", announces=progress).run(Path(folder, "run")).data
 
 
 class _SilentFlags(FitFlags):
     """Settings of a fit without a bar."""
 
-    def resolve(self, sized: Sequence[str] = ()) -> dict[str, Any]:
-        settings = super().resolve(sized)
+    def resolve(self, base: str, planned: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        settings = super().resolve(base, planned)
         trainer = settings["trainer"]
         trainer["callbacks"] = [
             callback

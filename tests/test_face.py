@@ -76,7 +76,7 @@ def test_a_setting_may_be_longer_than_a_line():
     [
         ([["a"]], {}, "array: its dtype is <U1; give integers or real numbers"),
         ([1.0, 2.0], {}, r"array: shape \(2,\)"),
-        ([[1, 2]], {"bpp": 1, "psnr": 30}, "bpp and psnr: give one of"),
+        ([[1, 2]], {"bpp": 1, "psnr": 30}, "--bpp and --psnr: give one of"),
         ([[1, 2]], {"bpp": -1}, "bpp -1"),
         ([[1, 2]], {"config": "nowhere.yaml"}, "nowhere.yaml"),
         ([[1, 2]], {"settings": {"model.network.qubits": 0}}, "model.network.qubits 0"),

@@ -12,9 +12,6 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.fields import with_defaults
 from quinr_pl.network import QuINR
 
-PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
-"""Bits for each pixel."""
-
 BITS_PER_WEIGHT = 6.0
 """Where compensated rounding costs a picture's network less than 0.1 dB; see docs/quantization.md."""
 

@@ -6,17 +6,19 @@ import argparse
 import hashlib
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from quinr_pl._version import __version__
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
+from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_EFFORT, Ask
 from quinr_pl.commands.input_file import calling, is_ordinary_file, read_file, require_file, shown
 from quinr_pl.commands.output_file import Output, default_output
-from quinr_pl.commands.rate import OutOfReachError, RatedFit, check_rate
+from quinr_pl.commands.rate import OutOfReachError, RatedFit
 from quinr_pl.errors import QuinrError
 
 _ACCEPTED = "give an image (8 or 16 bit), a KITTI .bin scan or a .npy array"
@@ -25,6 +27,7 @@ _ACCEPTED = "give an image (8 or 16 bit), a KITTI .bin scan or a .npy array"
 def compress(args: list[str]) -> int:
     """Fits a network to one file and writes what the fit's best state encodes to."""
     options, overrides = _arguments(args)
+    ask = Ask(options.bpp, options.bytes, options.psnr, options.preset, options.effort, options.network)
     require_file(options.input, _ACCEPTED)
     name = default_output(options.input, ".quinr") if options.output is None else options.output
     output = Output(name, options.input, options.overwrite)
@@ -33,21 +36,23 @@ def compress(args: list[str]) -> int:
         from quinr_pl.commands.fit_flags import FitFlags
         from quinr_pl.commands.kept_run import kept_run
 
-        flags = FitFlags(options.config, overrides)
-        settings = flags.resolve()
-        job = RatedFit(options, flags, settings, path, output.name)
-        with kept_run(_digest(path, options, settings)) as run, calling(path, shown(options.input)):
+        job = RatedFit(ask, FitFlags(options.config, overrides), path, output.name)
+        beside = output.path if output.is_ordinary else None
+        status = redirect_stdout(sys.stderr) if options.json else nullcontext()
+        with kept_run(_digest(path, job), beside) as run, calling(path, shown(options.input)), status:
             try:
-                data = job.run(run.folder)
-                output.write(data)
+                compressed = job.run(run.folder)
+                output.write(compressed.data)
                 run.finished = True
             except OutOfReachError:
                 run.finished = True
                 raise
-        if (factor := limits_needed(data)) > 1:
+        if (factor := limits_needed(compressed.data)) > 1:
             remedy = f"decompress it with --limits {math.ceil(factor)}"
-            print(f"{remedy}: it takes more work than a stranger's file may")
-    if output.standard is None:
+            print(f"{remedy}: it takes more work than a stranger's file may", file=sys.stderr)
+        if options.json:
+            print(json.dumps(compressed.figures))
+    if output.standard is None and not options.json:
         print(output.name)
     return 0
 
@@ -69,19 +74,34 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument(
-        "-c", "--config", action="append", default=[], help="a YAML file or a packaged config (compress.yaml)"
+        "-c",
+        "--config",
+        action="append",
+        default=[],
+        help="a YAML file or a packaged config to fit by instead",
     )
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--bpp", type=float, help="bits for each pixel, at most; picks network and quantizer")
-    rate.add_argument("--psnr", type=float, help="dB, at least; a few fits, one after another, find the size")
-    rate.add_argument(
-        "--preset", choices=("tiny", "small", "medium", "large"), help="0.02 to 0.2 bpp, and a mask"
+    rate.add_argument("--bpp", type=float, help="bits for each pixel, at most (default: 0.1)")
+    rate.add_argument("--bytes", type=int, help="size of the file, at most")
+    rate.add_argument("--psnr", type=float, help="dB, at least")
+    rate.add_argument("--preset", choices=PRESETS, help="0.02, 0.05, 0.1 or 0.2 bpp, and a mask")
+    parser.add_argument(
+        "--effort",
+        type=int,
+        choices=EFFORTS,
+        default=USUAL_EFFORT,
+        help="1: a minute for a photograph of 0.4 megapixels, to 5: most of an hour (default: 3)",
     )
+    parser.add_argument(
+        "--network",
+        choices=(LATENTS, COORDINATES),
+        help="default: latents, but for the smallest files, where coordinates do better",
+    )
+    parser.add_argument("--json", action="store_true", help="print the file's figures as JSON")
     options, overrides = parser.parse_known_args(joined_values(args, parser))
     for override in overrides:
         if not override.startswith("-"):
             raise QuinrError(f"{override}: compress takes one input; run it once for each file")
-    check_rate(options)
     return options, overrides
 
 
@@ -99,9 +119,9 @@ def _readable_twice(name: str) -> Iterator[Path]:
         yield path
 
 
-def _digest(path: Path, options: argparse.Namespace, settings: dict[str, Any]) -> str:
+def _digest(path: Path, job: RatedFit) -> str:
     """Names one input with one way to compress it."""
-    asked = [__version__, options.bpp, options.psnr, options.preset, settings]
+    asked = [__version__, asdict(job.ask), job.settings]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     with path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,8 +40,7 @@ class FitFlags:
     """What the command line says about the fit.
 
     Args:
-        configs: YAML files or names of packaged configs, the first one first; ``compress.yaml`` where there
-            are none.
+        configs: YAML files or names of packaged configs, the first one first.
         overrides: Flags of `fit`.
     """
 
@@ -51,20 +50,21 @@ class FitFlags:
     @cached_property
     def config_paths(self) -> list[Path]:
         """Where the configs lie, looked for once."""
-        named = [Path(find_config(name)).absolute() for name in self.configs]
-        return named or [packaged_config("compress.yaml")]
+        return [Path(find_config(name)).absolute() for name in self.configs]
 
-    def resolve(self, sized: Sequence[str] = ()) -> dict[str, Any]:
+    def resolve(self, base: str, planned: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """All settings of the fit, but for the paths of its input and its run.
 
         Args:
-            sized: Flags that count more than the configs and less than the overrides.
+            base: The packaged config that counts where the user names none.
+            planned: Settings by their flags that count more than the configs and less than the overrides.
 
         Raises:
             QuinrError: If a flag or config is wrong, or would keep the fit from leaving its file.
         """
-        configs = [f"--config={path}" for path in self.config_paths]
-        settings = read_settings([*configs, *_OWN, *sized, *self.overrides])
+        configs = [f"--config={path}" for path in self.config_paths or [packaged_config(base)]]
+        flags = [f"--{name}={in_flag(value)}" for name, value in (planned or {}).items()]
+        settings = read_settings([*configs, *_OWN, *flags, *self.overrides])
         _check(settings)
         return settings
 
@@ -86,7 +86,7 @@ def _check(settings: dict[str, Any]) -> None:
         if value not in harmless:
             raise QuinrError(
                 f"--trainer.{name} {_flag_value(value)}: compress keeps a run until its file is written; "
-                "leave the flag out, or use quinr-pl fit --config compress.yaml --data.path"
+                "leave the flag out, or use quinr-pl fit with a config of your own"
             )
 
 

@@ -17,7 +17,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.file_lock import lock
 from quinr_pl.user_cache import cache_root
 
-_LOCK = ".lock"
+_LOCK, _KEY, _SUFFIX = ".lock", "key", ".part"
 _MOST_AT_ONCE = 64
 _KEPT_SECONDS = 30 * 24 * 3600
 
@@ -36,17 +36,20 @@ class KeptRun:
 
 
 @contextmanager
-def kept_run(key: str) -> Iterator[KeptRun]:
-    """The folder of a piece of work, in the user's cache, for this process alone.
+def kept_run(key: str, beside: Path | None = None) -> Iterator[KeptRun]:
+    """The folder of a piece of work, for this process alone.
 
-    It is removed at the end if the work is finished or has left no checkpoint. Processes with the same work
-    at the same time have folders of their own. Where there is no cache the folder does not last.
+    It lies beside the file that the work ends in, or in the user's cache where that is none. It is removed at
+    the end if the work is finished or has left no checkpoint. Processes with the same work at the same time
+    have folders of their own. Where there is no cache either the folder does not last.
 
     Args:
         key: Names the work: its input and all of its settings.
+        beside: The file, if its folder may hold another one.
     """
     with contextlib.ExitStack() as stack:
-        folder = _claim(key, stack)
+        folder = None if beside is None else _claim_beside(beside, key, stack)
+        folder = folder or _claim(key, stack)
         lasts = folder is not None
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quinr-pl-")))
@@ -60,6 +63,26 @@ def kept_run(key: str) -> Iterator[KeptRun]:
             elif sys.exc_info()[0] is not None:
                 how = "run the same command again to go on" if lasts else "the same command will start anew"
                 print(f"quinr-pl: {how}", file=sys.stderr)
+
+
+def _claim_beside(path: Path, key: str, stack: contextlib.ExitStack) -> Path | None:
+    """The folder beside a file, emptied of other work; None where it cannot be had."""
+    folder = path.with_name(path.name + _SUFFIX)
+    try:
+        str(folder.absolute()).encode()  # settings that name the folder are kept as text
+        descriptor = _lock_folder(folder)
+        if descriptor is None:
+            return None
+        stack.callback(os.close, descriptor)
+        named = folder / _KEY
+        if not named.is_file() or named.read_text() != key:
+            for left in folder.iterdir():
+                if left.name != _LOCK:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            named.write_text(key)
+    except (OSError, UnicodeEncodeError):
+        return None
+    return folder
 
 
 def _claim(key: str, stack: contextlib.ExitStack) -> Path | None:

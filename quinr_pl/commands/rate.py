@@ -2,61 +2,79 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import math
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quinr_pl.class_paths import find_class
+from quinr_pl.class_paths import class_path, find_class
+from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
 from quinr_pl.errors import QuinrError
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
+    from quinr_pl.datamodules import ImageDataModule
     from quinr_pl.fitting import FitResult
-    from quinr_pl.signals import SignalSpec
 
+STEERED_TRIES = 2
 PSNR_TRIES = 5
-_PSNR_TOLERANCE, _PSNR_MOST_BPP, _PSNR_LARGEST = 0.2, 2.0, 100.0
+_PSNR_TOLERANCE = 0.1
+_SIZED_TOLERANCE, _SIZED_MOST_BPP = 0.2, 2.0
+_USUAL_BPP = 0.1
 
 
 class OutOfReachError(QuinrError):
     """What was asked for cannot be had, and another run would not have it either."""
 
 
-def check_rate(options: argparse.Namespace) -> None:
-    """Refuses a rate or quality that no fit can have.
+@dataclass(frozen=True)
+class CompressedFile:
+    """The file of one input.
 
-    Raises:
-        QuinrError: If it is not.
+    Attributes:
+        data: Its bytes.
+        figures: ``bytes``, ``bpp``, ``psnr`` in dB, ``seconds``, ``network`` and ``lambda``, for JSON.
     """
-    if options.bpp is not None and not 0 < options.bpp < math.inf:
-        raise QuinrError(f"--bpp {options.bpp:g}: must be a positive number of bits for each pixel")
-    if options.psnr is not None and not 0 < options.psnr <= _PSNR_LARGEST:
-        raise QuinrError(f"--psnr {options.psnr:g}: must lie between 0 and {_PSNR_LARGEST:g} dB")
+
+    data: bytes
+    figures: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class RatedFit:
-    """One input that is fitted to what the command line asks for.
+    """One input that is fitted to what is asked for.
 
     Args:
-        options: ``bpp``, ``psnr`` and ``preset``, at most one of them.
-        flags: Of the fit.
-        settings: What they resolve to.
+        ask: What is.
+        flags: Of the fit; settings that they do not name follow from what is asked for.
         path: Path of the input.
         title: What the output is called.
+        announces: Whether a line says before the fit what it will take and come to.
     """
 
-    options: argparse.Namespace
+    ask: Ask
     flags: FitFlags
-    settings: dict[str, Any]
     path: Path
     title: str
+    announces: bool = True
 
-    def run(self, folder: Path) -> bytes:
-        """Fits, and gives the bytes of the file.
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the flags resolve to before the input is looked at."""
+        from quinr_pl.commands.plans import CONFIGS
+
+        if self.flags.configs and self.ask.network is not None:
+            raise QuinrError(
+                f"--network {self.ask.network}: the config names a network; leave one of them out"
+            )
+        return self.flags.resolve(CONFIGS[self.ask.network or LATENTS])
+
+    def run(self, folder: Path) -> CompressedFile:
+        """Fits, and gives the file.
 
         Args:
             folder: Where the runs of the fits are kept.
@@ -64,123 +82,248 @@ class RatedFit:
         Raises:
             QuinrError: If the input or a setting is wrong, or what is asked for is out of reach.
         """
+        if not self.flags.configs:
+            return self._compressed(self._planned(folder))
+        if self.ask.of_nothing:
+            return self._compressed(self._fit(self.settings, folder))
+        network = _network_class(self.settings)
+        if "rate_weight" in inspect.signature(network).parameters:
+            return self._compressed(self._steered(self.settings, folder))
+        return self._compressed(self._sized({}, folder))
+
+    def _compressed(self, result: FitResult) -> CompressedFile:
+        figures = {
+            "bytes": result.bytes,
+            "bpp": result.bpp,
+            "psnr": result.psnr if math.isfinite(result.psnr) else None,
+            "seconds": result.encode_seconds,
+            "network": result.method,
+            "lambda": result.rate_weight or None,
+        }
+        return CompressedFile(result.path.read_bytes(), figures)
+
+    @cached_property
+    def _data(self) -> ImageDataModule:
         from quinr_pl.commands.fit_flags import read_signal
 
-        if self.options.psnr is not None:
-            return self._reach_psnr(folder)
-        if self.options.bpp is None and self.options.preset is None:
-            return self._fit(self.settings, folder, self.title).path.read_bytes()
-        self._require_sizes()
-        spec = read_signal(self.settings, self.path).spec
-        most_bytes = self._most_bytes(spec)
-        data = self._fit(self._sized(spec, most_bytes), folder, self.title).path.read_bytes()
-        if len(data) > most_bytes:
-            raise OutOfReachError(
-                f"{self._flag}: the smallest file of this network has {len(data)} bytes, more than the "
-                f"{most_bytes} asked for; ask for more, or leave out the flags that set its size"
-            )
-        return data
+        return read_signal(self.settings, self.path)
 
-    def _fit(self, settings: dict[str, Any], folder: Path, title: str) -> FitResult:
+    @cached_property
+    def _mask_bytes(self) -> int:
+        from quinr_pl.codec.file.encoder import mask_bytes
+
+        return mask_bytes(self._data.spec)
+
+    def _planned(self, folder: Path) -> FitResult:
+        """Fits with the settings that a plan has for what is asked for."""
+        from quinr_pl.commands.estimate import Jpeg2000Curve, usual_rate_weight
+        from quinr_pl.commands.plans import (
+            CONFIGS,
+            TRAININGS,
+            coordinate_plan,
+            fewest_bytes,
+            latent_plan,
+            network_kind,
+        )
+
+        spec, gain = self._data.spec, TRAININGS[self.ask.effort].gain
+        curve = Jpeg2000Curve(self._data.values, spec)
+        size = self.ask.size(spec, self._mask_bytes)
+        if size is None:
+            assert self.ask.psnr is not None
+            bpp = curve.bpp(self.ask.psnr - gain) if curve.usable else _USUAL_BPP
+            size = int(bpp * spec.pixels / 8) + self._mask_bytes
+        kind = self.ask.network or network_kind(size, spec)
+        if self.ask.psnr is None and size < fewest_bytes(kind, spec):
+            raise OutOfReachError(self._too_few(size, fewest_bytes(kind, spec)))
+        if kind == COORDINATES:
+            return self._sized(coordinate_plan(self.ask.effort), folder)
+        bpp = 8 * max(size - self._mask_bytes, 1) / spec.pixels
+        rate_weight = curve.rate_weight(bpp) if curve.usable else usual_rate_weight(bpp)
+        plan = latent_plan(spec, size, self.ask.effort, rate_weight)
+        settings = self.flags.resolve(CONFIGS[LATENTS], plan)
+        quality = curve.psnr(bpp) + gain if curve.usable else None
+        self._announce(settings, folder, size, self.ask.psnr or quality)
+        return self._steered(settings, folder)
+
+    def _too_few(self, size: int, fewest: int) -> str:
+        mask, remedy = "", "ask for that or more"
+        if self._mask_bytes:
+            mask = f", {self._mask_bytes} of them its mask"
+            remedy += ", or leave the mask out (--data.mask false)"
+        return (
+            f"{self.ask}: {size} bytes are too few; the smallest possible file has {fewest}{mask}; {remedy}"
+        )
+
+    def _announce(self, settings: Mapping[str, Any], folder: Path, size: int, quality: float | None) -> None:
+        """Says what is coming, but for a fit that goes on."""
+        from quinr_pl.commands.estimate import expected_seconds, told_time
+
+        if not self.announces or any(folder.rglob("*.ckpt")):
+            return
+        spec = self._data.spec
+        height, width = spec.shape
+        told = told_time(expected_seconds(settings, spec))
+        about = "about " if self.ask.psnr is not None else ""
+        line = f"{width} x {height}, {about}{8 * size / spec.pixels:.2f} bpp = {size:,} bytes, "
+        line += f"effort {self.ask.effort}: about {told}"
+        print(line if quality is None else f"{line}, about {quality:.1f} dB", file=sys.stderr)
+
+    def _fit(self, settings: Mapping[str, Any], folder: Path, title: str | None = None) -> FitResult:
         from quinr_pl.fitting import fit
 
         data = settings["data"]
         data = {**data, "init_args": {**data["init_args"], "path": str(self.path)}}
         # The input's own name may be as long as a name can be.
-        return fit({**settings, "data": data}, folder, name="signal", title=title)
+        return fit({**settings, "data": data}, folder, name="signal", title=title or self.title)
 
-    @property
-    def _flag(self) -> str:
-        given = ((name, getattr(self.options, name)) for name in ("bpp", "psnr", "preset"))
-        return next(f"--{name} {value}" for name, value in given if value is not None)
+    def _steered(self, settings: dict[str, Any], folder: Path) -> FitResult:
+        """A fit that moves its rate_weight, and another one where the first misses what is asked for."""
+        size = self.ask.size(self._data.spec, self._mask_bytes)
+        settings = _with_rate_control(settings, {"most_bytes": size, "psnr": self.ask.psnr})
+        results: list[FitResult] = []
+        for number in range(STEERED_TRIES):
+            result = self._fit(settings, folder / str(number))
+            if size is not None:
+                missed = math.log2(result.bytes / size)
+                if missed <= 0 or self.ask.of_nothing:
+                    return result
+            else:
+                assert self.ask.psnr is not None
+                missed = (result.psnr - self.ask.psnr) / _PSNR_TOLERANCE / 2
+                if 0 <= missed <= 0.5:
+                    return result
+            results.append(result)
+            weight = result.rate_weight * 2 ** min(max(missed, -2.0), 2.0)
+            settings = _with_network(settings, {"rate_weight": weight})
+        if size is not None:
+            smallest = min(result.bytes for result in results)
+            raise OutOfReachError(self._too_few(size, smallest))
+        assert self.ask.psnr is not None
+        return self._smallest_of(results, self.ask.psnr, "use a higher --effort")
+
+    def _smallest_of(self, results: list[FitResult], psnr: float, remedy: str) -> FitResult:
+        """The smallest file that is good enough."""
+        enough = [result for result in results if result.psnr >= psnr]
+        if not enough:
+            highest = max(result.psnr for result in results)
+            raise OutOfReachError(
+                f"{self.ask}: the best of {len(results)} fits reached {highest:.2f} dB; ask for less, or "
+                f"{remedy}"
+            )
+        return min(enough, key=lambda result: result.bytes)
+
+    def _sized(self, planned: Mapping[str, Any], folder: Path) -> FitResult:
+        """A fit of a network of coordinates that has the size asked for; for a quality a few of them."""
+        self._require_sizes()
+        if self.ask.psnr is not None:
+            return self._sized_to_psnr(planned, folder)
+        size = self.ask.size(self._data.spec, self._mask_bytes)
+        assert size is not None
+        settings = self._of_size(planned, size)
+        if not self.flags.configs:
+            self._announce(settings, folder, size, None)
+        result = self._fit(settings, folder)
+        if result.bytes > size and not self.ask.of_nothing:
+            raise OutOfReachError(
+                f"{self.ask}: the smallest file of this network has {result.bytes} bytes, more than the "
+                f"{size} asked for; ask for more, or leave out the flags that set its size"
+            )
+        return result
 
     def _require_sizes(self) -> None:
         """Refuses networks and quantizers whose size no flag of the command sets."""
-        from quinr_pl.network import Network, QuINR
+        from quinr_pl.network import QuINR
 
-        path = self.settings["model"]["network"]["class_path"]
-        network = find_class(path, Network, "--model.network")
+        if not self.flags.configs:
+            return
+        network = _network_class(self.settings)
         if network is not QuINR:
-            weighs = "rate_weight" in inspect.signature(network).parameters
-            remedy = "set --model.network.rate_weight instead" if weighs else "leave one of them out"
             raise QuinrError(
-                f"{self._flag}: sets the size of QuINR, and the config has {network.__name__}; {remedy}"
+                f"{self.ask}: sets the size of QuINR and of networks with a rate_weight, and the config has "
+                f"{network.__name__}; leave one of them out"
             )
         if _trains_for_quantization(self.settings):
             raise QuinrError(
-                f"{self._flag}: the training of WeightQuantization settles the size itself; leave one of "
+                f"{self.ask}: the training of WeightQuantization settles the size itself; leave one of "
                 "them out"
             )
 
-    def _most_bytes(self, spec: SignalSpec) -> int:
-        from quinr_pl.codec.file.encoder import mask_bytes
-        from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS
-
-        mask = mask_bytes(spec)
-        if self.options.preset is not None:
-            return mask + max(FEWEST_BYTES, int(PRESETS[self.options.preset] * spec.pixels / 8))
-        most_bytes = int(self.options.bpp * spec.pixels / 8)
-        if mask and most_bytes < mask + FEWEST_BYTES:
-            raise QuinrError(
-                f"{self._flag}: {most_bytes} bytes are too few for the mask's {mask} and a network's "
-                f"{FEWEST_BYTES}; ask for more, or leave the mask out (--data.mask false)"
-            )
-        return most_bytes
-
-    def _sized(self, spec: SignalSpec, most_bytes: int) -> dict[str, Any]:
+    def _of_size(self, planned: Mapping[str, Any], size: int) -> dict[str, Any]:
         """Settings with the network and the quantizer that an asked size needs."""
         from pytorch_lightning.cli import instantiate_class
 
-        from quinr_pl.codec.file.encoder import mask_bytes
-        from quinr_pl.codec.rate_control import network_for_bytes, rounding_for_bytes
+        from quinr_pl.codec.rate_control import FEWEST_BYTES, network_for_bytes, rounding_for_bytes
         from quinr_pl.codec.rounding import as_options
+        from quinr_pl.commands.plans import CONFIGS
 
-        own_bytes = most_bytes - mask_bytes(spec)
-        network = network_for_bytes(own_bytes, spec.channels)
-        sized = [f"--model.network.{name}={value}" for name, value in network.items()]
-        settings = self.flags.resolve(sized)
-        # The user's flags may have made the network another one.
-        weights = instantiate_class((), settings["model"]["network"]).parameter_count()
-        settings["quantization"] = as_options(rounding_for_bytes(own_bytes, weights))
+        own_bytes = size - self._mask_bytes
+        if own_bytes < FEWEST_BYTES:
+            raise OutOfReachError(self._too_few(size, FEWEST_BYTES + self._mask_bytes))
+        network = network_for_bytes(own_bytes, self._data.spec.channels)
+        sized = {f"model.network.{name}": value for name, value in network.items()}
+        settings = self.flags.resolve(CONFIGS[COORDINATES], {**planned, **sized})
+        if settings["quantization"] is None:
+            # The user's flags may have made the network another one.
+            weights = instantiate_class((), settings["model"]["network"]).parameter_count()
+            settings["quantization"] = as_options(rounding_for_bytes(own_bytes, weights))
         return settings
 
-    def _reach_psnr(self, folder: Path) -> bytes:
+    def _sized_to_psnr(self, planned: Mapping[str, Any], folder: Path) -> FitResult:
         """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
-        from quinr_pl.codec.file.encoder import mask_bytes
-        from quinr_pl.codec.rate_control import FEWEST_BYTES, PRESETS, bytes_for_psnr
-        from quinr_pl.commands.fit_flags import read_signal
+        from quinr_pl.codec.rate_control import FEWEST_BYTES, bytes_for_psnr
 
-        self._require_sizes()
-        spec = read_signal(self.settings, self.path).spec
-        wanted, fewest = self.options.psnr, FEWEST_BYTES + mask_bytes(spec)
-        size = max(fewest, int(PRESETS["medium"] * spec.pixels / 8))
-        most = max(fewest, int(_PSNR_MOST_BPP * spec.pixels / 8))
-        measured: list[tuple[int, float]] = []
-        best: FitResult | None = None
+        assert self.ask.psnr is not None
+        wanted, pixels = self.ask.psnr, self._data.spec.pixels
+        fewest = FEWEST_BYTES + self._mask_bytes
+        size = max(fewest, int(_USUAL_BPP * pixels / 8))
+        most = max(fewest, int(_SIZED_MOST_BPP * pixels / 8))
+        results: list[FitResult] = []
         tried: list[int] = []
         while len(tried) < PSNR_TRIES and size not in tried:
-            attempt = folder / str(len(tried))
             tried.append(size)
             title = f"try {len(tried)} of at most {PSNR_TRIES}"
-            result = self._fit(self._sized(spec, size), attempt, title)
-            reached = min(result.psnr, 2 * _PSNR_LARGEST)
-            measured.append((result.bytes, reached))
-            if reached >= wanted and (best is None or result.bytes < best.bytes):
-                best = result
-            if 0 <= reached - wanted <= _PSNR_TOLERANCE:
+            results.append(self._fit(self._of_size(planned, size), folder / str(len(tried) - 1), title))
+            if 0 <= results[-1].psnr - wanted <= _SIZED_TOLERANCE:
                 break
             # Aim at the middle of what is good enough.
-            size = max(fewest, min(bytes_for_psnr(measured, wanted + _PSNR_TOLERANCE / 2), most))
-        if best is None:
-            highest = max(reached for _, reached in measured)
-            raise OutOfReachError(
-                f"{self._flag}: {len(measured)} tries of at most {_PSNR_MOST_BPP:g} bits per pixel reached "
-                f"{highest:.2f} dB; ask for less, or fit longer (--trainer.max_steps)"
-            )
-        return best.path.read_bytes()
+            measured = [(result.bytes, min(result.psnr, 200.0)) for result in results]
+            size = max(fewest, min(bytes_for_psnr(measured, wanted + _SIZED_TOLERANCE / 2), most))
+        return self._smallest_of(results, wanted, "fit longer (--trainer.max_steps)")
 
 
-def _trains_for_quantization(settings: dict[str, Any]) -> bool:
+def _network_class(settings: Mapping[str, Any]) -> type:
+    from quinr_pl.network import Network
+
+    return find_class(settings["model"]["network"]["class_path"], Network, "--model.network")
+
+
+def _with_network(settings: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with other arguments of the network."""
+    network = settings["model"]["network"]
+    network = {**network, "init_args": {**network["init_args"], **arguments}}
+    return {**settings, "model": {**settings["model"], "network": network}}
+
+
+def _with_rate_control(settings: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with a RateControl, behind the callback that quantizes, in place of the user's own."""
+    from pytorch_lightning.callbacks import Callback
+
+    from quinr_pl.callbacks import RateControl
+    from quinr_pl.fitting.quantizers import listed, quantizes
+
+    control = {"class_path": class_path(RateControl), "init_args": dict(asked)}
+    callbacks = []
+    for callback in listed(settings["trainer"]["callbacks"]):
+        cls = find_class(callback["class_path"], Callback, "--trainer.callbacks")
+        if not issubclass(cls, RateControl):
+            callbacks.append(callback)
+        if quantizes(callback["class_path"]):
+            callbacks.append(control)
+    return {**settings, "trainer": {**settings["trainer"], "callbacks": callbacks}}
+
+
+def _trains_for_quantization(settings: Mapping[str, Any]) -> bool:
     """Whether the WeightQuantization in the settings of a fit trains, and so finds the step sizes itself."""
     from quinr_pl.fitting.quantizers import listed, quantizes
 

@@ -34,6 +34,8 @@ class FitResult:
         bpp: Bits of the file for each pixel.
         bytes: Size of the file.
         parameters: Weights that it holds.
+        method: Class of the network.
+        rate_weight: λ at the end of the fit; 0 of a network that does not weigh its rate.
         encode_seconds: From the first step to the file, over all parts of an interrupted fit.
         decode_seconds: From the file to the signal.
         versions: Of what computed the figures, by package.
@@ -44,6 +46,8 @@ class FitResult:
     bpp: float
     bytes: int
     parameters: int
+    method: str
+    rate_weight: float
     encode_seconds: float
     decode_seconds: float
     versions: Mapping[str, str]
@@ -103,7 +107,7 @@ def fit(
 def _finished(folder: Path) -> FitResult | None:
     """What a finished fit left in its folder."""
     try:
-        figures = json.loads((folder / _RESULT).read_text())
+        figures = {"rate_weight": 0.0, **json.loads((folder / _RESULT).read_text())}
         path = folder / f"{figures['image']}.quinr"
         kept = {key: figures[key] for key in FitResult.__dataclass_fields__ if key != "path"}
     except (OSError, ValueError, KeyError, TypeError):  # not there, cut, or of another program

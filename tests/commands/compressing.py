@@ -17,7 +17,7 @@ QUICK = ["--config", str(Path(__file__).parents[1] / "conf" / "quick_callbacks.y
 SMALL_FIT = ["--config", TINY, *QUICK, "--trainer.max_steps", "4"]
 FEW_STEPS = [
     "--config",
-    "compress.yaml",
+    "compress_coordinates.yaml",
     *QUICK,
     "--trainer.max_steps",
     "2",
@@ -29,7 +29,8 @@ FEW_STEPS = [
 
 
 def kept(folder: Path) -> list[Path]:
-    return sorted((folder.parent / "cache" / "compress").glob("*"))
+    """Folders of interrupted work, beside outputs and in the cache."""
+    return sorted([*folder.glob("*.part"), *(folder.parent / "cache" / "compress").glob("*")])
 
 
 def write_gray(name: str, height: int = 20, width: int = 12) -> np.ndarray:
@@ -66,7 +67,7 @@ def interrupted_at(call: int, monkeypatch):
 
 
 WAVES = ["--trainer.max_steps", "60", "--data.batch_size", "512", "--data.steps_per_epoch", "60"]
-WAVES += ["--config", "compress.yaml", *QUICK]
+WAVES += ["--config", "compress_coordinates.yaml", *QUICK]
 WAVES += ["--model.warmup_steps", "5", "--model.learning_rate", "1e-2"]
 
 
@@ -75,3 +76,21 @@ def write_waves(name: str, scale: int = 1) -> np.ndarray:
     pixels = np.rint(255 * (0.5 + 0.4 * np.sin(5 * rows) * np.cos(4 * columns))).astype(np.uint8)
     Image.fromarray(pixels).save(name)
     return pixels
+
+
+FEW_LATENT_STEPS = ["--trainer.max_steps", "120", "--model.warmup_steps", "5"]
+
+
+def write_edges(
+    name: str, height: int = 60, width: int = 80, channels: int = 3, dtype: type = np.uint8
+) -> None:
+    """A picture with edges, a ramp and a texture."""
+    rows, columns = np.mgrid[:height, :width]
+    planes = [
+        0.2 + 0.5 * ((rows - height / 2) ** 2 + (columns - width / 2) ** 2 < 400),
+        0.3 + 0.4 * columns / width,
+        0.5 + 0.3 * (np.sin(rows / 2) > 0) * (columns > width / 2),
+        0.1 + 0.8 * rows / height,
+    ]
+    values = np.stack(planes[:channels], axis=2) * np.iinfo(dtype).max
+    Image.fromarray(np.rint(values).astype(dtype).squeeze()).save(name)

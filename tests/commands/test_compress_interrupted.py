@@ -50,8 +50,9 @@ def test_an_interrupted_compress_goes_on_and_ends_in_the_same_bytes(
     shown = capsys.readouterr().err
     assert "run the same command again to go on" in shown
     assert "ckpt_path" not in shown
-    assert sorted(path.name for path in folder.iterdir()) == ["photo.png", "whole.quinr"]
-    assert len(kept(folder)) == 1
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["again.quinr.part", "photo.png", "whole.quinr"]
+    assert kept(folder) == [folder / "again.quinr.part"]
     with monkeypatch.context() as patch:
         calls = interrupted_at(0, patch)
         assert main(command) == 0
@@ -60,19 +61,31 @@ def test_an_interrupted_compress_goes_on_and_ends_in_the_same_bytes(
     assert kept(folder) == []
 
 
-def test_an_interruption_goes_on_only_with_the_same_input_and_settings(folder, monkeypatch):
+@pytest.mark.parametrize("other", ["input", "settings"])
+def test_an_interruption_goes_on_only_with_the_same_input_and_settings(other, folder, monkeypatch):
     write_gray("photo.png")
     with monkeypatch.context() as patch:
         interrupted_at(3, patch)
         assert main(["compress", "photo.png", *SMALL_FIT]) == 130
-    (left,) = kept(folder)
-    write_gray("other.png", 21)
+    assert len(kept(folder)) == 1
+    if other == "input":
+        write_gray("photo.png", 21)
     with monkeypatch.context() as patch:
         calls = interrupted_at(0, patch)
-        assert main(["compress", "other.png", *SMALL_FIT]) == 0
-        assert main(["compress", "photo.png", "-o", "x.quinr", *SMALL_FIT, "--seed_everything", "1"]) == 0
-    assert calls[0] == 8
-    assert kept(folder) == [left]
+        seed = ["--seed_everything", "1"] if other == "settings" else []
+        assert main(["compress", "photo.png", *SMALL_FIT, *seed]) == 0
+    assert calls[0] == 4
+    assert kept(folder) == []
+
+
+def test_what_comes_from_a_pipe_is_kept_in_the_cache(folder, monkeypatch):
+    write_gray("photo.png")
+    os.mkfifo("pipe")
+    with monkeypatch.context() as patch:
+        interrupted_at(3, patch)
+        assert main(["compress", "photo.png", "-o", "pipe", *SMALL_FIT]) == 130
+    (left,) = kept(folder)
+    assert left.parent == folder.parent / "cache" / "compress"
 
 
 def test_an_interruption_before_there_is_anything_to_keep_leaves_nothing(folder, monkeypatch, capsys):
@@ -127,6 +140,18 @@ def test_processes_with_the_same_work_have_folders_of_their_own():
     assert not first.folder.exists()
 
 
+def test_a_folder_beside_an_output_is_of_one_process_and_of_one_piece_of_work(folder):
+    output = folder / "x.quinr"
+    with kept_run.kept_run("key", output) as first, kept_run.kept_run("key", output) as second:
+        assert first.folder == folder / "x.quinr.part"
+        assert second.folder.parent == folder.parent / "cache" / "compress"
+        (first.folder / "last.ckpt").touch()
+    with kept_run.kept_run("another", output) as third:
+        assert third.folder == first.folder
+        assert not (third.folder / "last.ckpt").exists()
+    assert not first.folder.exists()
+
+
 def test_what_nobody_goes_on_with_is_removed_after_a_month(folder):
     for age in (1, 40):
         with kept_run.kept_run(f"days{age}") as run:
@@ -158,18 +183,17 @@ def test_finished_tries_are_not_repeated(folder, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_terminated_compress_leaves_nothing_beside_the_input(folder):
+def test_a_terminated_compress_leaves_one_folder_beside_the_output(folder):
     write_gray("pattern.png", 64, 64)
     Path("pattern.quinr").write_bytes(b"an earlier file")
     before = {path.name: path.read_bytes() for path in Path().iterdir()}
     command = [*COMMAND, "compress", "pattern.png", "--overwrite", "--config", TINY]
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder.parent / "cache")}
-    with started([*command, "--trainer.max_steps", "1000000"], env=environment) as process:
+    with started([*command, "--trainer.max_steps", "1000000"]) as process:
         read_until(process, "step ")
         process.send_signal(signal.SIGTERM)
         shown, _ = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "run the same command again to go on" in shown
-    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
-    checkpoint = next((folder.parent / "cache").glob("quinr-pl/compress/*/checkpoints/last.ckpt"))
+    assert {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+    checkpoint = next(Path("pattern.quinr.part").rglob("checkpoints/last.ckpt"))
     assert torch.load(checkpoint, weights_only=True)["global_step"] > 0

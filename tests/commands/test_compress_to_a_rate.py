@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from compressing import (
     DATA,
+    FEW_LATENT_STEPS,
     FEW_STEPS,
     WAVES,
     error_lines,
     kept,
     no_fit,
+    write_edges,
     write_gray,
     write_waves,
 )
@@ -32,6 +34,79 @@ def test_compress_to_a_rate():
     write_gray("noise.png", 96, 96)
     assert main(["compress", "noise.png", "--bpp", "0.3", *FEW_STEPS]) == 0
     assert 0.285 <= 8 * Path("noise.quinr").stat().st_size / 96**2 <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("channels", "asked"),
+    [
+        (3, ["--bpp", "1.0"]),
+        pytest.param(1, ["--bytes", "500"], marks=pytest.mark.slow),
+        pytest.param(4, ["--bpp", "1.5"], marks=pytest.mark.slow),
+    ],
+)
+def test_latents_are_steered_to_the_size_asked_for(channels, asked, capsys):
+    write_edges("edges.png", channels=channels)
+    assert main(["compress", "edges.png", *asked, "--json", *FEW_LATENT_STEPS]) == 0
+    shown = capsys.readouterr()
+    figures = json.loads(shown.out)
+    size = Path("edges.quinr").stat().st_size
+    most = float(asked[1]) * 600 if asked[0] == "--bpp" else int(asked[1])
+    assert 0.97 * most <= size <= most
+    assert (figures["bytes"], figures["network"]) == (size, "LatentQuINR")
+    assert figures["bpp"] == pytest.approx(size / 600)
+    assert figures["lambda"] > 0
+    assert f"80 x 60, {most / 600:.2f} bpp = {most:,.0f} bytes, effort 3: about" in shown.err
+
+
+@pytest.mark.slow
+def test_latents_are_steered_to_the_quality_asked_for(capsys):
+    write_edges("edges.png")
+    assert main(["compress", "edges.png", "--psnr", "25", "--network", "latents", *FEW_LATENT_STEPS]) == 0
+    assert main(["decompress", "edges.quinr", "-o", "back.png"]) == 0
+    errors = np.asarray(Image.open("back.png")).astype(float) - np.asarray(Image.open("edges.png"))
+    assert 25 <= 10 * np.log10(255**2 / np.mean(errors**2)) <= 25.1
+
+
+@pytest.mark.slow
+def test_16_bits_and_a_strip_in_latents():
+    write_edges("strip.png", 1, 300, 1, np.uint16)
+    few = ["--network", "latents", "--bytes", "250", *FEW_LATENT_STEPS]
+    assert main(["compress", "strip.png", *few]) == 0
+    assert Path("strip.quinr").stat().st_size <= 250  # more than so few latents can use
+
+
+@pytest.mark.parametrize(
+    ("flags", "fewest"), [(["--bpp", "0.1"], 120), (["--bytes", "140", "--network", "latents"], 150)]
+)
+def test_too_small_a_size_is_refused_with_the_smallest_one(flags, fewest, capsys, monkeypatch):
+    no_fit(monkeypatch)
+    write_edges("edges.png")
+    assert main(["compress", "edges.png", *flags]) == 2
+    (line,) = error_lines(capsys)
+    assert f"the smallest possible file has {fewest};" in line
+
+
+def test_a_flag_of_the_users_counts_more_than_the_plan(monkeypatch):
+    settings = []
+
+    def fit(given, folder, **names):
+        settings.append(given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+    write_edges("edges.png")
+    flags = ["--bytes", "900", "--effort", "1", "--model.network.qubits", "2", "--trainer.max_steps", "7"]
+    assert main(["compress", "edges.png", *flags]) == 130
+    assert settings[0]["model"]["network"]["init_args"]["qubits"] == 2
+    assert settings[0]["trainer"]["max_steps"] == 7
+    assert settings[0]["model"]["precondition_frequency"] == 5  # the plan's
+
+
+def test_the_network_is_named_once(capsys, monkeypatch):
+    no_fit(monkeypatch)
+    write_edges("edges.png")
+    assert main(["compress", "edges.png", "--config", "kodak_latent.yaml", "--network", "latents"]) == 2
+    assert "--network latents: the config names a network" in error_lines(capsys)[0]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +143,10 @@ def test_a_rate_holds_for_the_network_that_flags_make_larger():
 def test_a_rate_of_another_network_is_refused_before_any_work(rates, capsys, monkeypatch):
     no_fit(monkeypatch)
     write_gray("photo.png")
-    assert main(["compress", "photo.png", "--config", "kodak_latent.yaml", *rates]) == 2
+    assert main(["compress", "photo.png", "--config", "coin_kodak.yaml", *rates]) == 2
     (line,) = error_lines(capsys)
     assert f"{' '.join(rates)}" in line
-    assert "rate_weight" in line
+    assert "has COIN" in line
 
 
 @pytest.mark.slow
@@ -90,7 +165,8 @@ def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
     assert mask > 100
     again = ["compress", "scan.bin", "-o", "less.quinr", "--bpp", "0.2", *shape, *FEW_STEPS]
     assert main(again) == 2
-    assert f"too few for the mask's {mask + 3} and a network's 120" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert f"the smallest possible file has {mask + 123}, {mask + 3} of them its mask" in shown
     assert main([*again, "--data.mask", "false"]) == 0
     assert 0.19 <= 8 * Path("less.quinr").stat().st_size / (64 * 128) <= 0.2
 
@@ -113,13 +189,14 @@ def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
 
     def fit(settings, folder, **names):
         sizes.append(settings["quantization"]["rate"])
-        folder.mkdir()
+        folder.mkdir(parents=True)
         path = folder / "signal.quinr"
         path.write_bytes(data)
-        return FitResult(path, 12.0, 1.0, len(data), 1, 1.0, 1.0, {})
+        return FitResult(path, 12.0, 1.0, len(data), 1, "QuINR", 0.0, 1.0, 1.0, {})
 
     monkeypatch.setattr("quinr_pl.fitting.fit", fit)
-    assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30"]) == 2
+    coordinates = ["--network", "coordinates"]
+    assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30", *coordinates]) == 2
     assert "--psnr 30.0: " in capsys.readouterr().err
     assert 1 <= len(sizes) <= 5
     assert not Path("x.quinr").exists()

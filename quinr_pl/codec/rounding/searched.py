@@ -33,9 +33,9 @@ _FINEST = 2.0**-11
 _OCTAVES = 10
 _TRIALS_PER_OCTAVE = 2
 _ERROR_PIXELS, _BANDS = 1 << 20, 8  # of a larger signal, what so many bands show: hundreds of trials add up
-_DEARER = 6
-_TRIMMED = 0.01
-"""What share of a file steps of latents take off at next to no loss."""
+_REPRICED = 6
+_TRIMMED, _LEFT = 0.01, 0.02
+"""What share of a file steps of latents take off at next to no loss, and what share they fill."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Searched(Rounding):
 
     The cost is that of training, as in RDOQ of video encoders (Karczewicz et al. 2008, "Rate distortion
     optimized quantization", VCEG-AH21): mean squared error plus ``network.rate_weight`` (λ) times bits for
-    each pixel. Here it chooses step sizes, and levels are the nearest. Where the file has a target, weights
-    are priced higher if it is far too large, and single latents then take a step.
+    each pixel. Here it chooses step sizes, and levels are the nearest. Where the file has a target, bits of
+    weights have another price if it is far from it, and single latents then take a step.
 
     Args:
         most_bytes: Size of the whole file; 0 for any.
@@ -85,19 +85,21 @@ class Searched(Rounding):
     ) -> QuantizedNetwork:
         """See Rounding. Progress is told before each layer and each round of steps of latents."""
         targets = self.require_targets(spec, targets).cpu()
-        result = _searched(network, spec, targets, network.rate_weight, progress)
+        price = network.rate_weight
+        result = _searched(network, spec, targets, price, progress)
         if self.least_psnr:
             return trimmed_to_psnr(result, spec, targets, self.least_psnr, progress)
         if not self.most_bytes:
             return result
-        dearer = network.rate_weight
-        for _ in range(_DEARER):
-            # Half an octave of step size saves half a bit for each weight.
+        for _ in range(_REPRICED):
             excess = len(encode(result, spec).data) - self.most_bytes
-            if excess < _TRIMMED * self.most_bytes or network.parameter_count() < excess:
+            # Twice the price is half an octave of step size, and saves half a bit for each weight.
+            if -_LEFT * self.most_bytes <= excess <= _TRIMMED * self.most_bytes:
                 break
-            dearer *= 2
-            result = _searched(network, spec, targets, dearer, progress)
+            if abs(excess) > network.parameter_count():
+                break
+            price *= 2 if excess > 0 else 0.5
+            result = _searched(network, spec, targets, price, progress)
         return trimmed_to_size(result, spec, targets, self.most_bytes, progress)
 
 

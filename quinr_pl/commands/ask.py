@@ -1,0 +1,92 @@
+"""What a user asks of a compressed file: a size, a rate or a quality, and how much work it may cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quinr_pl.errors import QuinrError
+
+if TYPE_CHECKING:
+    from quinr_pl.signals import SignalSpec
+
+PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
+"""Bits for each pixel."""
+EFFORTS = (1, 2, 3, 4, 5)
+USUAL_EFFORT = 3
+USUAL_PRESET = "medium"
+LATENTS, COORDINATES = "latents", "coordinates"
+_LARGEST_PSNR = 100.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """At most one of a size, a rate, a quality and a preset; an effort; and which network.
+
+    Args:
+        bpp: Bits for each pixel, at most.
+        most_bytes: Size of the file, at most.
+        psnr: dB of the decoded signal, at least.
+        preset: A name of PRESETS, which a mask comes on top of.
+        effort: How long the fit may take, 1 to 5.
+        network: "latents" or "coordinates"; None for what suits the size.
+
+    Raises:
+        QuinrError: If a value is one that no file can have.
+    """
+
+    bpp: float | None = None
+    most_bytes: int | None = None
+    psnr: float | None = None
+    preset: str | None = None
+    effort: int = USUAL_EFFORT
+    network: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [flag for flag, value in self._given().items() if value is not None]
+        if len(given) > 1:
+            raise QuinrError(f"{' and '.join(given)}: give one of {', '.join(self._given())}")
+        if self.bpp is not None and not 0 < self.bpp < math.inf:
+            raise QuinrError(f"--bpp {self.bpp:g}: must be a positive number of bits for each pixel")
+        if self.most_bytes is not None and self.most_bytes < 1:
+            raise QuinrError(f"--bytes {self.most_bytes}: must be a positive number of bytes")
+        if self.psnr is not None and not 0 < self.psnr <= _LARGEST_PSNR:
+            raise QuinrError(f"--psnr {self.psnr:g}: must lie between 0 and {_LARGEST_PSNR:g} dB")
+        for flag, value, known in (
+            ("preset", self.preset, PRESETS),
+            ("effort", self.effort, EFFORTS),
+            ("network", self.network, (LATENTS, COORDINATES)),
+        ):
+            if value is not None and value not in known:
+                raise QuinrError(f"--{flag} {value}: choose from {', '.join(map(str, known))}")
+
+    def _given(self) -> dict[str, object]:
+        return {"--bpp": self.bpp, "--bytes": self.most_bytes, "--psnr": self.psnr, "--preset": self.preset}
+
+    @property
+    def of_nothing(self) -> bool:
+        """Whether neither size nor quality is asked for."""
+        return all(value is None for value in self._given().values())
+
+    def __str__(self) -> str:
+        """The flag that says what is asked for, for messages."""
+        said = next((f"{flag} {value}" for flag, value in self._given().items() if value is not None), None)
+        return said or f"--preset {USUAL_PRESET}"
+
+    def size(self, spec: SignalSpec, mask: int) -> int | None:
+        """Bytes that the file may have; None where a quality is asked for. A preset is never too small.
+
+        Args:
+            spec: Of the signal.
+            mask: Bytes that its mask takes.
+        """
+        if self.psnr is not None:
+            return None
+        if self.most_bytes is not None:
+            return self.most_bytes
+        if self.bpp is not None:
+            return int(self.bpp * spec.pixels / 8)
+        from quinr_pl.codec.rate_control import FEWEST_BYTES
+
+        return mask + max(FEWEST_BYTES, int(PRESETS[self.preset or USUAL_PRESET] * spec.pixels / 8))

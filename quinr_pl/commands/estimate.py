@@ -1,0 +1,161 @@
+"""What a fit will take and come to, told before it from a few steps and from JPEG 2000."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pytorch_lightning.cli import instantiate_class
+from pytorch_lightning.utilities.seed import isolate_rng
+
+from quinr_pl.baselines.jpeg2000 import JPEG2000
+from quinr_pl.class_paths import find_class
+from quinr_pl.errors import QuinrError
+from quinr_pl.native.threads import native_threads
+from quinr_pl.network import Network
+from quinr_pl.signals import SignalSpec, coordinates
+from quinr_pl.signals.distortion import psnr
+
+_MOST_PIXELS = 1 << 22
+_BISECTIONS = 9
+_BPP_RANGE = 0.01, 8.0
+_OCTAVES = 0.4
+_HONEST = 1.2  # a codestream that is so much larger than it was to be: headers are most of it
+_OF_JPEG2000 = 0.7  # its errors are larger than a latent network's, and so is what a bit takes off them
+_USUAL_WEIGHT, _USUAL_BPP, _USUAL_EXPONENT = 6e-3, 0.1, 1.15
+_TIMED_STEPS = 2
+_OPTIMIZER = 1.15  # of a step: what is not the loss and its gradients
+_ROUNDING_PASSES = 110
+_FURTHER_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Jpeg2000Curve:
+    """What JPEG 2000 makes of a signal at any rate; of a large one, of its middle.
+
+    Args:
+        values: (*shape, channels).
+        spec: Of the signal.
+    """
+
+    values: npt.NDArray
+    spec: SignalSpec
+
+    @cached_property
+    def usable(self) -> bool:
+        """Whether it tells anything of the signal: two axes, no mask, and OpenJPEG is there."""
+        if len(self.spec.shape) != 2 or self.spec.mask is not None:
+            return False
+        try:
+            return 0 < self.psnr(1.0) < math.inf
+        except (QuinrError, OSError, ValueError, RuntimeError):  # glymur's own errors are OSErrors
+            return False
+
+    @cached_property
+    def _middle(self) -> tuple[npt.NDArray, SignalSpec]:
+        values = self.values
+        side = math.isqrt(_MOST_PIXELS)
+        parts = []
+        for size in self.spec.shape:
+            first = max(0, (size - side) // 2)
+            parts.append(slice(first, first + side))
+        values = np.ascontiguousarray(values[tuple(parts)])
+        spec = self.spec
+        return values, SignalSpec(spec.kind, values.shape[:-1], spec.channels, spec.low, spec.high)
+
+    def point(self, bpp: float) -> tuple[float, float]:
+        """Rate and PSNR of the codestream that aims at a rate."""
+        values, spec = self._middle
+        codec = JPEG2000(bits=16)
+        codestream = codec.encode(values, spec, bpp)
+        reached = psnr(values, codec.decode(codestream, spec), spec.peak)
+        return 8 * len(codestream) / spec.pixels, reached
+
+    def psnr(self, bpp: float) -> float:
+        """PSNR at a rate."""
+        return self.point(bpp)[1]
+
+    def bpp(self, psnr: float) -> float:
+        """The rate at which it reaches a PSNR, between 0.01 and 8 bits for each pixel."""
+        low, high = _BPP_RANGE
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if self.psnr(middle) < psnr else (low, middle)
+        return math.sqrt(low * high)
+
+    def rate_weight(self, bpp: float) -> float:
+        """λ at which a latent network comes to a rate: about the slope of the squared error over the rate."""
+        low, high = self.point(bpp * 2**-_OCTAVES), self.point(bpp * 2**_OCTAVES)
+        if high[0] > _HONEST * bpp * 2**_OCTAVES or not low[0] < high[0] or not low[1] < high[1] < math.inf:
+            return usual_rate_weight(bpp)
+        errors = [10 ** (-quality / 10) for _, quality in (low, high)]
+        return _OF_JPEG2000 * (errors[0] - errors[1]) / (high[0] - low[0])
+
+
+def usual_rate_weight(bpp: float) -> float:
+    """λ at which a latent network comes to a rate on a usual photograph."""
+    return _USUAL_WEIGHT * (_USUAL_BPP / bpp) ** _USUAL_EXPONENT
+
+
+def expected_seconds(settings: Mapping[str, Any], spec: SignalSpec) -> float:
+    """Seconds of a fit, from a few steps of each of its stages on this machine.
+
+    Args:
+        settings: Of the fit.
+        spec: Of the signal.
+    """
+    with isolate_rng(), native_threads():
+        network = _network(settings, spec)
+        batch = settings["data"]["init_args"].get("batch_size") or spec.pixels
+        points = coordinates(spec.shape)[: min(batch, spec.pixels)]
+        targets = torch.rand(len(points), spec.channels)
+        of_a_step, done = 0.0, 0.0
+        for stage in network.training_stages():
+            progress = network.progress(done + stage.steps / 2)
+            of_a_step += stage.steps * _step_seconds(network, points, targets, progress)
+            done += stage.steps
+        start = time.perf_counter()
+        with torch.no_grad():
+            network.signal(0, spec.pixels, spec.shape)
+        of_a_pass = time.perf_counter() - start
+    steps = settings["trainer"]["max_steps"]
+    return _OPTIMIZER * steps * of_a_step + _ROUNDING_PASSES * of_a_pass + _FURTHER_SECONDS
+
+
+def _network(settings: Mapping[str, Any], spec: SignalSpec) -> Network:
+    description = settings["model"]["network"]
+    cls = find_class(description["class_path"], Network, "--model.network")
+    arguments = {**description["init_args"], **cls.signal_arguments(spec)}
+    network: Network = instantiate_class((), {**description, "init_args": arguments})
+    return network
+
+
+def _step_seconds(network: Network, points: torch.Tensor, targets: torch.Tensor, progress: float) -> float:
+    """The shortest of a few steps; the first one compiles."""
+    shortest = math.inf
+    for _ in range(1 + _TIMED_STEPS):
+        start = time.perf_counter()
+        network.begin_step(0)
+        loss, _ = network.loss(points, targets, progress)
+        loss.backward()
+        shortest = min(shortest, time.perf_counter() - start)
+        network.zero_grad()
+    return shortest
+
+
+def told_time(seconds: float) -> str:
+    """A duration in the units that one would say it in."""
+    seconds = max(1, round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(5 * round(seconds / 5), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,145 @@
+"""From what is asked of a file to the settings of its fit: tables of measured settings.
+
+``compress.yaml`` and ``compress_coordinates.yaml`` hold what all fits share. docs/compress.md has the figures
+behind the tables.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from quinr_pl.codec.file.encoder import mask_bytes
+from quinr_pl.codec.rate_control import FEWEST_BYTES
+from quinr_pl.commands.ask import COORDINATES, LATENTS
+from quinr_pl.signals import SignalSpec
+
+CONFIGS = {LATENTS: "compress.yaml", COORDINATES: "compress_coordinates.yaml"}
+"""The packaged config of each kind of network."""
+
+COORDINATES_WIN_BELOW = 300
+"""Bytes, the mask left out, up to which a network of coordinates alone makes the better file."""
+
+FEWEST_LATENT_BYTES = 150
+"""The smallest file, the mask left out, that a latent network is chosen for."""
+
+_LONGEST_EPOCH = 2000
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long a fit trains, and on what.
+
+    Args:
+        steps: Number of steps.
+        quarter: Share of the steps at a quarter of the resolution.
+        half: Share of the steps at half of it.
+        hard_share: Share of the work with rounded latents.
+        precondition_frequency: Steps between SOAP's eigenbases.
+        coordinate_steps: Number of steps of a network of coordinates.
+        gain: dB above JPEG 2000 that a photograph comes to, to tell before the fit.
+    """
+
+    steps: int
+    quarter: float
+    half: float
+    hard_share: float
+    precondition_frequency: int
+    coordinate_steps: int
+    gain: float
+
+
+TRAININGS = {
+    1: Training(1300, 0.49, 0.31, 0.08, 5, 1500, 0.2),
+    2: Training(2400, 0.38, 0.31, 0.08, 5, 3000, 0.9),
+    3: Training(4200, 0.30, 0.30, 0.08, 1, 6000, 1.4),
+    4: Training(9000, 0.20, 0.20, 0.06, 1, 15000, 1.8),
+    5: Training(22500, 0.05, 0.10, 0.05, 1, 40000, 2.1),
+}
+"""By effort."""
+
+_SMALL_PIXELS = 1e5
+_SMALL_SHARES = (0.1, 0.2)  # steps of a small signal cost nearly the same at all resolutions
+
+NETWORKS: tuple[tuple[float, float, dict[str, Any]], ...] = (
+    (
+        34_000,
+        0.7,
+        {"qubits": 6, "angles": 12, "uploads": 3, "filters": 2, "neighbours": 24, "context_width": 16},
+    ),
+    (
+        14_000,
+        0.3,
+        {"qubits": 5, "angles": 10, "uploads": 3, "filters": 2, "neighbours": 12, "context_width": 16},
+    ),
+    (
+        1_300,
+        0.0,
+        {"qubits": 4, "angles": 8, "uploads": 2, "filters": 2, "neighbours": 12, "context_width": 12},
+    ),
+    (
+        700,
+        0.0,
+        {"qubits": 3, "angles": 6, "uploads": 1, "filters": 1, "neighbours": 6, "context_width": 6},
+    ),
+    (
+        0,
+        0.0,
+        {"qubits": 2, "angles": 4, "uploads": 1, "filters": 0, "neighbours": 4, "context_width": 4},
+    ),
+)
+"""Networks from so many bytes and bits a pixel on, the mask left out."""
+
+_COARSE_BELOW = 0.05  # bits a pixel, up to which grids of the pixels' own resolution do not pay
+_COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coarsest grid
+
+
+def network_kind(most_bytes: int, spec: SignalSpec) -> str:
+    """Which kind of network suits a file of so many bytes."""
+    if len(spec.shape) != 2 or most_bytes - mask_bytes(spec) < COORDINATES_WIN_BELOW:
+        return COORDINATES
+    return LATENTS
+
+
+def fewest_bytes(kind: str, spec: SignalSpec) -> int:
+    """The smallest file that a kind of network is chosen for, its mask included."""
+    return mask_bytes(spec) + (FEWEST_LATENT_BYTES if kind == LATENTS else FEWEST_BYTES)
+
+
+def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: float) -> dict[str, Any]:
+    """Settings of a fit of a latent network, by the flags that set them.
+
+    Args:
+        spec: Of the signal.
+        most_bytes: About what the file will have.
+        effort: 1 to 5.
+        rate_weight: λ that the fit begins with.
+    """
+    own_bytes = most_bytes - mask_bytes(spec)
+    bpp = 8 * own_bytes / spec.pixels
+    network = next(sizes for size, rate, sizes in NETWORKS if own_bytes >= size and bpp >= rate)
+    training = TRAININGS[effort]
+    small = spec.pixels < _SMALL_PIXELS
+    shares = _SMALL_SHARES if small else (training.quarter, training.half)
+    finest = 1 if bpp < _COARSE_BELOW and not small else 0
+    coarsest = min(_COARSEST, max(2, int(math.log2(max(spec.shape))) - 1))
+    return {
+        **{f"model.network.{name}": value for name, value in network.items()},
+        "model.network.finest": finest,
+        "model.network.grids": coarsest - finest + 1,
+        "model.network.rate_weight": float(f"{rate_weight:.3g}"),
+        "model.network.coarse_steps": list(shares),
+        "model.network.hard_share": training.hard_share,
+        "model.precondition_frequency": training.precondition_frequency,
+        **_length(training.steps),
+    }
+
+
+def coordinate_plan(effort: int) -> dict[str, Any]:
+    """Settings of the training of a network of coordinates, by the flags that set them."""
+    return _length(TRAININGS[effort].coordinate_steps)
+
+
+def _length(steps: int) -> dict[str, Any]:
+    return {"trainer.max_steps": steps, "data.steps_per_epoch": min(steps, _LONGEST_EPOCH)}
