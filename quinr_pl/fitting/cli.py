@@ -25,6 +25,7 @@ from quinr_pl.fitting.checkpoints import find_checkpoint, load_checkpoint
 from quinr_pl.fitting.checks import check_fit
 from quinr_pl.fitting.quantizers import KEY, overrides_key, set_final_quantization
 from quinr_pl.module import CoordinateNetworkModule
+from quinr_pl.native.memory import keep_freed_memory
 from quinr_pl.native.threads import native_threads
 from quinr_pl.network import Network
 from quinr_pl.refusals import in_one_line, interpreting
@@ -116,6 +117,7 @@ class QuinrCLI(LightningCLI):
         _quieten()
         own_classes()  # jsonargparse resolves the bare names of what is imported
         defaults = {"default_config_files": [glob.escape(str(packaged_config("defaults.yaml")))]}
+        keep_freed_memory()
         with native_threads():
             super().__init__(
                 CoordinateNetworkModule,

@@ -7,7 +7,9 @@ nothing is asked here but what both have.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
+import platform
 import threading
 import weakref
 from collections.abc import Sequence
@@ -25,6 +27,9 @@ Bytes = npt.NDArray[np.uint8]
 AnyArray = TypeVar("AnyArray", "Tensor", npt.NDArray[Any])
 """A tensor or an array of NumPy."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_MAPPED_BYTES, _TRIMMED_BYTES = 32 << 20, 512 << 20
+"""What is larger has pages of its own, which go back at once; so does what is free beyond the second."""
 _KEPT_BYTES = 64 << 20
 _HUGE_BYTES = 4 << 20
 # Fresh pages cost as much as the arithmetic done on them.
@@ -73,6 +78,20 @@ def summed(parts: AnyArray) -> AnyArray:
     if isinstance(parts, np.ndarray):
         return parts.sum(0, dtype=np.float64).astype(parts.dtype)
     return parts.double().sum(0).to(parts.dtype)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what this process frees, for what it allocates next.
+
+    A step of a fit frees all that it allocated, and pages that went back to the system cost as much to get
+    again as the arithmetic on them. Only glibc has settings for it (mallopt(3)).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for name, size in ((_M_MMAP_THRESHOLD, _MAPPED_BYTES), (_M_TRIM_THRESHOLD, _TRIMMED_BYTES)):
+            library.mallopt(name, size)
 
 
 def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None, device: str = "cpu") -> None:

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import platform
+import sys
+
+import pytest
 import torch
+from processes import completed
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.registry import choose
@@ -54,3 +59,21 @@ def test_steps_between_do_not_touch_a_state_that_waits():
     assert torch.equal(once, alone[0])
     assert torch.equal(other, alone[1])
     assert torch.equal(twice, alone[0])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_is_kept():
+    """Steps that free all they allocated, many tens of megabytes at once: only the first ones get pages."""
+    program = """if True:
+        import resource, torch
+        from quinr_pl.native.memory import keep_freed_memory
+        keep_freed_memory()
+        for step in range(8):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            parts = [torch.ones(2_000_000) for _ in range(12)]
+            del parts
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    done = completed([sys.executable, "-c", program])
+    first, *others = map(int, done.stdout.split())
+    assert min(others[-4:]) < first / 10
