@@ -193,6 +193,13 @@ class LlvmEmitter(Emitter):
 
     def gather(self, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> Raw:
         """Read a strided vector; see `Emitter`."""
+        if _is_one(stride):
+            place, mask = self._row(pointer, start, first, stop)
+            kinds = [_POINTER, _INT32, mask.type, self._vector]
+            function = self._declared("llvm.masked.load", self._vector, kinds, "p0", single=True)
+            return self.builder.call(
+                function, [place, ir.Constant(_INT32, self._align), mask, self.vector(0.0)]
+            )
         addresses, mask = self._rows(pointer, start, first, stop, stride)
         kinds = [addresses.type, _INT32, mask.type, self._vector]
         function = self._declared("llvm.masked.gather", self._vector, kinds, "p0")
@@ -202,10 +209,21 @@ class LlvmEmitter(Emitter):
 
     def scatter(self, value: Raw, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> None:
         """Write a strided vector; see `Emitter`."""
+        if _is_one(stride):
+            place, mask = self._row(pointer, start, first, stop)
+            kinds = [self._vector, _POINTER, _INT32, mask.type]
+            function = self._declared("llvm.masked.store", ir.VoidType(), kinds, "p0", single=True)
+            self.builder.call(function, [value, place, ir.Constant(_INT32, self._align), mask])
+            return
         addresses, mask = self._rows(pointer, start, first, stop, stride)
         kinds = [self._vector, addresses.type, _INT32, mask.type]
         function = self._declared("llvm.masked.scatter", ir.VoidType(), kinds, "p0")
         self.builder.call(function, [value, addresses, ir.Constant(_INT32, self._align), mask])
+
+    def _row(self, pointer: Raw, start: Raw, first: Raw, stop: Raw) -> tuple[Raw, Raw]:
+        """Where the first of rows that follow each other lies, and the mask of those before ``stop``."""
+        place = self.moved(pointer, self.builder.add(start, first), Element.NUMBER)
+        return place, self.operate(Op.LANES_BELOW, self.builder.sub(stop, first))
 
     def _rows(self, pointer: Raw, start: Raw, first: Raw, stop: Raw, stride: Raw) -> tuple[Raw, Raw]:
         """Address of each lane's row, and the mask of those before ``stop``."""
@@ -233,10 +251,19 @@ class LlvmEmitter(Emitter):
             self._declared(name, self._vector, [self._vector] * len(arguments)), arguments
         )
 
-    def _declared(self, name: str, result: ir.Type, arguments: Sequence[ir.Type], pointers: str = "") -> Raw:
-        """An intrinsic, whose full name ends in the types of its vectors of numbers and of pointers."""
+    def _declared(
+        self,
+        name: str,
+        result: ir.Type,
+        arguments: Sequence[ir.Type],
+        pointers: str = "",
+        single: bool = False,
+    ) -> Raw:
+        """An intrinsic, whose full name ends in the types of its vectors of numbers and of its pointers."""
         lanes = self.precision.lanes
-        full = f"{name}.v{lanes}f{self.precision.bits}" + (f".v{lanes}{pointers}" if pointers else "")
+        full = f"{name}.v{lanes}f{self.precision.bits}"
+        if pointers:
+            full += f".{pointers}" if single else f".v{lanes}{pointers}"
         known = self._module.globals.get(full)
         return known or ir.Function(self._module, ir.FunctionType(result, arguments), full)
 
@@ -294,3 +321,7 @@ class LlvmEmitter(Emitter):
         for value, block in incoming:
             phi.add_incoming(value, block)
         return phi
+
+
+def _is_one(index: Raw) -> bool:
+    return isinstance(index, ir.Constant) and index.constant == 1

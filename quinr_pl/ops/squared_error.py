@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from quinr_pl.ops.cpu import squared_error as on_cpu
 from quinr_pl.ops.cuda import squared_error as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 
@@ -26,4 +27,4 @@ def _in_torch(values: Tensor, *, picture: Tensor, known: Tensor) -> Tensor:
     return (known * (values - picture).square()).mean()
 
 
-_squared_error = ByDevice(_in_torch, cuda=on_cuda.squared_error)
+_squared_error = ByDevice(_in_torch, cpu=on_cpu.squared_error, cuda=on_cuda.squared_error)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from importlib.util import find_spec
 from math import pi
 
@@ -278,6 +279,30 @@ def test_fused_layer_is_embedding_circuit_and_readout(dtype, linear):
         torch.testing.assert_close(fused(*leaves), found[0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("batch", [1, 16, 37])
+@pytest.mark.parametrize("layout", [torch.clone, lambda x: x.T.contiguous().T], ids=["rows", "columns"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float64, 1e-12)], ids=str)
+def test_what_goes_past_the_circuit(batch, layout, dtype, tolerance):
+    """In one pass and in torch: values and gradients, by coordinates in rows and in columns."""
+    ansatz = Ansatz(qubits=3, angles=4, uploads=2, features="own")
+    generator = torch.Generator().manual_seed(2)
+    shapes = [(batch, 3), (8, 3), (8,), ansatz.weights_shape, (2, 8), (2, 3), (2,)]
+    leaves = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    cotangent = torch.randn(batch, 2, generator=generator, dtype=torch.float64)
+
+    def apart(x, weight, bias, weights, readout, skip, offset):
+        angles = 0.7 * torch.sin(4.0 * (x @ weight.t() + bias))
+        return choose("torch").probabilities(ansatz, angles, weights) @ readout.t() + x @ skip.t() + offset
+
+    results = []
+    fused = partial(choose("cpu").residual_layer, ansatz, omega0=4.0, angle_scale=0.7)
+    for function, to in ((fused, dtype), (apart, torch.float64)):
+        given = [leaf.to(to).requires_grad_() for leaf in leaves]
+        values = function(layout(given[0]), *given[1:])
+        results.append([values.detach(), *torch.autograd.grad(values, given, layout(cotangent.to(to)))])
+    assert_agree(*results, tolerance)
+
+
 def test_fused_layer_refuses_unfit_shapes():
     ansatz = Ansatz(qubits=2, angles=3)
     x, weight, bias, weights = torch.zeros(4, 2), torch.zeros(3, 2), torch.zeros(3), torch.zeros(1, 1, 10)
@@ -291,6 +316,10 @@ def test_fused_layer_refuses_unfit_shapes():
             engine.sine_layer(ansatz, x, weight, bias, weights, torch.zeros(shape))
     with pytest.raises(QuinrError, match="needs one precision, on the cpu"):
         engine.sine_layer(ansatz, x, weight.double(), bias, weights)
+    readout, skip, offset = torch.zeros(3, 4), torch.zeros(3, 2), torch.zeros(3)
+    for wrong in ((skip[:2], offset), (skip[:, :1], offset), (skip, offset[:2])):
+        with pytest.raises(QuinrError, match=r"skip of shape \(., .\) and offset"):
+            engine.residual_layer(ansatz, x, weight, bias, weights, readout, *wrong)
     meta = (torch.zeros(4, 3, device="meta"), torch.zeros(1, 1, 10, device="meta"))
     with pytest.raises(QuinrError, match=r"torch\.float32 on meta"):
         engine.probabilities(ansatz, *meta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ from quinr_pl.ops.filters import filtered
 from quinr_pl.ops.kernels import filters
 from quinr_pl.ops.laplace import LaplaceContext
 from quinr_pl.ops.relaxation import relaxed
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.ops.upsampling import interpolated
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -285,6 +287,26 @@ def test_the_circuit(qubits, name, linear, both_ways):
     found, compiled = both_ways(
         lambda: derived(lambda *given: choose("cpu").sine_layer(ansatz, *given, omega0=2.0), leaves)
     )
+    assert_same(found, compiled, precision)
+
+
+@precisions
+def test_squared_errors(precision, both_ways):
+    values, picture, known = (draw(i, 3, 23, precision=precision) for i in range(3))
+    leaves = [values.requires_grad_()]
+    found, compiled = both_ways(lambda: derived(partial(squared_error, picture=picture, known=known), leaves))
+    assert_same(found, compiled, precision)
+
+
+@precisions
+def test_the_circuit_of_columns(precision, both_ways):
+    """Coordinates side by side, the last vector of them not full, and what goes past the circuit."""
+    ansatz = Ansatz(qubits=2, angles=3, uploads=2)
+    count, batch = ansatz.features_count, precision.lanes + 3
+    shapes = [(2, batch), (count, 2), (count,), ansatz.weights_shape, (3, ansatz.states), (3, 2), (3,)]
+    leaves = [draw(i, *shape, precision=precision).requires_grad_() for i, shape in enumerate(shapes)]
+    layer = choose("cpu").residual_layer
+    found, compiled = both_ways(lambda: derived(lambda x, *rest: layer(ansatz, x.T, *rest).T, leaves))
     assert_same(found, compiled, precision)
 
 

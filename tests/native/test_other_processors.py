@@ -66,6 +66,6 @@ def test_kernels_compile_for_arm(triple, processor):
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=3, jit=True)
     emitted = [module.build(FLOAT32) for module in (upsampling_kernels, filter_kernels, relaxation_kernels)]
-    for module in (cpu_kernels.build(2, FLOAT32), *emitted):
+    for module in (cpu_kernels.build(2, True, FLOAT32), *emitted):
         code = machine_code._compile(module, machine)
         assert code[:4] in {b"\x7fELF", b"\xcf\xfa\xed\xfe"}

@@ -19,6 +19,7 @@ from quinr_pl.network.layers.filters import filtered
 from quinr_pl.ops.context import context_bits
 from quinr_pl.ops.laplace import LaplaceContext
 from quinr_pl.ops.relaxation import relaxed
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.ops.upsampling import interpolated, upsampled
 
 with warnings.catch_warnings():
@@ -167,6 +168,10 @@ def sine_layer(x, weight, bias, weights, readout):
     return choose("cpu").sine_layer(ANSATZ, x, weight, bias, weights, readout, omega0=2.0, angle_scale=0.8)
 
 
+def residual_layer(*tensors):
+    return choose("cpu").residual_layer(ANSATZ, *tensors, omega0=2.0, angle_scale=0.8)
+
+
 def filters(values, *parameters):
     convolutions = []
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
@@ -185,6 +190,13 @@ KERNELS = {
     "sine layer": (
         sine_layer,
         [draw(0, 3, 2), draw(1, 3, 2), draw(2, 3), draw(3, *ANSATZ.weights_shape), draw(4, 2, 4)],
+    ),
+    "residual layer": (
+        residual_layer,
+        [
+            *(draw(0, 3, 2), draw(1, 3, 2), draw(2, 3), draw(3, *ANSATZ.weights_shape)),
+            *(draw(4, 2, 4), draw(5, 2, 2), draw(6, 2)),
+        ],
     ),
     "bits": (
         partial(context_bits, context=LaplaceContext(((0, -1), (-1, 0), (-1, 1)), (-5, 6), 2**-20)),
@@ -208,6 +220,10 @@ KERNELS = {
             ]
         ),
         [2 * draw(0, 5, 9), 2 * draw(1, 3)],
+    ),
+    "squared error": (
+        lambda values: squared_error(values, draw(1, 2, 9, 5), draw(2, 2, 9, 5))[None],
+        [draw(0, 2, 9, 5)],
     ),
     "upsampling": (partial(upsampled, shape=(5, 4)), [draw(0, 2, 3, 2), draw(1, 4)]),
 }

@@ -14,6 +14,7 @@ from quinr_pl.network.layers.filters import filtered
 from quinr_pl.ops.context import context_bits, seen_latents
 from quinr_pl.ops.laplace import LaplaceContext, laplace_bits
 from quinr_pl.ops.relaxation import relaxed
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.ops.upsampling import _UpsampledAlong, interpolated, upsampled
 
 TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-12}
@@ -95,6 +96,18 @@ def test_machine_code_is_kept_apart_by_its_constants():
     contexts = [LaplaceContext(((0, -1),), (-5, 6), least) for least in (2**-20, 2**-12)]
     bits = [float(context_bits(*weights, grid, context=context)) for context in contexts]
     assert bits == pytest.approx([20, 12])
+
+
+@dtypes
+@shapes
+def test_squared_errors_are_those_of_torch(dtype, shape):
+    values, picture, known = (draw(i, 3, *shape, dtype=dtype) for i in range(3))
+    values.requires_grad_()
+    functions = [
+        lambda: squared_error(values, picture, known)[None],
+        lambda: (known * (values - picture).square()).mean(0, keepdim=True).mean((1, 2)),
+    ]
+    assert_same(functions, [values], dtype)
 
 
 @dtypes
@@ -185,5 +198,6 @@ def test_results_do_not_depend_on_threads():
         loss = model(grids).sum() + filtered(values, [convolution]).square().sum()
         loss = loss + interpolated(weight, grids[::-1], sizes).square().sum()
         loss = loss + relaxed([values], key, torch.tensor([[0.2, 0.2]]))[0].square().sum()
+        loss = loss + squared_error(values, values.detach().flip(0), torch.ones_like(values))
         results.append(torch.autograd.grad(loss, leaves))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

@@ -100,6 +100,44 @@ class FusedEngine(Engine):
             QuinrError: If a shape or dtype does not fit.
         """
 
+    def residual_layer(
+        self,
+        ansatz: Ansatz,
+        inputs: Tensor,
+        embedding_weight: Tensor,
+        embedding_bias: Tensor,
+        weights: Tensor,
+        readout: Tensor,
+        skip: Tensor,
+        offset: Tensor,
+        *,
+        omega0: float = 30.0,
+        angle_scale: float = 1.0,
+    ) -> Tensor:
+        """``sine_layer(...) + inputs @ skip.T + offset``, differentiable in every tensor.
+
+        Args:
+            ansatz: Ansatz of the circuit.
+            inputs: Coordinates, (batch, in_features).
+            embedding_weight: As for :meth:`sine_layer`.
+            embedding_bias: Likewise.
+            weights: Likewise.
+            readout: (out_features, 2**qubits).
+            skip: (out_features, in_features).
+            offset: (out_features,).
+            omega0: Frequency of the sine.
+            angle_scale: Amplitude of the angles in radians.
+
+        Returns:
+            (batch, out_features).
+
+        Raises:
+            QuinrError: If a shape or dtype does not fit.
+        """
+        layer = (ansatz, inputs, embedding_weight, embedding_bias, weights, readout)
+        values = self.sine_layer(*layer, omega0=omega0, angle_scale=angle_scale)
+        return values + torch.nn.functional.linear(inputs, skip, offset)
+
 
 def check(
     ansatz: Ansatz, angles: Tensor, weights: Tensor, states: Sequence[int] | None = None

@@ -11,7 +11,7 @@ from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.network.decoders.latent import twin_width
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
-from quinr_pl.network.layers.plain_modules import linear_of_columns
+from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.network.layers.quantum_layer import QuantumStage
 from quinr_pl.network.layers.readout import LinearReadout
 
@@ -44,10 +44,21 @@ class CircuitSynthesis(nn.Module):
         # Latents grow to tens: larger weights would wrap their phases around.
         nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(in_features, pixels) -> (out_features, pixels)."""
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        """Values of pixels, with a linear function of their features.
+
+        Args:
+            features: (in_features, pixels).
+            skip: Matrix of the linear function, (out_features, in_features).
+
+        Returns:
+            (out_features, pixels).
+        """
+        if is_plain(self.readout, LinearReadout) and is_plain(self.circuit, QuantumStage):
+            past_circuit = skip, self.readout.offset
+            return self.circuit(features.T, self.embedding, self.readout, past_circuit).T
         observed = self.circuit(features.T, self.embedding, self.readout)
-        return self.readout(observed).T
+        return self.readout(observed).T + skip @ features
 
 
 class ReluSynthesis(nn.Module):
@@ -67,9 +78,10 @@ class ReluSynthesis(nn.Module):
             self.readout.weight.mul_(0.3)
             self.readout.bias.fill_(0.5)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(in_features, pixels) -> (out_features, pixels)."""
-        return linear_of_columns(self.readout, torch.relu(linear_of_columns(self.hidden, features)))
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        """Values of pixels, with a linear function of their features; see CircuitSynthesis."""
+        hidden = torch.relu(linear_of_columns(self.hidden, features))
+        return linear_of_columns(self.readout, hidden) + skip @ features
 
 
 def make_synthesis(

@@ -166,6 +166,7 @@ class QuantumStage(QuantumLayer):
         inputs: Tensor,
         embedding: SinusoidalEmbedding | None = None,
         observables: Observables | None = None,
+        past_circuit: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Linear combinations of probabilities, or the probabilities of all basis states.
 
@@ -173,6 +174,8 @@ class QuantumStage(QuantumLayer):
             inputs: (batch, in_features); dtypes as in :class:`QuantumLayer`.
             embedding: Makes the angles of them; without one they are the angles, in radians.
             observables: What is measured; the probabilities when left out.
+            past_circuit: A linear function of the inputs that is added to the observables: its matrix,
+                (out_features, in_features), and its constant, (out_features,).
 
         Returns:
             (batch, out_features) of the observables, or (batch, 2**qubits).
@@ -182,7 +185,7 @@ class QuantumStage(QuantumLayer):
         """
         if _in_autocast(inputs):
             with torch.autocast(inputs.device.type, enabled=False):
-                return self.forward(inputs.to(self.weight.dtype), embedding, observables)
+                return self.forward(inputs.to(self.weight.dtype), embedding, observables, past_circuit)
         engine = self.running_engine(inputs.device)
         # An engine that computes the sines itself never calls the embedding.
         if (
@@ -190,17 +193,17 @@ class QuantumStage(QuantumLayer):
             and isinstance(engine, FusedEngine)
             and is_plain(embedding, SinusoidalEmbedding)
         ):
-            return engine.sine_layer(
-                self.ansatz,
-                inputs,
-                embedding.weight,
-                embedding.bias,
-                self.weight,
-                None if observables is None else observables.matrix,
-                omega0=embedding.omega0,
-                angle_scale=embedding.scale,
-            )
-        angles = inputs if embedding is None else embedding(inputs)
+            layer = (self.ansatz, inputs, embedding.weight, embedding.bias, self.weight)
+            matrix = None if observables is None else observables.matrix
+            sine = {"omega0": embedding.omega0, "angle_scale": embedding.scale}
+            if past_circuit is None or matrix is None:
+                return engine.sine_layer(*layer, matrix, **sine)
+            return engine.residual_layer(*layer, matrix, *past_circuit, **sine)
+        values = self._observed(engine, inputs if embedding is None else embedding(inputs), observables)
+        return values if past_circuit is None else values + nn.functional.linear(inputs, *past_circuit)
+
+    def _observed(self, engine: Engine, angles: Tensor, observables: Observables | None) -> Tensor:
+        """Linear combinations of the probabilities of angles, or all probabilities."""
         if observables is None:
             return engine.probabilities(self.ansatz, angles, self.weight)
         states = observables.measured or range(self.ansatz.states)

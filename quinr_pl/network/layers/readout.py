@@ -76,6 +76,11 @@ class LinearReadout(nn.Module):
         """2**n W, (out_features, states)."""
         return self.weight.shape[1] * self.weight
 
+    @property
+    def offset(self) -> Tensor:
+        """What is added to ``2**n W p``, (out_features,)."""
+        return self.bias - self.weight.sum(dim=1)
+
     def forward(self, observed: Tensor) -> Tensor:
         """2**n W p -> W (2**n p - 1) + b, both (batch, out_features)."""
-        return observed + (self.bias - self.weight.sum(dim=1))
+        return observed + self.offset

@@ -18,9 +18,12 @@ class Kernel(Arguments):
     Args:
         code: Code of the kernel under construction.
         qubits: Number of qubits.
+        consecutive: Whether what coordinates have for an input or output lies side by side in memory: read
+            and written as vectors, where it is gathered and scattered otherwise.
     """
 
-    # Sizes.
+    # Sizes. Where nothing goes past the circuit, or nothing is added, ``skipped`` and ``offsets`` are 0, else
+    # they are ``outputs``.
     first_block: Index
     last_block: Index
     batch: Index
@@ -28,6 +31,8 @@ class Kernel(Arguments):
     angles: Index
     weights: Index
     outputs: Index
+    skipped: Index
+    offsets: Index
     layers: Index
     width: Index
     sine: Index
@@ -48,15 +53,21 @@ class Kernel(Arguments):
     bias: Numbers
     readout: Numbers
     scales: Numbers
+    skip: Numbers
+    offset: Numbers
     # The batch, its strides counting numbers, and its states (blocks, 2**qubits, 2).
     x: Numbers
     x_row: Index
     x_column: Index
     y: Numbers
+    y_row: Index
+    y_column: Index
     cotangent: Numbers
     cotangent_row: Index
     cotangent_column: Index
     x_gradient: Numbers
+    x_gradient_row: Index
+    x_gradient_column: Index
     state: Vectors
     # Memory of one thread.
     phases: Vectors
@@ -67,20 +78,22 @@ class Kernel(Arguments):
     diagonal: Vectors
     amplitudes: Complexes
     bloch: Vectors
-    cotangents: Vectors
+    outputs_block: Vectors  # on the way back their cotangents
     inputs_block: Vectors
-    # Sums over coordinates, one after the other, and where sums of the last four over the lanes go.
+    # Sums over coordinates, one after the other, and where sums of the last ones over the lanes go.
     phase_sum: Vectors
     bloch_sum: Vectors
     column_sum: Vectors
     embedding_sum: Vectors
     bias_sum: Vectors
     readout_sum: Vectors
+    skip_sum: Vectors
+    offset_sum: Vectors
     totals: Numbers
 
-    def __init__(self, code: Code, qubits: int) -> None:
+    def __init__(self, code: Code, qubits: int, consecutive: bool) -> None:
         super().__init__(code)
-        self.qubits = qubits
+        self.qubits, self.consecutive = qubits, consecutive
         self.states = 1 << qubits
         self.state_vectors = state_vectors(qubits, code.precision)
 
@@ -92,14 +105,21 @@ class Kernel(Arguments):
         """The cotangent of an output for a block, 0 in lanes past the end of the batch."""
         return self._read(self.cotangent, block, output * self.cotangent_column, self.cotangent_row)
 
-    def _read(self, array: Numbers, block: AnyIndex, start: AnyIndex, stride: AnyIndex) -> Vector:
-        return array.gather(start, block * self.code.lanes, self.batch, stride)
+    def write_y(self, value: Vector, block: AnyIndex, output: AnyIndex) -> None:
+        """Write an output for a block."""
+        self._write(value, self.y, block, output * self.y_column, self.y_row)
 
-    def write(
-        self, value: Vector, array: Numbers, block: AnyIndex, column: AnyIndex, width: AnyIndex
+    def write_x_gradient(self, value: Vector, block: AnyIndex, column: AnyIndex) -> None:
+        """Write the gradient of a column of the inputs or angles for a block."""
+        self._write(value, self.x_gradient, block, column * self.x_gradient_column, self.x_gradient_row)
+
+    def _read(self, array: Numbers, block: AnyIndex, start: AnyIndex, stride: AnyIndex) -> Vector:
+        return array.gather(start, block * self.code.lanes, self.batch, 1 if self.consecutive else stride)
+
+    def _write(
+        self, value: Vector, array: Numbers, block: AnyIndex, start: AnyIndex, stride: AnyIndex
     ) -> None:
-        """Write a column of a contiguous (batch, width) array for a block."""
-        array.scatter(value, column, block * self.code.lanes, self.batch, width)
+        array.scatter(value, start, block * self.code.lanes, self.batch, 1 if self.consecutive else stride)
 
     def matrix(self, layer: AnyIndex, qubit: AnyIndex) -> Vectors:
         """The matrix of a layer on a qubit."""

@@ -26,7 +26,7 @@ _THREAD_SIZE = 2_000_000
 """Gates times amplitudes, about 1 ms of a forward pass. Waking a thread takes 0.1 to 0.4 ms."""
 _AT = {name: position for position, name in enumerate(ARGUMENTS)}
 _MEMORY = slice(_AT["phases"], _AT["totals"])
-_REDUCED = ("column_sum", "embedding_sum", "bias_sum", "readout_sum")
+_REDUCED = ("column_sum", "embedding_sum", "bias_sum", "readout_sum", "skip_sum", "offset_sum")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Shape:
         outputs: Rows of the read-out, or 0 for all probabilities.
         frequency: omega0 of the embedding.
         scale: Amplitude of its angles.
+        consecutive: Whether coordinates lie side by side in memory.
+        skip: Whether x goes past the circuit, too.
+        offset: Whether something is added to the outputs.
     """
 
     ansatz: Ansatz
@@ -50,6 +53,9 @@ class Shape:
     outputs: int
     frequency: float
     scale: float
+    consecutive: bool
+    skip: bool
+    offset: bool
 
 
 class Layout:
@@ -67,7 +73,7 @@ class Layout:
     def __init__(self, shape: Shape) -> None:
         circuit, precision = plan(shape.ansatz), shape.precision
         self._plan = circuit  # the words below are addresses of its arrays
-        self.kernels: Kernels = kernels(shape.ansatz.qubits, precision)
+        self.kernels: Kernels = kernels(shape.ansatz.qubits, shape.consecutive, precision)
         self._generators = _lanes(circuit, precision)
         self._scales = np.array([shape.scale / 2, shape.scale * shape.frequency, shape.frequency])
         self._scales = self._scales.astype(precision.dtype)
@@ -83,6 +89,8 @@ class Layout:
             "angles": shape.ansatz.features_count,
             "weights": circuit.weights,
             "outputs": shape.outputs,
+            "skipped": shape.outputs if shape.skip else 0,
+            "offsets": shape.outputs if shape.offset else 0,
             "layers": circuit.layers,
             "width": circuit.columns.shape[2],
             "sine": int(shape.embedded),
@@ -126,7 +134,7 @@ def _sizes(shape: Shape, circuit: Plan) -> dict[str, int]:
         "diagonal": ansatz.states,
         "amplitudes": 4 * ansatz.states,
         "bloch": 3 * ansatz.qubits,
-        "cotangents": shape.outputs,
+        "outputs_block": shape.outputs,
         "inputs_block": shape.inputs,
         "phase_sum": circuit.layers * ansatz.states,
         "bloch_sum": 3 * circuit.layers * ansatz.qubits,
@@ -134,6 +142,8 @@ def _sizes(shape: Shape, circuit: Plan) -> dict[str, int]:
         "embedding_sum": ansatz.features_count * shape.inputs if shape.embedded else 0,
         "bias_sum": ansatz.features_count if shape.embedded else 0,
         "readout_sum": shape.outputs * ansatz.states,
+        "skip_sum": shape.outputs * shape.inputs if shape.skip else 0,
+        "offset_sum": shape.outputs if shape.offset else 0,
     }
 
 
@@ -151,6 +161,8 @@ class Call(Generic[AnyArray]):
         bias: Its bias, (features_count,).
         weights: Rotations in radians, of shape ``ansatz.weights_shape``.
         readout: (out_features, 2**qubits), or None for all probabilities.
+        skip: (out_features, in_features), what x gives to the read-out past the circuit, or None.
+        offset: (out_features,), what is added to the read-out, or None.
     """
 
     def __init__(
@@ -163,24 +175,28 @@ class Call(Generic[AnyArray]):
         bias: AnyArray | None,
         weights: AnyArray,
         readout: AnyArray | None,
+        skip: AnyArray | None = None,
+        offset: AnyArray | None = None,
     ) -> None:
         self.ansatz, self.batch = ansatz, len(x)
         self.precision = Precision.of(x)
         self.blocks = -(-self.batch // self.precision.lanes)
         outputs = 0 if readout is None else len(readout)
-        self.layout = layout(
-            Shape(ansatz, self.precision, x.shape[1], embedding is not None, outputs, frequency, scale)
-        )
+        row, column = strides(x)
+        self._consecutive = row == 1 and column >= len(x) > 1
+        of_circuit = (ansatz, self.precision, x.shape[1], embedding is not None, outputs, frequency, scale)
+        past_circuit = (skip is not None, offset is not None)
+        self.layout = layout(Shape(*of_circuit, self._consecutive, *past_circuit))
         self.x, self.embedding, self.readout = x, embedding, readout
+        self._past_circuit = skip, offset
         self.state: Bytes | None = None
         given = {"weight": weights, "embedding": embedding, "bias": bias, "readout": readout}
+        given |= {"skip": skip, "offset": offset}
         # Held here, as the kernels know addresses only.
         self._arrays = {name: contiguous(array) for name, array in given.items() if array is not None}
         self.words = self.layout.words.copy()
         addresses = {name: address(array) for name, array in self._arrays.items()}
-        row, column = strides(x)
-        steps = {"x_row": row, "x_column": column}
-        self._set(self.words, {"batch": self.batch, "x": address(x), **steps, **addresses})
+        self._set(self.words, {"batch": self.batch, **_place("x", x), **addresses})
 
     def _set(self, words: npt.NDArray[np.int64], values: dict[str, int]) -> None:
         for name, value in values.items():
@@ -189,40 +205,42 @@ class Call(Generic[AnyArray]):
     def forward(self, keep: bool) -> AnyArray:
         """Read-out, (batch, outputs); with ``keep`` the final states stay for the backward pass."""
         states = self.ansatz.states
-        y = empty(self.x, self.batch, states if self.readout is None else len(self.readout))
+        y = self._empty(states if self.readout is None else len(self.readout))
         if keep:
             self.state = lent(self.blocks * states * 2 * VECTOR_BYTES, self)
             self._set(self.words, {"state": address(self.state), "state_stride": 2 * states})
         words = self.words.copy()
-        words[_AT["y"]] = address(y)
+        self._set(words, _place("y", y))
         self._run(self.layout.kernels.forward, words, passes=1)
         return y
 
     def backward(self, cotangent: AnyArray, inputs: bool) -> dict[str, AnyArray | None]:
-        """Gradients in x (only with ``inputs``), embedding, bias, weights and readout, by these names."""
+        """Gradients by name; that in x only with ``inputs``."""
         assert self.state is not None
-        x_gradient = empty(self.x, *self.x.shape) if inputs else None
+        x_gradient = self._empty(self.x.shape[1]) if inputs else None
+        if self._consecutive:
+            cotangent = contiguous(cotangent.T).T
         words = self.words.copy()
-        row, column = strides(cotangent)
-        changes = {
-            "cotangent": address(cotangent),
-            "cotangent_row": row,
-            "cotangent_column": column,
-            "input_gradient": int(inputs),
-            "x_gradient": 0 if x_gradient is None else address(x_gradient),
-        }
-        self._set(words, changes)
+        of_x = {} if x_gradient is None else _place("x_gradient", x_gradient)
+        self._set(words, {"input_gradient": int(inputs), **_place("cotangent", cotangent), **of_x})
         totals = summed(self._run(self.layout.kernels.backward, words, passes=2))
         sums = {name: totals[part] for name, part in self.layout.sums.items()}
         weights = sums["column_sum"][self.ansatz.features_count + 1 :]
         embedded, readout = self.embedding is not None, self.readout is not None
+        skip, offset = (given is not None for given in self._past_circuit)
         return {
             "x": x_gradient,
             "embedding": sums["embedding_sum"].reshape(-1, self.x.shape[1]) if embedded else None,
             "bias": sums["bias_sum"] if embedded else None,
             "weights": weights.reshape(self.ansatz.weights_shape),
             "readout": sums["readout_sum"].reshape(-1, self.ansatz.states) if readout else None,
+            "skip": sums["skip_sum"].reshape(-1, self.x.shape[1]) if skip else None,
+            "offset": sums["offset_sum"] if offset else None,
         }
+
+    def _empty(self, width: int) -> AnyArray:
+        """An array (batch, width), uninitialized, in the layout of x."""
+        return empty(self.x, width, self.batch).T if self._consecutive else empty(self.x, self.batch, width)
 
     def _run(self, kernel: Function, shared: npt.NDArray[np.int64], passes: int) -> AnyArray:
         """Run a kernel that takes as long as so many forward passes over all blocks.
@@ -251,3 +269,9 @@ class Call(Generic[AnyArray]):
         size = passes * self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states
         in_parallel(work, len(chunks), 1 + int(size) // _THREAD_SIZE)
         return totals
+
+
+def _place(name: str, array: AnyArray) -> dict[str, int]:
+    """The words of an array of two axes."""
+    row, column = strides(array)
+    return {name: address(array), f"{name}_row": row, f"{name}_column": column}

@@ -32,7 +32,7 @@ class Kernels:
 
 
 @cache
-def kernels(qubits: int, precision: Precision) -> Kernels:
-    """The kernels for a number of qubits."""
+def kernels(qubits: int, consecutive: bool, precision: Precision) -> Kernels:
+    """The kernels for a number of qubits and a layout of the coordinates; see ``arguments.Kernel``."""
     title = f"the CPU engine for {qubits} qubits in {precision.name}"
-    return Kernels(**load(cpu_kernels, title, qubits, precision, sources=_SOURCES))
+    return Kernels(**load(cpu_kernels, title, qubits, consecutive, precision, sources=_SOURCES))

@@ -57,21 +57,54 @@ class CpuEngine(FusedEngine):
         angle_scale: float = 1.0,
     ) -> Tensor:
         """Embedding, circuit and read-out in one pass; see `FusedEngine.sine_layer`."""
-        expected = (ansatz.features_count, inputs.shape[-1])
-        if inputs.ndim != 2 or tuple(embedding_weight.shape) != expected:
-            raise QuinrError(
-                f"inputs of shape {tuple(inputs.shape)} with embedding weight of shape "
-                f"{tuple(embedding_weight.shape)}: needs (batch, in) and ({ansatz.features_count}, in)"
-            )
-        check(ansatz, inputs.new_empty(0, ansatz.features_count), weights)
-        if tuple(embedding_bias.shape) != expected[:1]:
-            raise QuinrError(f"embedding bias of shape {tuple(embedding_bias.shape)}: needs {expected[:1]}")
-        if readout is not None and (
-            readout.ndim != 2 or not len(readout) or readout.shape[1] != ansatz.states
-        ):
-            raise QuinrError(f"readout of shape {tuple(readout.shape)}: needs (out, {ansatz.states})")
+        _check_layer(ansatz, inputs, embedding_weight, embedding_bias, weights, readout)
         circuit = _Circuit(ansatz, omega0, angle_scale)
         return circuit(inputs, embedding_weight, embedding_bias, weights, readout)
+
+    def residual_layer(
+        self,
+        ansatz: Ansatz,
+        inputs: Tensor,
+        embedding_weight: Tensor,
+        embedding_bias: Tensor,
+        weights: Tensor,
+        readout: Tensor,
+        skip: Tensor,
+        offset: Tensor,
+        *,
+        omega0: float = 30.0,
+        angle_scale: float = 1.0,
+    ) -> Tensor:
+        """All of it in one pass; see `FusedEngine.residual_layer`."""
+        _check_layer(ansatz, inputs, embedding_weight, embedding_bias, weights, readout)
+        if tuple(skip.shape) != (len(readout), inputs.shape[1]) or tuple(offset.shape) != (len(readout),):
+            raise QuinrError(
+                f"skip of shape {tuple(skip.shape)} and offset of shape {tuple(offset.shape)}: needs "
+                f"({len(readout)}, {inputs.shape[1]}) and ({len(readout)},)"
+            )
+        circuit = _Circuit(ansatz, omega0, angle_scale)
+        return circuit(inputs, embedding_weight, embedding_bias, weights, readout, skip, offset)
+
+
+def _check_layer(
+    ansatz: Ansatz,
+    inputs: Tensor,
+    embedding_weight: Tensor,
+    embedding_bias: Tensor,
+    weights: Tensor,
+    readout: Tensor | None,
+) -> None:
+    expected = (ansatz.features_count, inputs.shape[-1])
+    if inputs.ndim != 2 or tuple(embedding_weight.shape) != expected:
+        raise QuinrError(
+            f"inputs of shape {tuple(inputs.shape)} with embedding weight of shape "
+            f"{tuple(embedding_weight.shape)}: needs (batch, in) and ({ansatz.features_count}, in)"
+        )
+    check(ansatz, inputs.new_empty(0, ansatz.features_count), weights)
+    if tuple(embedding_bias.shape) != expected[:1]:
+        raise QuinrError(f"embedding bias of shape {tuple(embedding_bias.shape)}: needs {expected[:1]}")
+    if readout is not None and (readout.ndim != 2 or not len(readout) or readout.shape[1] != ansatz.states):
+        raise QuinrError(f"readout of shape {tuple(readout.shape)}: needs (out, {ansatz.states})")
 
 
 @dataclass(frozen=True)
@@ -96,13 +129,16 @@ class _Circuit(Operation):
         bias: Tensor | None,
         weights: Tensor,
         readout: Tensor | None,
+        *past_circuit: Tensor,
     ) -> tuple[Tensor, Gradients]:
-        check_readable("engine cpu", x, embedding, bias, weights, readout)
-        call = Call(self.ansatz, self.frequency, self.scale, x, embedding, bias, weights, readout)
+        check_readable("engine cpu", x, embedding, bias, weights, readout, *past_circuit)
+        layer = (x, embedding, bias, weights, readout, *past_circuit)
+        call = Call(self.ansatz, self.frequency, self.scale, *layer)
 
         def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
             found = call.backward(cotangent, needed[0])
-            return [found[name] for name in ("x", "embedding", "bias", "weights", "readout")]
+            names = ("x", "embedding", "bias", "weights", "readout", "skip", "offset")
+            return [found[name] for name in names[: len(layer)]]
 
         return call.forward(keep), gradients
 
@@ -113,9 +149,12 @@ class _Circuit(Operation):
         bias: Tensor | None,
         weights: Tensor,
         readout: Tensor | None,
+        *past_circuit: Tensor,
     ) -> Tensor:
+        angles = x
         if embedding is not None:
             assert bias is not None
-            x = self.scale * torch.sin(self.frequency * torch.nn.functional.linear(x, embedding, bias))
-        probabilities = probabilities_in_torch(self.ansatz, x, weights)
-        return probabilities if readout is None else probabilities @ readout.t()
+            angles = self.scale * torch.sin(self.frequency * torch.nn.functional.linear(x, embedding, bias))
+        probabilities = probabilities_in_torch(self.ansatz, angles, weights)
+        values = probabilities if readout is None else probabilities @ readout.t()
+        return values + torch.nn.functional.linear(x, *past_circuit) if past_circuit else values

@@ -16,15 +16,21 @@ from quinr_pl.native.precision import Precision
 from quinr_pl.native.values import AnyIndex
 
 
-def build(qubits: int, precision: Precision) -> Program:
-    """The kernels: ``prepare`` once for each thread, then ``forward`` or ``backward`` on blocks."""
+def build(qubits: int, consecutive: bool, precision: Precision) -> Program:
+    """The kernels: ``prepare`` once for each thread, then ``forward`` or ``backward`` on blocks.
+
+    Args:
+        qubits: Number of qubits.
+        consecutive: Whether coordinates lie side by side in memory; see ``Kernel``.
+        precision: The number format.
+    """
     return Program(
         "quinr",
         precision,
         {
-            "prepare": lambda code: _prepare(Kernel(code, qubits)),
-            "forward": lambda code: _forward(Kernel(code, qubits)),
-            "backward": lambda code: _backward(Kernel(code, qubits)),
+            "prepare": lambda code: _prepare(Kernel(code, qubits, consecutive)),
+            "forward": lambda code: _forward(Kernel(code, qubits, consecutive)),
+            "backward": lambda code: _backward(Kernel(code, qubits, consecutive)),
         },
     )
 

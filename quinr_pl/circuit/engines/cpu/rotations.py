@@ -187,6 +187,7 @@ def unembed(k: Kernel, block: AnyIndex) -> None:
     def sines() -> None:
         for column in code.range(0, k.angles):
             _of_sine(k, column)
+        _of_skip(k)
         code.when(k.input_gradient.is_not_zero(), partial(_of_inputs, k, block))
 
     def given() -> None:
@@ -205,9 +206,19 @@ def _of_sine(k: Kernel, column: AnyIndex) -> None:
     k.slopes[column] = slope
 
 
+def _of_skip(k: Kernel) -> None:
+    """Gradients in the matrix past the circuit, and in what is added to the outputs."""
+    for o in k.code.range(0, k.skipped):
+        for i in k.code.range(0, k.inputs):
+            at = o * k.inputs + i
+            k.skip_sum[at] = fma(k.outputs_block[o], k.inputs_block[i], k.skip_sum[at])
+    for o in k.code.range(0, k.offsets):
+        k.offset_sum[o] += k.outputs_block[o]
+
+
 def _of_angles(k: Kernel, block: AnyIndex) -> None:
     for column in k.code.range(0, k.angles):
-        k.write(k.column_sum[column], k.x_gradient, block, column, k.angles)
+        k.write_x_gradient(k.column_sum[column], block, column)
 
 
 def _of_inputs(k: Kernel, block: AnyIndex) -> None:
@@ -216,4 +227,6 @@ def _of_inputs(k: Kernel, block: AnyIndex) -> None:
         for column in k.code.range(0, k.angles, total):
             weight = k.embedding[column * k.inputs + i]
             total.value = fma(weight, k.slopes[column], total.value)
-        k.write(total.value, k.x_gradient, block, i, k.inputs)
+        for o in k.code.range(0, k.skipped, total):
+            total.value = fma(k.skip[o * k.inputs + i], k.outputs_block[o], total.value)
+        k.write_x_gradient(total.value, block, i)

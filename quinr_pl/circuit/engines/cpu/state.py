@@ -70,7 +70,7 @@ def measure(k: Kernel, block: Index, state: Complexes) -> None:
 
     def probabilities() -> None:
         for j in code.range(0, k.states):
-            k.write(state[j].squared(), k.y, block, j, k.states)
+            k.write_y(state[j].squared(), block, j)
 
     def linear() -> None:
         for j in code.range(0, k.states):
@@ -80,9 +80,25 @@ def measure(k: Kernel, block: Index, state: Complexes) -> None:
             total = code.variable()
             for j in code.range(0, k.states, total):
                 total.value = fma(row[j], k.diagonal[j], total.value)
-            k.write(total.value, k.y, block, o, k.outputs)
+            k.outputs_block[o] = total.value
+        _add_past_circuit(k)
+        for o in code.range(0, k.outputs):
+            k.write_y(k.outputs_block[o], block, o)
 
     code.choose(k.outputs.is_not_zero(), linear, probabilities)
+
+
+def _add_past_circuit(k: Kernel) -> None:
+    """Add to the outputs what does not go through the circuit."""
+    code = k.code
+    for o in code.range(0, k.skipped):
+        row = k.skip.at(o * k.inputs)
+        total = code.variable(k.outputs_block[o])
+        for i in code.range(0, k.inputs, total):
+            total.value = fma(row[i], k.inputs_block[i], total.value)
+        k.outputs_block[o] = total.value
+    for o in code.range(0, k.offsets):
+        k.outputs_block[o] += k.offset[o]
 
 
 def cotangents(k: Kernel, block: Index, state: Complexes) -> None:
@@ -101,7 +117,7 @@ def cotangents(k: Kernel, block: Index, state: Complexes) -> None:
 
     def linear() -> None:
         for o in code.range(0, k.outputs):
-            k.cotangents[o] = k.read_cotangent(block, o)
+            k.outputs_block[o] = k.read_cotangent(block, o)
         for j in code.range(0, k.states):
             start(j, _readout_gradient(k, j, state[j].squared()))
 
@@ -112,7 +128,7 @@ def _readout_gradient(k: Kernel, j: AnyIndex, probability: Vector) -> Vector:
     """The cotangent of a probability; adds to the gradients of its column of the read-out."""
     gradient = k.code.variable()
     for o in k.code.range(0, k.outputs, gradient):
-        cotangent = k.cotangents[o]
+        cotangent = k.outputs_block[o]
         index = o * k.states + j
         k.readout_sum[index] = fma(cotangent, probability, k.readout_sum[index])
         gradient.value = fma(k.readout[index], cotangent, gradient.value)
