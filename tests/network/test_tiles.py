@@ -10,6 +10,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.base import PartialGradient
+from quinr_pl.network.latent import pictures
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.tiles import Tiles
@@ -118,6 +119,23 @@ def test_losses_of_tiles_average_to_that_of_the_whole(monkeypatch, progress, fin
         elif one.grad is not None:
             torch.testing.assert_close(other.grad, one.grad, rtol=1e-8, atol=1e-12, msg=name)
     assert tiled.partial_gradients() == []
+
+
+def test_values_without_gradients_are_those_with_them(monkeypatch):
+    whole, tiled = networks(monkeypatch, finest=1, grids=3)
+    grid = coordinates(SIZE)
+    with torch.no_grad():
+        bands = tiled(grid)
+    torch.testing.assert_close(bands, whole(grid).detach())
+
+
+def test_averages_of_a_large_picture_are_made_in_bands(monkeypatch):
+    targets = torch.rand(SIZE[0] * SIZE[1], 3)
+    targets[torch.rand(len(targets)) < 0.2] = torch.nan
+    whole = pictures.Pictures(*SIZE)(targets, 2)
+    monkeypatch.setattr(pictures, "_BAND_PIXELS", 600)
+    for expected, found in zip(whole, pictures.Pictures(*SIZE)(targets, 2), strict=True):
+        assert torch.equal(expected, found)
 
 
 class _OneGrid(nn.Module):

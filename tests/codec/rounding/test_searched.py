@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from quinr_pl.codec import Compensated, Nearest, Rounding, Searched, Stepwise, compress, decompress
+from quinr_pl.codec.rounding import searched
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, LatentQuINR, Network
 from quinr_pl.signals import IMAGE_8, SignalSpec
@@ -53,6 +54,23 @@ def test_searched_steps_cost_less_than_fixed_ones(make: Callable[[], Network]) -
         return float(error + network.rate_weight * 8 * len(data) / IMAGE.pixels)
 
     assert cost(Searched()) < min(cost(Nearest(bits=bits)) for bits in (4, 6, 8, 10))
+
+
+@torch.no_grad()
+def test_bands_stand_for_a_large_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = latents()
+    targets = signal_of(network)
+    noisy = (targets + 0.05 * torch.randn_like(targets)).clamp(0, 1)
+    search = searched._Search(network, IMAGE, noisy, {})
+    assert search.bands == [(0, 64 * 64)]
+    exact = search.error()
+    assert exact == pytest.approx(float((targets - noisy).square().mean()), rel=1e-5)
+    monkeypatch.setattr(searched, "_ERROR_PIXELS", 32 * 64)
+    search = searched._Search(network, IMAGE, noisy, {})
+    assert len(search.bands) == 8
+    assert sum(stop - start for start, stop in search.bands) == 32 * 64
+    assert search.error() == pytest.approx(exact, rel=0.1)
+    assert search.error() != exact
 
 
 def test_targets_are_needed() -> None:
