@@ -144,6 +144,8 @@ class Network(NetworkFormat, nn.Module):
     def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
         """Values of a block of the signal, as the decoder computes it: (stop - start, out_features).
 
+        They are differentiable, in integers as if rounding left them as they are.
+
         Args:
             start: First pixel, in row-major order.
             stop: One past the last pixel.
@@ -166,7 +168,7 @@ class Network(NetworkFormat, nn.Module):
     def integer_bits(self) -> Tensor:
         """What the rounded integers take of a file by the network's own estimate, in bits: a scalar.
 
-        It and ``forward`` are differentiable in the integers as if rounding left them as they are.
+        It is differentiable in the integers as if rounding left them as they are; so is ``forward``.
         """
         return torch.zeros(())
 

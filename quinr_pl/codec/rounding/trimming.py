@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,7 +22,7 @@ from quinr_pl.codec.rounding.protocol import Progress
 from quinr_pl.codec.sections.latents import integer_context
 from quinr_pl.network.base import known_mse
 from quinr_pl.network.layers.quantum_layer import fast_copy
-from quinr_pl.signals import SignalSpec, coordinates
+from quinr_pl.signals import SignalSpec
 
 _MOST_ROUNDS = 8
 _LARGEST_CHANGE = 0.04  # of what is asked for in one round: slopes hold near where they were taken
@@ -35,6 +36,7 @@ _MOST_CANDIDATES = 1 << 15
 _CLOSE = 0.997
 """Where the search for a size is content, as a share of it."""
 _PSNR_TOLERANCE = 0.03
+_BAND_PIXELS = 1 << 19
 
 
 def trimmed_to_size(
@@ -199,15 +201,24 @@ class _Trim:
     def __init__(self, spec: SignalSpec, targets: Tensor, quantized: QuantizedNetwork) -> None:
         self._spec, self._targets = spec, targets
         self._network = fast_copy(quantized.network).to("cpu").eval()
-        self._points = coordinates(spec.shape).to(targets)
 
     @torch.no_grad()
     def error(self, quantized: QuantizedNetwork) -> float:
         """Mean squared error of decoded values, in units of targets."""
         quantized.load_into(self._network)
-        decoded = self._network.signal(0, self._spec.pixels, self._spec.shape)
-        values = torch.from_numpy(self._spec.normalize(self._spec.denormalize(decoded.numpy())))
-        return float(known_mse(values, self._targets))
+        squared = 0.0
+        for start, stop in self._bands():
+            decoded = self._spec.denormalize(self._network.signal(start, stop, self._spec.shape).numpy())
+            values = torch.from_numpy(self._spec.normalize(decoded))
+            squared += (stop - start) * float(known_mse(values, self._targets[start:stop]))
+        return squared / self._spec.pixels
+
+    def _bands(self) -> Iterator[tuple[int, int]]:
+        """First and one past the last pixel of bands of whole rows: no more is in memory at a time."""
+        row = self._spec.shape[-1]
+        size = row * max(1, _BAND_PIXELS // row)
+        for start in range(0, self._spec.pixels, size):
+            yield start, min(start + size, self._spec.pixels)
 
     def steps(self, quantized: QuantizedNetwork) -> _Steps:
         """Steps of latents that are not zero, and those from zero that lower the error."""
@@ -235,18 +246,24 @@ class _Trim:
         """
         parameters = list(self._network.integers().values())
         generator = torch.Generator().manual_seed(0)
-        with torch.enable_grad():
-            values = self._network(self._points)
-            errors = torch.where(self._targets.isnan(), 0.0, values.clamp(0, 1) - self._targets)
-            slopes = torch.autograd.grad(errors.square().mean(), parameters, retain_graph=True)
-            squares = [torch.zeros_like(parameter) for parameter in parameters]
-            for probe in range(_PROBES):
-                signs = torch.randint(0, 2, errors.shape, generator=generator).to(errors) * 2 - 1
-                products = torch.autograd.grad(errors, parameters, signs, retain_graph=probe + 1 < _PROBES)
-                for square, product in zip(squares, products, strict=True):
-                    square += product.square()
+        slopes, *products = [[torch.zeros_like(p) for p in parameters] for _ in range(1 + _PROBES)]
+        for start, stop in self._bands():
+            targets = self._targets[start:stop]
+            with torch.enable_grad():
+                values = self._network.signal(start, stop, self._spec.shape)
+                errors = torch.where(targets.isnan(), 0.0, values.clamp(0, 1) - targets)
+            weights = [2 * errors.detach() / self._targets.numel()]
+            for _ in products:
+                weights.append(torch.randint(0, 2, errors.shape, generator=generator).to(errors) * 2 - 1)
+            for number, (sums, weight) in enumerate(zip([slopes, *products], weights, strict=True)):
+                found = torch.autograd.grad(errors, parameters, weight, retain_graph=number < _PROBES)
+                for total, part in zip(sums, found, strict=True):
+                    total += part
         pool = partial(avg_pool2d, kernel_size=3, stride=1, padding=1, count_include_pad=False)
-        curvatures = [2 / (_PROBES * errors.numel()) * pool(square[None])[0] for square in squares]
+        curvatures = []
+        for of_grid in zip(*products, strict=True):
+            square = sum(product.square() for product in of_grid)
+            curvatures.append(2 / (_PROBES * self._targets.numel()) * pool(square[None])[0])
         return [_array(slope) for slope in slopes], [_array(curvature) for curvature in curvatures]
 
 

@@ -144,15 +144,9 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             QuinrError: If it is asked for less.
         """
         self._check_whole(coordinates)
-        if not torch.is_grad_enabled():  # in bands: memory bounds the whole
-            band = max(1, self._step_pixels // self.width)
-            firsts = range(0, self.height, band)
-            return torch.cat([self._pixels(first, min(first + band, self.height)) for first in firsts])
-        return self._render(self._rounded(), 0).flatten(1).T
-
-    def _rounded(self) -> list[Tensor]:
-        """Integers, with the derivatives of the latents themselves."""
-        return [grid - (grid - grid.round()).detach() for grid in self.pyramid.grids]
+        if not torch.is_grad_enabled():
+            return self.signal(0, len(coordinates), (self.height, self.width))
+        return self._render(self.pyramid.rounded(), 0).flatten(1).T
 
     def _check_whole(self, coordinates: Tensor) -> None:
         pixels = self.height * self.width
@@ -163,10 +157,13 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             )
 
     def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
-        """See Network: works on whole rows."""
+        """See Network: works on whole rows, and where no gradients are wanted on bands of them."""
         width = shape[1]
         first, last = start // width, -(-stop // width)
-        return self._pixels(first, last)[start - first * width : stop - first * width]
+        band = last - first if torch.is_grad_enabled() else max(1, self._step_pixels // width)
+        parts = [self._pixels(row, min(row + band, last)) for row in range(first, last, band)]
+        values = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return values[start - first * width : stop - first * width]
 
     def stage(self, progress: float) -> Hashable | None:
         """Octave, and whether latents are rounded; None on tiles, each of which is another one."""
@@ -270,10 +267,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         return [*grids[:first], *relaxed(grids[first:], draw_key(settings.device), settings)]
 
     def _pixels(self, first: int, last: int) -> Tensor:
-        """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features).
-
-        Not differentiable in the latents and their interpolation.
-        """
+        """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features)."""
         margin = len(self.filters)  # each looks one row further
         top, bottom = max(0, first - margin), min(self.height, last + margin)
         features = self.pyramid.interpolate_rows(top, bottom, self.height, self.width)
@@ -311,7 +305,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
 
     def integer_bits(self) -> Tensor:
         """Bits of all latents under the present context model."""
-        return self.context(self._rounded()).double().sum()
+        return self.context(self.pyramid.rounded()).double().sum()
 
     def learning_rate_factors(self) -> dict[str, float]:
         """Latents move in units of their rounding, and faster."""

@@ -115,11 +115,14 @@ class LatentPyramid(nn.Module):
         found = interpolated_windows(parts, windows, shape, self.finest, octave, finer, torch.cat)
         return self._with_absent(found)
 
-    @torch.no_grad()
+    def rounded(self) -> list[Tensor]:
+        """Integers, with the derivatives of the latents themselves."""
+        return [_rounded(grid) for grid in self.grids]
+
     def interpolate_rows(self, first: int, last: int, height: int, width: int) -> Tensor:
         """All grids, rounded, at the rows ``first`` to ``last`` of the signal: (grids, rows, columns)."""
         windows = self.windows(Window(first, last, 0, width), height, width)
-        parts = [windows[level].of(grid).round() for level, grid in enumerate(self.grids, self.finest)]
+        parts = [_rounded(windows[level].of(grid)) for level, grid in enumerate(self.grids, self.finest)]
         return self.interpolate_windows(parts, windows, height, width)
 
     def _with_absent(self, features: Tensor) -> Tensor:
@@ -128,3 +131,9 @@ class LatentPyramid(nn.Module):
         if absent:
             features = torch.cat([features.new_zeros(absent, *features.shape[1:]), features])
         return features
+
+
+def _rounded(latents: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return latents.round()
+    return latents - (latents - latents.round()).detach()

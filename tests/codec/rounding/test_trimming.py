@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from quinr_pl.codec import Searched, compress, decompress
+from quinr_pl.codec import Nearest, Searched, compress, decompress
+from quinr_pl.codec.rounding import trimming
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, LatentQuINR
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
@@ -89,3 +90,19 @@ def test_weights_alone_are_priced_higher():
 def test_targets_that_no_file_can_have_are_refused(options):
     with pytest.raises(QuinrError, match=next(iter(options))):
         Searched(**options)
+
+
+def test_what_steps_change_is_found_band_by_band(fitted, monkeypatch):
+    network, targets = fitted
+    found = []
+    for pixels in (1 << 19, 700):
+        monkeypatch.setattr(trimming, "_BAND_PIXELS", pixels)
+        quantized = Nearest().quantize(network, IMAGE)
+        trim = trimming._Trim(IMAGE, targets, quantized)
+        found.append((trim.error(quantized), *trim._derivatives()))
+    (error, slopes, curvatures), (error_of_bands, slopes_of_bands, curvatures_of_bands) = found
+    assert error_of_bands == pytest.approx(error, rel=1e-5)
+    for one, other in zip(slopes, slopes_of_bands, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())
+    # Other random signs: an estimate of the same.
+    assert curvatures_of_bands[0].mean() == pytest.approx(curvatures[0].mean(), rel=0.2)
