@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks.cases import CIRCUITS, Case, flops
 from benchmarks.engines_table import table
 from benchmarks.matrix_product import matrix_product_gflops
-from benchmarks.peers import MODULES, ON_CUDA
+from benchmarks.peers import MODULES, ON_CUDA, ON_GPU_ALONE
 from quinr_pl.atomic_file import write_bytes
 
 _ROOT = Path(__file__).parent.parent
@@ -97,7 +97,7 @@ def _parse() -> argparse.Namespace:
     options = parser.parse_args()
     names = ["main"] if options.quick else options.circuits
     options.cases = list(dict.fromkeys(case for name in names for case in CIRCUITS[name]))
-    served = ON_CUDA if options.device == "cuda" else [name for name in MODULES if name != "triton"]
+    served = ON_CUDA if options.device == "cuda" else [name for name in MODULES if name not in ON_GPU_ALONE]
     options.engines = options.engines or (_QUICK_ENGINES if options.quick else served)
     for engine in options.engines:
         if engine not in served:

@@ -26,11 +26,28 @@ MODULES = {
     "tensorcircuit-ng": "tensorcircuit_peer",
     "qandle": "qandle_peer",
     "jax-merged": "merged_jax",
+    "cuda": "quinr_cuda",
+    "cuda-graph": "quinr_cuda_graph",
+    "jax-merged-real": "real_jax_merged",
+    "jax-gates": "real_jax_gates",
+    "torch-compiled-merged": "torch_compiled_merged",
+    "torch-compiled-gates": "torch_compiled_gates",
 }
 """Name of an engine in the results -> module."""
 
-ON_CUDA = ("triton", "torch", "jax-merged", "default.qubit", "tensorcircuit-ng")
+ON_CUDA = ("cuda", "triton", "torch", "jax-merged", "default.qubit", "tensorcircuit-ng")
 """Engines that ``--device cuda`` measures."""
+
+ON_GPU_ALONE = (
+    "cuda",
+    "cuda-graph",
+    "triton",
+    "jax-merged-real",
+    "jax-gates",
+    "torch-compiled-merged",
+    "torch-compiled-gates",
+)
+"""Engines that ``--device cpu`` leaves out; ``python -m benchmarks.gpu.peers`` measures them."""
 
 PACKAGED = ("torchquantum", "deepquantum", "tensorcircuit-ng", "qandle")
 """Batched simulators that install from PyPI, besides PennyLane's."""
