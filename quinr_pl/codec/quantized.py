@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from quinr_pl.network import Network
+
+AnyNetwork = TypeVar("AnyNetwork", bound=NetworkFormat)
 
 STEPS_PER_OCTAVE = 8
 _UNIT_CODE = 192
@@ -99,7 +101,7 @@ class QuantizedTensor:
 
 
 @dataclass(frozen=True)
-class QuantizedNetwork:
+class QuantizedNetwork(Generic[AnyNetwork]):
     """What a file holds of a network.
 
     Args:
@@ -108,7 +110,7 @@ class QuantizedNetwork:
         integers: Integers by name, in the network's order: latents; empty for networks without.
     """
 
-    network: NetworkFormat
+    network: AnyNetwork
     tensors: dict[str, QuantizedTensor]
     integers: Mapping[str, npt.NDArray[np.signedinteger]] = field(default_factory=dict)
 

@@ -129,7 +129,9 @@ class RowKernels:
         if sums:
             places = sums * totals.itemsize * np.arange(len(words))
             words[:, names.index("totals")] = address(totals) + places
-        starts, own_bytes = _places({**({"sums": sums * VECTOR_BYTES} if sums else {}), **(memory or {})})
+        of_sums = {"sums": sums * VECTOR_BYTES} if sums else {}
+        starts: Words
+        starts, own_bytes = _places({**of_sums, **(memory or {})})
         own_words, offsets = [names.index(part) for part in starts], np.array([*starts.values()], np.int64)
         first, step = words.ctypes.data, words.strides[0]
 

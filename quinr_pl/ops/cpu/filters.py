@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, strides
 from quinr_pl.native.rows import RowKernels
@@ -38,8 +38,9 @@ def filtered(keep: bool, values: AnyArray, *parameters: AnyArray) -> tuple[AnyAr
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         frames[-1].repeat_edges(_REPEATED)
         frames.append(_convolved(frames[-1], weight, bias))
-    kept = frames[:-1] if keep else []
-    return frames[-1].taken(), partial(_gradients, kept, parameters[::2])
+    kept: Any = frames[:-1] if keep else []
+    weights: Any = parameters[::2]  # tensors, where gradients are asked for
+    return frames[-1].taken(), partial(_gradients, kept, weights)
 
 
 def _gradients(

@@ -34,7 +34,7 @@ class Framed(Generic[AnyArray]):
         self._margin = margin
         lanes = Precision.of(like).lanes
         self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + 2 * margin
-        self.whole = empty(like, planes, self.rows + 2 * margin, self.row)
+        self.whole: AnyArray = empty(like, planes, self.rows + 2 * margin, self.row)
         self.clear_margin()
 
     @property

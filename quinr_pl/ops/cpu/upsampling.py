@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, empty, zeros
@@ -29,11 +29,12 @@ def upsampled(
     check_readable("upsampling", values, weight)
     check_shapes("upsampling", (weight,), [(TAPS,)])
     weight = contiguous(weight)
-    frame = Framed.around(values, MARGIN)
-    finer = _upsampled(weight, frame, len(values), shape, last=True)
+    framed: Any = Framed.around(values, MARGIN)
+    finer = _upsampled(weight, framed, len(values), shape, last=True)
+    taps: Any = weight  # a tensor, where gradients are asked for
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
-        found, of_weight = _back(weight, frame, Framed.of(cotangent, _least_margin(shape)))
+        found, of_weight = _back(taps, framed, Framed.of(cotangent, _least_margin(shape)))
         return found.taken(), of_weight
 
     return finer.taken(), gradients

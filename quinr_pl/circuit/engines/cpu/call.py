@@ -187,13 +187,17 @@ class Call(Generic[AnyArray]):
         of_circuit = (ansatz, self.precision, x.shape[1], embedding is not None, outputs, frequency, scale)
         past_circuit = (skip is not None, offset is not None)
         self.layout = layout(Shape(*of_circuit, self._consecutive, *past_circuit))
-        self.x, self.embedding, self.readout = x, embedding, readout
+        self.x: AnyArray = x
+        self.embedding: AnyArray | None = embedding
+        self.readout: AnyArray | None = readout
         self._past_circuit = skip, offset
         self.state: Bytes | None = None
         given = {"weight": weights, "embedding": embedding, "bias": bias, "readout": readout}
         given |= {"skip": skip, "offset": offset}
         # Held here, as the kernels know addresses only.
-        self._arrays = {name: contiguous(array) for name, array in given.items() if array is not None}
+        self._arrays: dict[str, AnyArray] = {
+            name: contiguous(array) for name, array in given.items() if array is not None
+        }
         self.words = self.layout.words.copy()
         addresses = {name: address(array) for name, array in self._arrays.items()}
         self._set(self.words, {"batch": self.batch, **_place("x", x), **addresses})
