@@ -70,17 +70,22 @@ class IntegerContext:
         Returns:
             (latents,) rows of the table; (latents,) means, rounded down.
         """
-        inputs = np.clip(seen, -_LARGEST_INPUT, _LARGEST_INPUT)
-        hidden = np.clip(inputs @ self.hidden_weight.T + self.hidden_bias, 0, _LARGEST_HIDDEN)
+        inputs = _between(seen, -_LARGEST_INPUT, _LARGEST_INPUT)
+        hidden = _between(inputs @ self.hidden_weight.T + self.hidden_bias, 0, _LARGEST_HIDDEN)
         output = (hidden @ self.output_weight.T >> FRACTION_BITS) + self.output_bias
         drop = FRACTION_BITS - _MEAN_BITS
         mean = (output[:, 0] + (1 << drop - 1)) >> drop
-        mean = np.clip(mean, -_LARGEST_INPUT << _MEAN_BITS, _LARGEST_INPUT << _MEAN_BITS)
+        mean = _between(mean, -_LARGEST_INPUT << _MEAN_BITS, _LARGEST_INPUT << _MEAN_BITS)
         lowest = SCALE_OCTAVES[0] << FRACTION_BITS
         unit = (1 << FRACTION_BITS) // _SCALES_PER_OCTAVE
         scale = (output[:, 1] + self.grid_bias[grid] - lowest + unit // 2) // unit
-        row = np.clip(scale, 0, _SCALES - 1) << _MEAN_BITS | mean & ((1 << _MEAN_BITS) - 1)
+        row = _between(scale, 0, _SCALES - 1) << _MEAN_BITS | mean & ((1 << _MEAN_BITS) - 1)
         return row, mean >> _MEAN_BITS
+
+
+def _between(values: Integers, low: int, high: int) -> Integers:
+    """Values clamped to an interval, in place: wavefronts are short, and np.clip takes long to begin."""
+    return np.minimum(np.maximum(values, low, out=values), high, out=values)
 
 
 @cache
@@ -143,10 +148,12 @@ class _Grid:
 
     def predict(self, front: Wavefront) -> tuple[Integers, Integers]:
         """Rows of the table and rounded means; see IntegerContext.predict."""
-        seen = np.zeros((len(front.rows), len(self._steps) + 1), dtype=np.int64)
+        seen = np.empty((len(front.rows), len(self._steps) + 1), dtype=np.int64)
         places = self._places(front)
         seen[:, :-1] = self._framed.reshape(-1)[places[:, None] + self._steps]
-        if self._coarser is not None:
+        if self._coarser is None:
+            seen[:, -1] = 0
+        else:
             seen[:, -1] = self._coarser[front.rows >> 1, front.columns >> 1]
         return self._context.predict(seen, self._index)
 
