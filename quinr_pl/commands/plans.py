@@ -13,6 +13,7 @@ from typing import Any
 from quinr_pl.codec.file.encoder import mask_bytes
 from quinr_pl.codec.rate_control import FEWEST_BYTES
 from quinr_pl.commands.ask import COORDINATES, LATENTS
+from quinr_pl.network.latent.tiles import STEP_PIXELS, Tiles
 from quinr_pl.signals import SignalSpec
 
 CONFIGS = {LATENTS: "compress.yaml", COORDINATES: "compress_coordinates.yaml"}
@@ -91,6 +92,10 @@ NETWORKS: tuple[tuple[float, float, dict[str, Any]], ...] = (
 )
 """Networks from so many bytes and bits a pixel on, the mask left out."""
 
+_FEWER_PASSES = 0.2
+"""By this power of its size a large signal has fewer passes: its weights learn from more pixels in each."""
+_LARGE_EPOCHS = 4  # validations of a large signal, each of which takes as long as many steps
+
 _COARSE_BELOW = 0.05  # bits a pixel, up to which grids of the pixels' own resolution do not pay
 _COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coarsest grid
 
@@ -124,6 +129,11 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     shares = _SMALL_SHARES if small else (training.quarter, training.half)
     finest = 1 if bpp < _COARSE_BELOW and not small else 0
     coarsest = min(_COARSEST, max(2, int(math.log2(max(spec.shape))) - 1))
+    tiles = Tiles(*spec.shape, coarsest, STEP_PIXELS)
+    if tiles.count(0) > 1:
+        shares, length = _on_tiles(training, tiles, spec.pixels)
+    else:
+        length = _length(training.steps)
     return {
         **{f"model.network.{name}": value for name, value in network.items()},
         "model.network.finest": finest,
@@ -132,8 +142,25 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
         "model.network.coarse_steps": list(shares),
         "model.network.hard_share": training.hard_share,
         "model.precondition_frequency": training.precondition_frequency,
-        **_length(training.steps),
+        **length,
     }
+
+
+def _on_tiles(training: Training, tiles: Tiles, pixels: int) -> tuple[tuple[float, float], dict[str, Any]]:
+    """Shares of the steps at 1/4 and 1/2 of the resolution, and the length of a training on tiles.
+
+    A step of the table is a pass over the tiles of a large signal.
+    """
+    passes = training.steps * (STEP_PIXELS / pixels) ** _FEWER_PASSES
+    shares = (training.quarter, training.half, 1 - training.quarter - training.half)
+    steps = [passes * share * tiles.count(octave) for share, octave in zip(shares, (2, 1, 0), strict=True)]
+    total = math.ceil(sum(steps))
+    length = {
+        "trainer.max_steps": total,
+        "data.steps_per_epoch": max(_LONGEST_EPOCH, math.ceil(total / _LARGE_EPOCHS)),
+    }
+    quarter, half = (round(number / total, 4) for number in steps[:2])
+    return (quarter, half), length
 
 
 def coordinate_plan(effort: int) -> dict[str, Any]:

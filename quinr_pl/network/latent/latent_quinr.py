@@ -23,7 +23,7 @@ from quinr_pl.network.latent.synthesis import (
     SynthesisKind,
     make_synthesis,
 )
-from quinr_pl.network.latent.tiles import Tiles
+from quinr_pl.network.latent.tiles import STEP_PIXELS, Tiles
 from quinr_pl.network.latent.touched import Touched
 from quinr_pl.network.layers.filters import filtered
 from quinr_pl.ops.noise import draw_key
@@ -99,7 +99,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         coarse_steps: Sequence[float] = (0.5, 0.35),
         hard_share: float = 0.08,
         latent_learning_rate: float = 6.0,
-        step_pixels: int = 1 << 19,
+        step_pixels: int = STEP_PIXELS,
         engine: str | Engine = "auto",
     ) -> None:
         super().__init__(

@@ -11,6 +11,8 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.ops.window import Window
 
+STEP_PIXELS = 1 << 19
+"""Pixels of a training step, in about half a gigabyte: those of photographs that others are measured on."""
 _LARGEST_SHIFT = 0.25  # of a tile, by which the cuts of a pass move: no latent lies at a cut for long
 
 

@@ -1,0 +1,37 @@
+"""What a fit is given, by what is asked of its file."""
+
+from __future__ import annotations
+
+import pytest
+
+from quinr_pl.commands.plans import TRAININGS, latent_plan
+from quinr_pl.network import LatentQuINR
+from quinr_pl.signals import IMAGE_8, SignalSpec
+
+
+def plan_of(height: int, width: int, effort: int) -> dict:
+    spec = SignalSpec(IMAGE_8, (height, width), 3, 0.0, 255.0)
+    return latent_plan(spec, spec.pixels // 80, effort, 4e-3)
+
+
+@pytest.mark.parametrize("effort", TRAININGS)
+def test_a_training_on_tiles_visits_pixels_about_as_often_as_one_on_the_whole(effort):
+    training = TRAININGS[effort]
+    passes = []
+    for height, width in ((512, 768), (1365, 2048), (3000, 4000)):
+        plan = plan_of(height, width, effort)
+        sizes = {name: plan[f"model.network.{name}"] for name in ("finest", "grids", "coarse_steps")}
+        network = LatentQuINR(height=height, width=width, **sizes)
+        shares = [*sizes["coarse_steps"], 1 - sum(sizes["coarse_steps"])]
+        steps = [share * plan["trainer.max_steps"] for share in shares]
+        passes.append([n / network._tiles.count(octave) for n, octave in zip(steps, (2, 1, 0), strict=True)])
+    whole, medium, large = passes
+    assert sum(whole) == pytest.approx(training.steps)
+    assert medium == pytest.approx([0.715 * number for number in whole], rel=0.02)
+    assert large == pytest.approx([0.535 * number for number in whole], rel=0.02)
+
+
+def test_large_pictures_are_seldom_validated():
+    small, large = plan_of(512, 768, 5), plan_of(3000, 4000, 5)
+    assert small["data.steps_per_epoch"] == 2000
+    assert 4 * large["data.steps_per_epoch"] >= large["trainer.max_steps"]
