@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from benchmarks.cases import MAIN, Case
 from benchmarks.gpu.record import card, keep
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.cuda import code
 from quinr_pl.circuit.engines.cuda import engine as cuda_engine
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.circuit.engines.registry import choose
@@ -29,7 +31,13 @@ BATCHES = (4096, 65536, 1 << 20, 1 << 22)
 PARTS = ("results", "speed", "lanes")
 SECONDS = 0.25
 """How long each thing is timed."""
-LANES = {4: (0, 1, 2, 3), 6: (1, 2, 3, 4)}
+LANES = {
+    4: ((0, 3), (0, 4), (0, 2), (1, 5), (1, 6), (2, 6), (3, 8)),
+    6: ((2, 3), (2, 4), (3, 5), (3, 6), (3, 4), (4, 7)),
+    8: ((4, 3), (4, 4), (5, 5), (5, 6)),
+}
+"""Qubits -> qubits that number lanes, and blocks a multiprocessor holds in the backward pass."""
+WIDE = Case(8, 4, 4, 2)
 Row = dict[str, Any]
 
 
@@ -117,23 +125,33 @@ def _speed(batches: tuple[int, ...]) -> Cases:
 
 
 def _lanes(batches: tuple[int, ...]) -> Cases:
-    chosen = cuda_engine.lane_qubits
-    for case in MAIN:
-        for batch in batches:
-            for lanes in LANES[case.qubits]:
+    for case in (*MAIN, WIDE):
+        for batch in [batch for batch in batches if batch <= 1 << 20]:
+            for lanes, blocks in LANES[case.qubits]:
+                name = {"circuit": case.name, "batch": batch, "lanes": 1 << lanes, "blocks": blocks}
+                yield name, partial(_with_lanes, case, batch, lanes, blocks)
 
-                def measure(case: Case = case, batch: int = batch, lanes: int = lanes) -> Row:
-                    cuda_engine.lane_qubits = lambda *_: lanes
-                    try:
-                        return {
-                            f"{mode} {way}": rate
-                            for mode in ("train", "forward")
-                            for way, rate in _rates(case, batch, "cuda", mode, ways=("graph",)).items()
-                        }
-                    finally:
-                        cuda_engine.lane_qubits = chosen
 
-                yield {"circuit": case.name, "batch": batch, "lanes": 1 << lanes}, measure
+def _with_lanes(case: Case, batch: int, lanes: int, blocks: int) -> Row:
+    kept = cuda_engine.lane_qubits, code.constants
+    cuda_engine.lane_qubits = lambda *_: lanes
+    code.constants = with_blocks(blocks)
+    code.launcher.cache_clear()
+    try:
+        return _rates(case, batch, "cuda", "train", ways=("graph",))
+    finally:
+        cuda_engine.lane_qubits, code.constants = kept
+        code.launcher.cache_clear()
+
+
+def with_blocks(blocks: int) -> Callable[..., Any]:
+    """Stands in for ``code.constants``: so many blocks of the backward pass to a multiprocessor."""
+    plain = code.constants
+
+    def constants(*given: Any) -> Any:
+        return tuple((name, blocks if name == "BACKWARD_BLOCKS" else value) for name, value in plain(*given))
+
+    return constants
 
 
 def _name(case: Case, batch: int, engine: str, mode: str) -> Row:
@@ -212,8 +230,8 @@ def _table(rows: list[Row]) -> str:
             rates = "  ".join(f"{way} {_rate(row.get(way))}" for way in ("eager", "graph"))
             lines.append(f"{row['circuit']}  {row['batch']:>8,}  {row['engine']:6}  {row['mode']:7}  {rates}")
         if row["part"] == "lanes" and "failed" not in row:
-            rates = "  ".join(f"{way} {_rate(row.get(f'{way} graph'))}" for way in ("train", "forward"))
-            lines.append(f"{row['circuit']}  {row['batch']:>8,}  {row['lanes']:>2} lanes  {rates}")
+            shape = f"{row['lanes']:>2} lanes, {row['blocks']} blocks"
+            lines.append(f"{row['circuit']}  {row['batch']:>8,}  {shape}  train {_rate(row.get('graph'))}")
     return "\n".join(lines)
 
 

@@ -84,8 +84,12 @@ def test_every_number_of_qubits_and_lanes(qubits, lane_qubits, dtype, lanes):
 def test_lanes_are_those_of_the_batch():
     assert call.lane_qubits(4, 10**6, torch.float32) == 0
     assert call.lane_qubits(4, 1000, torch.float32) > 0
-    assert [call.lane_qubits(n, 10**6, torch.float32) for n in (1, 4, 6, 8)] == [0, 0, 2, 4]
-    assert call.lane_qubits(6, 10**6, torch.float64) > call.lane_qubits(6, 10**6, torch.float32)
+    assert call.lane_qubits(4, 10**6, torch.float64) > call.lane_qubits(4, 10**6, torch.float32)
+    for qubits in range(1, 9):
+        for dtype in (torch.float32, torch.float64):
+            lanes = [call.lane_qubits(qubits, batch, dtype) for batch in (1, 100, 4096, 10**6)]
+            assert lanes == sorted(lanes, reverse=True)
+            assert lanes[0] < min(qubits, 6)  # at least two amplitudes a lane, at most a warp a coordinate
 
 
 @pytest.mark.parametrize("states", [(7,), (6, 1), (2, 2, 5), range(5, 8)])

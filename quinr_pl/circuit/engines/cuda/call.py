@@ -16,8 +16,8 @@ from quinr_pl.circuit.lowering.plan import Plan, plan
 
 SHARED_BYTES = 227 << 10
 """Shared memory of a block, at most, on Hopper GPUs."""
-_FULL = 132 * 8
-"""Warps that keep a large GPU busy; smaller batches spread over more lanes."""
+_BUSY = 132 * 128
+"""Lanes that keep a large GPU busy; smaller batches spread over more lanes."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ class Shape:
 
 
 def lane_qubits(qubits: int, batch: int, dtype: torch.dtype) -> int:
-    """How many qubits number the lanes of a coordinate: more for small batches, which have warps to spare."""
-    local = min(qubits, 4 if dtype == torch.float32 else 3)
-    while local > 2 and batch << (qubits - local) < 32 * _FULL:
-        local -= 1
-    return qubits - local
+    """How many qubits number the lanes of a coordinate: more for small batches, which have lanes to spare."""
+    # Up to 16 amplitudes of float32 a lane; of more than 4 qubits 8 are faster.
+    lanes = max(0, qubits - 4) if dtype == torch.float32 and qubits <= 4 else max(0, qubits - 3)
+    while lanes < min(qubits - 1, 5) and batch << lanes < _BUSY:
+        lanes += 1
+    return lanes
 
 
 class Layout:
@@ -96,7 +97,7 @@ class Layout:
         warps = code.THREADS // 32
         while warps and self.shared_bytes(warps, back) > SHARED_BYTES:
             warps //= 2
-        while warps > 1 and batch < warps * self.coordinates * _FULL // 8:
+        while warps > 1 and batch << self.shape.lane_qubits < 32 * warps * 132:
             warps //= 2
         return warps
 
