@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from quinr_pl.training.graphed_steps import CudaRecorder, GraphedSteps, Schedule
 from quinr_pl.training.soap import SOAP
 
 Batch = tuple[Tensor, Tensor]
+_LOG = logging.getLogger(__name__)
 
 
 class CoordinateNetworkModule(pl.LightningModule):
@@ -139,12 +141,24 @@ class CoordinateNetworkModule(pl.LightningModule):
             else "they are switched off"
         )
         self._graphed = None if reason else self._prepared_graphs()
+        if not reason:  # in this fit alone: Lightning's own methods are the fewer frames in a traceback
+            vars(self).update(self._hooks_of_replays())
         if reason and self.device.type == "cuda":
             rank_zero_info(f"Steps are not replayed from graphs: {reason}")
 
     def on_train_end(self) -> None:
         """Lets go of the graphs."""
         self._graphed = None
+        for name in self._hooks_of_replays():
+            vars(self).pop(name, None)
+
+    def _hooks_of_replays(self) -> dict[str, Callable[..., None]]:
+        """Methods of Lightning's whose work a replayed step has done."""
+        return {
+            "backward": self._backward_unless_replayed,
+            "optimizer_zero_grad": self._zero_grad_unless_replayed,
+            "optimizer_step": self._step_unless_replayed,
+        }
 
     def _prepared_graphs(self) -> GraphedSteps:
         optimizer: Any = self.trainer.optimizers[0]
@@ -221,30 +235,26 @@ class CoordinateNetworkModule(pl.LightningModule):
         except Exception as error:  # whatever a recording meets, the step can be taken without one
             first_line = str(error).strip().partition("\n")[0] or type(error).__name__
             rank_zero_warn(f"Steps are not replayed from graphs: {first_line}")
+            _LOG.debug("Steps are not replayed from graphs", exc_info=True)
             self._graphed = None
             return None
         self._replayed = True
         return result
 
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Finds gradients, unless the step was replayed as a whole."""
+    def _backward_unless_replayed(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         if not self._replayed:
             super().backward(loss, *args, **kwargs)
 
-    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """Clears gradients, unless the step was replayed as a whole."""
+    def _zero_grad_unless_replayed(
+        self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer
+    ) -> None:
         if not self._replayed:
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
 
-    def optimizer_step(
-        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
-    ) -> None:
+    def _step_unless_replayed(self, epoch: int, batch_idx: int, optimizer: Any, closure: Any) -> None:
         """Takes a step; where a GPU replays it, the hooks around it are called all the same."""
-        if self._graphed is None:
-            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        else:
-            stand_in: Any = _MovesUnlessReplayed(self, optimizer.optimizer)
-            self.trainer.strategy.optimizer_step(stand_in, optimizer_closure, self)
+        stand_in: Any = _MovesUnlessReplayed(self, optimizer.optimizer)
+        self.trainer.strategy.optimizer_step(stand_in, closure, self)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """PSNR of the float weights over all coordinates."""

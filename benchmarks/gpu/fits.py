@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
+import math
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,9 @@ from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import Network
 
 _COMPARED = 200
+_REPLAYS = 50
+_PROBED = 40
+"""Steps of a fit whose graphs are timed."""
 _FILE_CALLBACKS = """
 trainer:
   callbacks:
@@ -50,7 +56,8 @@ class Losses(Callback):
 
     def __init__(self, warm_up: int) -> None:
         self.losses: list[torch.Tensor] = []
-        self._warm_up, self._steps, self._last = warm_up, 0, torch.zeros(())
+        self.on_device: dict[str, float] = {}
+        self._warm_up, self._steps = warm_up, 0
 
     def on_train_start(self, *_: Any) -> None:
         """Starts the clock."""
@@ -66,12 +73,33 @@ class Losses(Callback):
             torch.cuda.synchronize()
             self._warm = time.perf_counter()
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: CoordinateNetworkModule) -> None:
         """Stops the clock."""
         torch.cuda.synchronize()
         ended = time.perf_counter()
         self.seconds = ended - self._began
+        self.steps = self._steps
         self.milliseconds = 1e3 * (ended - self._warm) / max(1, self._steps - self._warm_up)
+
+
+class Replays(Callback):
+    """Times each graph of a fit by itself, which moves the weights further: of a fit that is thrown away."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: CoordinateNetworkModule) -> None:
+        """Replays the first row of the schedule again and again."""
+        graphed = pl_module._graphed
+        for kind, replay in graphed._graphs.items() if graphed else ():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            for _ in range(_REPLAYS):
+                graphed._counter.zero_()
+                replay()
+            end.record()
+            torch.cuda.synchronize()
+            self.milliseconds[str(kind[:2])] = round(start.elapsed_time(end) / _REPLAYS, 4)
 
 
 def main() -> None:
@@ -80,11 +108,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--configs", nargs="+", default=["kodak.yaml", "kodak_latent.yaml"])
     parser.add_argument("--steps", type=int, help="of each fit, in place of those of its config")
+    parser.add_argument("--seconds", type=float, default=45.0, help="after which a fit is stopped")
     parser.add_argument("--eager-steps", type=int, default=400, help="of the fits without graphs")
     options = parser.parse_args()
+    logging.getLogger("quinr_pl.module").setLevel(logging.DEBUG)  # tells why steps are not replayed
+    logging.basicConfig()
     result: dict[str, Any] = {"machine": card(), "fits": []}
     for config in options.configs:
-        for figures in compared(config, options.steps, options.eager_steps):
+        for figures in compared(config, options):
             result["fits"].append(figures)
             keep(options.json, result)
             print("  ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
@@ -93,12 +124,15 @@ def main() -> None:
     print("  ".join(f"{name} {value}" for name, value in result["whole_command"].items()))
 
 
-def compared(config: str, steps: int | None, eager_steps: int) -> list[dict[str, Any]]:
+def compared(config: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Figures of a config's fit, without graphs and with them."""
     settings = read_settings(["--config", config])
-    whole = steps or int(settings["trainer"]["max_steps"])
-    eager, expected = fitted(settings, eager_steps, whole, graphs=False)
-    graphed, losses = fitted(settings, whole, whole, graphs=True)
+    whole = options.steps or int(settings["trainer"]["max_steps"])
+    replays = Replays()
+    fitted(settings, _Stop(_PROBED), whole, True, [replays])
+    eager, expected = fitted(settings, _Stop(options.eager_steps, options.seconds), whole, False)
+    graphed, losses = fitted(settings, _Stop(whole, options.seconds), whole, True)
+    graphed["ms_on_device"] = replays.milliseconds
     count = min(len(expected), len(losses))
     differences = (losses[:count] - expected[:count]).abs() / expected[:count].abs()
     graphed["difference_of_losses_20"] = float(differences[:20].max())
@@ -107,7 +141,7 @@ def compared(config: str, steps: int | None, eager_steps: int) -> list[dict[str,
 
 
 def fitted(
-    settings: dict[str, Any], steps: int, planned: int, graphs: bool
+    settings: dict[str, Any], stop: _Stop, planned: int, graphs: bool, further: Sequence[Callback] = ()
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Takes the first of the planned steps of a fit; its figures and first losses."""
     pl.seed_everything(0, verbose=False)
@@ -118,7 +152,7 @@ def fitted(
     torch.manual_seed(0)
     network = cls(**{**description["init_args"], **cls.signal_arguments(data.spec)})
     module = CoordinateNetworkModule(network, **{**arguments, "graphs": graphs})
-    clock = Losses(min(100, steps // 2))
+    clock = Losses(min(100, stop.steps // 2))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         trainer = pl.Trainer(
@@ -132,7 +166,7 @@ def fitted(
             enable_model_summary=False,
             num_sanity_val_steps=0,
             default_root_dir=folder,
-            callbacks=[clock, *([] if steps == planned else [_Stop(steps)])],
+            callbacks=[clock, stop, *further],
         )
         trainer.fit(module, datamodule=data)
     torch.cuda.synchronize()
@@ -140,7 +174,7 @@ def fitted(
     module.network.to("cuda")
     figures = {
         "graphs": graphs,
-        "steps": steps,
+        "steps": clock.steps,
         "ms_a_step": round(clock.milliseconds, 4),
         "seconds": round(clock.seconds, 3),
         "psnr_float": round(float_psnr(module.network, data), 3),
@@ -150,14 +184,20 @@ def fitted(
 
 
 class _Stop(Callback):
-    """Ends a fit early, whose schedule is that of the whole."""
+    """Ends a fit early, whose schedule is that of the whole: after so many steps, or so many seconds."""
 
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
+    def __init__(self, steps: int, seconds: float = math.inf) -> None:
+        self.steps, self._seconds = steps, seconds
+        self._began = time.perf_counter()
+
+    def on_train_start(self, *_: Any) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stops after so many steps."""
-        trainer.should_stop = trainer.global_step >= self._steps
+        """Stops where it is time."""
+        late = time.perf_counter() - self._began > self._seconds
+        trainer.should_stop = trainer.global_step >= self.steps or late
 
 
 def signal(settings: dict[str, Any]) -> CoordinateDataModule:

@@ -19,10 +19,10 @@ summary() {
     cat <<PARTS
 floor 60 8 -m benchmarks.gpu.floor --json $folder/floor.json
 compile 60 3 -m benchmarks.gpu.compile
-tests 90 12 -m pytest -q -p no:cacheprovider -o filterwarnings=default tests/gpu
-engines 150 30 -m benchmarks.gpu.engines --json $folder/engines.json
-latent_step 90 20 -m benchmarks.gpu.latent_step --json $folder/latent_step.json
 fits 150 20 -m benchmarks.gpu.fits --json $folder/fits.json
+engines 110 30 -m benchmarks.gpu.engines --json $folder/engines.json
+latent_step 90 20 -m benchmarks.gpu.latent_step --json $folder/latent_step.json
+tests 70 12 -m pytest -q -p no:cacheprovider -o filterwarnings=default tests/gpu
 peers 180 20 -m benchmarks.gpu.peers --json $folder/peers.json
 PARTS
 }
