@@ -53,7 +53,7 @@ ALLOWED = {
     "ops": GROUND | {"native"},
     "network": BELOW_NETWORKS,
     "lazy_adam": {"network"},
-    "training": GROUND | {"network"},
+    "training": GROUND | {"network", "ops"},
     "module": GROUND | {"network", "checkpoint_io", "lazy_adam", "training"},
     "codec": BELOW_NETWORKS | {"network"},
     "baselines": GROUND | {"network"},

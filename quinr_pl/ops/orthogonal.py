@@ -5,13 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from quinr_pl.ops.cuda import orthogonal as on_cuda
+from quinr_pl.ops.dispatch import ByDevice
+
 
 def orthogonal_basis(matrices: Tensor) -> Tensor:
     """The Q of the QR decomposition: its first k columns span what the first k columns of the matrix span.
 
     Args:
-        matrices: (count, n, n).
+        matrices: (count, n, n), float32 or float64.
     """
+    return _basis(matrices) if on_cuda.fits(matrices) else _in_torch(matrices)
+
+
+def _in_torch(matrices: Tensor) -> Tensor:
     if matrices.device.type == "cpu":
         return torch.linalg.qr(matrices)[0]
     return by_reflections(matrices)
@@ -37,10 +44,11 @@ def by_reflections(matrices: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(part, dim=1)
         # From the head away from zero: nothing cancels.
         normal = part + torch.where(head < 0, -norm, norm)[:, None] * identity[column]
-        normal = normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True).clamp_min(
-            torch.finfo(matrices.dtype).tiny
-        )
-        normal = normal[:, :, None]
+        length = torch.linalg.vector_norm(normal, dim=1, keepdim=True)
+        normal = (normal / length.clamp_min(torch.finfo(matrices.dtype).tiny))[:, :, None]
         rest = torch.baddbmm(rest, normal, torch.bmm(normal.mT, rest), alpha=-2)
         basis = torch.baddbmm(basis, torch.bmm(basis, normal), normal.mT, alpha=-2)
     return basis
+
+
+_basis = ByDevice(_in_torch, cuda=on_cuda.orthogonal_basis)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.training.orthogonal import orthogonal_basis
+from quinr_pl.ops.orthogonal import orthogonal_basis
 
 
 class MatrixBatch:

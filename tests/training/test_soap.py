@@ -9,7 +9,6 @@ import pytorch_optimizer
 import torch
 from torch import nn
 
-from quinr_pl.training.orthogonal import by_reflections, orthogonal_basis
 from quinr_pl.training.soap import SOAP
 
 SHAPES = [(7, 2), (9, 9), (9, 9), (40, 9), (2, 1, 6), (2, 3, 4), (1, 1, 5), (1, 1), (9,), (3,)]
@@ -118,18 +117,3 @@ def test_parameters_without_a_gradient_rest():
         if step % 2:
             assert all(torch.equal(one, p) for one, p in zip(kept, problem.parameters[:4], strict=True))
     assert not any(torch.equal(one, p) for one, p in zip(before, problem.parameters, strict=True))
-
-
-@pytest.mark.parametrize("size", [1, 2, 9, 28])
-def test_reflections_find_the_basis_that_lapack_finds(size):
-    matrices = torch.randn(3, size, size, dtype=torch.float64) * torch.logspace(
-        0, -30, size, dtype=torch.float64
-    )
-    matrices[1, :, size // 2 :] = 0
-    found = by_reflections(matrices)
-    torch.testing.assert_close(found.mT @ found, torch.eye(size, dtype=torch.float64).expand_as(found))
-    expected = orthogonal_basis(matrices)
-    signs = (found * expected).sum(1, keepdim=True).sign()
-    torch.testing.assert_close(found[::2], (signs * expected)[::2])
-    kept = size // 2
-    torch.testing.assert_close(found[1, :, :kept], (signs * expected)[1, :, :kept])

@@ -1,0 +1,34 @@
+"""Orthonormal bases for CUDA; see orthogonal.cu."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from quinr_pl.native.operation import Gradients
+from quinr_pl.ops.cuda.programs import kernel
+
+_SHARED_BYTES = 46 << 10
+"""Shared memory of a block, of the 48 KiB that a kernel has without asking."""
+
+
+def fits(matrices: Tensor) -> bool:
+    """Whether a block has room for a matrix and its basis."""
+    return 2 * matrices.shape[1] * (matrices.shape[1] | 1) * matrices.element_size() <= _SHARED_BYTES
+
+
+def orthogonal_basis(keep: bool, matrices: Tensor) -> tuple[Tensor, Gradients]:
+    """See quinr_pl.ops.orthogonal.orthogonal_basis and Operation.run; there are no gradients."""
+    given = matrices.contiguous()
+    basis = torch.empty_like(given)
+    count, size, _ = given.shape
+    threads = min(256, -(-2 * size // 32) * 32)
+    run = kernel("orthogonalize", "orthogonal", given, threads, SIZE=size, PITCH=size | 1)
+    run(count, threads, given, basis)
+
+    def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
+        raise NotImplementedError("gradients of an orthonormal basis")
+
+    return basis, gradients
