@@ -129,7 +129,8 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     shares = _SMALL_SHARES if small else (training.quarter, training.half)
     finest = 1 if bpp < _COARSE_BELOW and not small else 0
     coarsest = min(_COARSEST, max(2, int(math.log2(max(spec.shape))) - 1))
-    tiles = Tiles(*spec.shape, coarsest, STEP_PIXELS)
+    height, width = spec.shape
+    tiles = Tiles(height, width, coarsest, STEP_PIXELS)
     if tiles.count(0) > 1:
         shares, length = _on_tiles(training, tiles, spec.pixels)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from quinr_pl.network.base import PartialGradient
 from quinr_pl.network.latent.pyramid import LatentPyramid
@@ -33,7 +33,7 @@ class Touched:
     """Copies of the latents that a step looks at: gradients of whole grids would cost more than the step."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Tensor, Window, GridPart]] = []
+        self._parts: list[tuple[nn.Parameter, Window, GridPart]] = []
 
     def parts(
         self, pyramid: LatentPyramid, tile: Window, bands: Sequence[Window], reach: int, octave: int
