@@ -130,7 +130,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self.pyramid = LatentPyramid(height, width, finest, grids)
         self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
         self.skip = nn.Linear(grids, out_features, bias=False)
-        nn.init.normal_(self.skip.weight, std=0.05)
+        # Pictures are mostly gray: what is alike in all channels need not be learned first.
+        nn.init.normal_(self.skip.weight, mean=0.1, std=0.01)
         self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)

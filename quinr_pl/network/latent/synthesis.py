@@ -17,6 +17,8 @@ from quinr_pl.network.layers.readout import LinearReadout
 
 SynthesisKind = Literal["circuit", "relu"]
 
+_QUIET = 0.3  # of a read-out's usual weights: at first the linear function beside it has the say
+
 
 class CircuitSynthesis(nn.Module):
     """Sinusoidal embedding, circuit and linear read-out of the features of a pixel.
@@ -43,6 +45,7 @@ class CircuitSynthesis(nn.Module):
         self.readout = LinearReadout(ansatz.states, out_features)
         # Latents grow to tens: larger weights would wrap their phases around.
         nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
+        self.readout.weight.data.mul_(_QUIET)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         """Values of pixels, with a linear function of their features.
@@ -75,7 +78,7 @@ class ReluSynthesis(nn.Module):
         self.hidden = nn.Linear(in_features, width)
         self.readout = nn.Linear(width, out_features)
         with torch.no_grad():
-            self.readout.weight.mul_(0.3)
+            self.readout.weight.mul_(_QUIET)
             self.readout.bias.fill_(0.5)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:

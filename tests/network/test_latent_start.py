@@ -1,0 +1,26 @@
+"""Where a latent fit begins."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from quinr_pl.network import LatentQuINR
+from quinr_pl.signals import coordinates
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_latent_of_a_new_network_brightens_its_place_in_all_channels(channels):
+    torch.manual_seed(0)
+    network = LatentQuINR(out_features=channels, height=16, width=16, finest=0, grids=4)
+    for level, grid in enumerate(network.pyramid.grids):
+        with torch.no_grad():
+            before = network(coordinates((16, 16))).reshape(16, 16, channels)
+            row, column = grid.shape[0] // 2, grid.shape[1] // 2
+            grid[row, column] = 1.0
+            after = network(coordinates((16, 16))).reshape(16, 16, channels)
+            grid[row, column] = 0.0
+        place = (row << level) + (1 << level >> 1), (column << level) + (1 << level >> 1)
+        change = (after - before)[place]  # (channels,)
+        assert (change > 0.02).all()
+        assert change.max() < 3 * change.min(), "near gray"
