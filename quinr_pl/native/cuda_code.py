@@ -12,8 +12,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -83,10 +81,11 @@ class Kernel:
 
     def __init__(self, program: Program, name: str, index: int) -> None:
         self.name, self._title, self._index = f"{name} of {program.title}", program.title, index
-        self._context = _context(index)
+        self._current = _Current(_context(index), self.name)
+        self._launch = _driver().cuLaunchKernel
         self._function = ctypes.c_void_p()
         self._shared = _PLAIN_SHARED_BYTES
-        with self._current():
+        with self._current:
             module = _module(program, index)
             _check(
                 _driver().cuModuleGetFunction(ctypes.byref(self._function), module, name.encode()), self.name
@@ -110,15 +109,15 @@ class Kernel:
         words = [self._word(argument) for argument in arguments]
         addresses = (ctypes.c_void_p * len(words))(*map(ctypes.addressof, words))
         stream = ctypes.c_void_p(torch.cuda.current_stream(self._index).cuda_stream)
-        with self._current():
+        with self._current:
             self._allow_shared(shared)
-            launch = _driver().cuLaunchKernel
-            _check(launch(self._function, *blocks, *threads, shared, stream, addresses, None), self.name)
+            status = self._launch(self._function, *blocks, *threads, shared, stream, addresses, None)
+        _check(status, self.name)
 
     def resident_blocks(self, threads: int, shared: int = 0) -> int:
         """Blocks of so many threads, and bytes of shared memory, that one multiprocessor holds at a time."""
         count = ctypes.c_int()
-        with self._current():
+        with self._current:
             self._allow_shared(shared)
             ask = _driver().cuOccupancyMaxActiveBlocksPerMultiprocessor
             _check(ask(ctypes.byref(count), self._function, threads, ctypes.c_size_t(shared)), self.name)
@@ -143,14 +142,19 @@ class Kernel:
             )
             self._shared = size
 
-    @contextmanager
-    def _current(self) -> Iterator[None]:
-        """Have this thread talk to the device: torch sets that only for its own threads."""
-        _check(_driver().cuCtxPushCurrent_v2(self._context), self.name)
-        try:
-            yield
-        finally:
-            _driver().cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+
+class _Current:
+    """Has this thread talk to a device: torch sees to that only for its own threads."""
+
+    def __init__(self, context: ctypes.c_void_p, name: str) -> None:
+        self._context, self._name, self._left = context, name, ctypes.c_void_p()
+        self._push, self._pop = _driver().cuCtxPushCurrent_v2, _driver().cuCtxPopCurrent_v2
+
+    def __enter__(self) -> None:
+        _check(self._push(self._context), self._name)
+
+    def __exit__(self, *_: object) -> None:
+        self._pop(ctypes.byref(self._left))
 
 
 def architecture(device: torch.device | int) -> str:

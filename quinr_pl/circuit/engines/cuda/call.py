@@ -157,8 +157,9 @@ class Call:
         shape = layout.shape
         self._launch = code.launcher(shape.ansatz.qubits, shape.lane_qubits, shape.dtype, shape.device)
         phases, totals = layout.layers * shape.ansatz.qubits, layout.layers * layout.sums_size
+        turns = 8 * phases * layout.words["chain"]
         self._coefficients = angles.new_empty(layout.layers * layout.layer_size)
-        self._memory = angles.new_empty(phases + totals + 1, dtype=torch.float64)
+        self._memory = angles.new_empty(phases + turns + totals + 1, dtype=torch.float64)
         start = self._memory.data_ptr()
         self._arguments = code.Arguments(
             **layout.words,
@@ -166,8 +167,9 @@ class Call:
             weights=weights.data_ptr(),
             coefficients=self._coefficients.data_ptr(),
             phases=start,
-            totals=start + 8 * phases,
-            ticket=start + 8 * (phases + totals),
+            turns=start + 8 * phases,
+            totals=start + 8 * (phases + turns),
+            ticket=start + 8 * (phases + turns + totals),
             batch=len(angles),
         )
 

@@ -13,7 +13,7 @@ from quinr_pl.native.cuda_code import Program
 
 THREADS = 128
 """Most threads of a block that goes through coordinates."""
-PREPARE_THREADS, FINISH_THREADS, FINISH_COLUMNS = 128, 256, 32
+PREPARE_THREADS, FINISH_THREADS, FINISH_COLUMNS = 128, 1024, 32
 _REGISTERS = 65536
 """Registers of a multiprocessor, for 32-bit numbers."""
 _FILES = ("lanes.cuh", "waves.cuh", "gates.cuh", "layers.cuh", "circuit.cu")
@@ -36,7 +36,7 @@ class Arguments(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("angles", "weights", "cotangent")),
         *((name, ctypes.c_void_p) for name in ("probabilities", "state", "coefficients")),
         *((name, ctypes.c_void_p) for name in ("of_angles", "of_weights", "rows")),
-        *((name, ctypes.c_void_p) for name in ("phases", "totals", "generators")),
+        *((name, ctypes.c_void_p) for name in ("phases", "turns", "totals", "generators")),
         *(
             (name, ctypes.c_void_p)
             for name in ("embeds", "columns", "chains", "diagonal", "position", "ticket")
@@ -67,6 +67,7 @@ def constants(qubits: int, lane_qubits: int, dtype: torch.dtype) -> tuple[tuple[
         ("LANE_QUBITS", lane_qubits),
         ("REAL", "float" if dtype == torch.float32 else "double"),
         ("THREADS", THREADS),
+        ("FINISH_THREADS", FINISH_THREADS),
         ("FORWARD_BLOCKS", _blocks(2 * words)),
         ("BACKWARD_BLOCKS", _blocks(4 * words)),
     )
