@@ -3,50 +3,44 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 
-from quinr_pl._version import __version__
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
 from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_EFFORT, Ask
-from quinr_pl.commands.input_file import calling, is_ordinary_file, read_file, require_file, shown
+from quinr_pl.commands.compress_files import compress_files
+from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_file, shown
+from quinr_pl.commands.kept_fit import run_kept
 from quinr_pl.commands.output_file import Output, default_output
-from quinr_pl.commands.rate import OutOfReachError, RatedFit
+from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 
 _ACCEPTED = "give an image (8 or 16 bit), a KITTI .bin scan or a .npy array"
 
 
 def compress(args: list[str]) -> int:
-    """Fits a network to one file and writes what the fit's best state encodes to."""
+    """Fits a network to each input and writes what the fit's best state encodes to."""
     options, overrides = _arguments(args)
     ask = Ask(options.bpp, options.bytes, options.psnr, options.preset, options.effort, options.network)
-    require_file(options.input, _ACCEPTED)
-    name = default_output(options.input, ".quinr") if options.output is None else options.output
-    output = Output(name, options.input, options.overwrite)
-    with output.status_elsewhere(), _readable_twice(options.input) as path:
+    if len(options.inputs) > 1 or options.out_dir is not None or Path(options.inputs[0]).is_dir():
+        return compress_files(options, overrides, ask, _ACCEPTED)
+    (source,) = options.inputs
+    require_file(source, _ACCEPTED)
+    name = default_output(source, ".quinr") if options.output is None else options.output
+    output = Output(name, source, options.overwrite)
+    with output.status_elsewhere(), _readable_twice(source) as path:
         from quinr_pl.codec import limits_needed
         from quinr_pl.commands.fit_flags import FitFlags
-        from quinr_pl.commands.kept_run import kept_run
 
         job = RatedFit(ask, FitFlags(options.config, overrides), path, output.name)
         beside = output.path if output.is_ordinary else None
-        status = redirect_stdout(sys.stderr) if options.json else nullcontext()
-        with kept_run(_digest(path, job), beside) as run, calling(path, shown(options.input)), status:
-            try:
-                compressed = job.run(run.folder)
-                output.write(compressed.data)
-                run.finished = True
-            except OutOfReachError:
-                run.finished = True
-                raise
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            compressed = run_kept(job, shown(source), beside, output.write)
         if (factor := limits_needed(compressed.data)) > 1:
             remedy = f"decompress it with --limits {math.ceil(factor)}"
             print(f"{remedy}: it takes more work than a stranger's file may", file=sys.stderr)
@@ -67,11 +61,16 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input", help="image (8 or 16 bit), KITTI .bin scan or .npy array; - for standard input"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image (8 or 16 bit), KITTI .bin scan or .npy array; - for standard input; with --out-dir "
+        "several, or folders",
     )
     parser.add_argument(
         "-o", "--output", help="the file to write; - for standard output (default: input with .quinr)"
     )
+    parser.add_argument("--out-dir", metavar="FOLDER", help="of the files of several inputs")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument(
         "-c",
@@ -97,11 +96,19 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         choices=(LATENTS, COORDINATES),
         help="default: latents, but for the smallest files, where coordinates do better",
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="of several inputs, so many at a time, with one thread each (default: one for each core)",
+    )
+    parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    parser.add_argument("--address", default="auto", help="of the Ray cluster")
     parser.add_argument("--json", action="store_true", help="print the file's figures as JSON")
     options, overrides = parser.parse_known_args(joined_values(args, parser))
     for override in overrides:
         if not override.startswith("-"):
-            raise QuinrError(f"{override}: compress takes one input; run it once for each file")
+            raise QuinrError(f"{override}: give the inputs one after another, before the flags")
     return options, overrides
 
 
@@ -117,12 +124,3 @@ def _readable_twice(name: str) -> Iterator[Path]:
         path = Path(folder, "input.npy" if data.startswith(b"\x93NUMPY") else "input")
         path.write_bytes(data)
         yield path
-
-
-def _digest(path: Path, job: RatedFit) -> str:
-    """Names one input with one way to compress it."""
-    asked = [__version__, asdict(job.ask), job.settings]
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
-    with path.open("rb") as file:
-        digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]

@@ -145,7 +145,12 @@ def perform(run_job: RunJob, job: Job, folder: Path) -> None:
 
 
 def run_sweep(
-    jobs: Sequence[Job], folder: Path, run_job: RunJob, executor: Executor, console: Console | None = None
+    jobs: Sequence[Job],
+    folder: Path,
+    run_job: RunJob,
+    executor: Executor,
+    console: Console | None = None,
+    settle: Callable[[Outcome], Outcome] = lambda outcome: outcome,
 ) -> list[Outcome]:
     """Run the jobs that have no result yet.
 
@@ -157,6 +162,7 @@ def run_sweep(
         run_job: Does the work of one.
         executor: Runs the jobs, here or on a cluster.
         console: Where the progress is shown.
+        settle: Takes each outcome when its job ends, and gives what is reported of it.
 
     Returns:
         The outcomes that are errors.
@@ -175,7 +181,8 @@ def run_sweep(
         if ended:
             progress.console.print(f"{ended} of {len(jobs)} jobs have their result already")
         shown = progress.add_task(f"{ended} of {len(jobs)} jobs", total=sum(job.cost for job in pending))
-        for outcome in executor.execute(pending, folder, run_job):
+        for ending in executor.execute(pending, folder, run_job):
+            outcome = settle(ending)
             ended += 1
             progress.update(shown, advance=outcome.job.cost, description=f"{ended} of {len(jobs)} jobs")
             progress.console.print(_line(outcome, folder), highlight=False, markup=False)
