@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,14 +97,16 @@ class RandomBlockSampler(DistributedSampler):
         queue = torch.empty(0, dtype=torch.long, device=self.device)
         share = self.block * self.num_replicas
         skip, self.skip = self.skip, 0
-        for step in range(self.steps):
-            while len(queue) < share:
-                permutation = torch.randperm(self.pixels, generator=generator)
-                queue = torch.cat([queue, permutation.to(self.device)])
-            taken, queue = queue[:share], queue[share:]
-            if step < skip:
-                continue
-            yield taken[self.rank * self.block : (self.rank + 1) * self.block]
+        draw = partial(torch.randperm, self.pixels, generator=generator)
+        with ThreadPoolExecutor(1) as ahead:  # the steps need not wait for the next permutation
+            upcoming = ahead.submit(draw)
+            for step in range(self.steps):
+                while len(queue) < share:
+                    queue = torch.cat([queue, upcoming.result().to(self.device)])
+                    upcoming = ahead.submit(draw)
+                taken, queue = queue[:share], queue[share:]
+                if step >= skip:
+                    yield taken[self.rank * self.block : (self.rank + 1) * self.block]
 
 
 class WholeSignalSampler(DistributedSampler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -327,6 +328,12 @@ class CoordinateNetworkModule(pl.LightningModule):
             return 1.0
         progress = self._progress(step, total, warmup)
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+# Lightning asks for it at every step, which takes Python longer than most of a step's hooks.
+CoordinateNetworkModule.training_step.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    CoordinateNetworkModule.training_step
+)
 
 
 class _MovesUnlessReplayed:

@@ -191,18 +191,13 @@ class GraphedSteps:
         )
 
     def _take_batch(self, batch: Sequence[Tensor]) -> None:
-        if [part.shape for part in batch] != [part.shape for part in self._batch]:
+        whole = self._network.whole_signal
+        alike = [part.shape for part in batch] == [part.shape for part in self._batch]
+        if alike and not whole:
+            torch._foreach_copy_(self._batch, batch)
+        elif not alike or _addresses(batch) != _addresses(self._batch):
             self._graphs.clear()
-            self._batch = tuple(batch) if self._network.whole_signal else tuple(map(torch.clone, batch))
-            return
-        for kept, given in zip(self._batch, batch, strict=True):
-            if kept.data_ptr() == given.data_ptr():
-                continue
-            if self._network.whole_signal:
-                self._batch = ()
-                self._take_batch(batch)
-                return
-            kept.copy_(given)
+            self._batch = tuple(batch) if whole else tuple(map(torch.clone, batch))
 
     def _step(self, progress: float, taken: int) -> Result:
         for parameter in self._parameters:
@@ -215,3 +210,7 @@ class GraphedSteps:
         self._optimizer.advance(self._coefficients.index_select(0, self._counter)[0], taken)
         self._counter.add_(1)
         return loss.detach(), figures
+
+
+def _addresses(tensors: Sequence[Tensor]) -> list[int]:
+    return [tensor.data_ptr() for tensor in tensors]
