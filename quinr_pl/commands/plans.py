@@ -65,14 +65,9 @@ _SMALL_SHARES = (0.1, 0.2)  # steps of a small signal cost nearly the same at al
 
 NETWORKS: tuple[tuple[float, float, dict[str, Any]], ...] = (
     (
-        34_000,
-        0.7,
-        {"qubits": 6, "angles": 12, "uploads": 3, "filters": 2, "neighbours": 24, "context_width": 16},
-    ),
-    (
         14_000,
         0.3,
-        {"qubits": 5, "angles": 10, "uploads": 3, "filters": 2, "neighbours": 12, "context_width": 16},
+        {"qubits": 4, "angles": 8, "uploads": 2, "filters": 2, "neighbours": 24, "context_width": 16},
     ),
     (
         1_300,
@@ -90,7 +85,9 @@ NETWORKS: tuple[tuple[float, float, dict[str, Any]], ...] = (
         {"qubits": 2, "angles": 4, "uploads": 1, "filters": 0, "neighbours": 4, "context_width": 4},
     ),
 )
-"""Networks from so many bytes and bits a pixel on, the mask left out."""
+"""Networks from so many bytes and bits a pixel on, the mask left out.
+
+More qubits gained nothing in the time that their steps take; see docs/research/short-fits.md."""
 
 _FEWER_PASSES = 0.2
 """By this power of its size a large signal has fewer passes: its weights learn from more pixels in each."""

@@ -35,3 +35,15 @@ def test_large_pictures_are_seldom_validated():
     small, large = plan_of(512, 768, 5), plan_of(3000, 4000, 5)
     assert small["data.steps_per_epoch"] == 2000
     assert 4 * large["data.steps_per_epoch"] >= large["trainer.max_steps"]
+
+
+def test_a_larger_file_never_gets_a_smaller_network():
+    spec = SignalSpec(IMAGE_8, (512, 768), 3, 0.0, 255.0)
+    weights = []
+    for bpp in (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.0):
+        plan = latent_plan(spec, int(bpp * spec.pixels / 8), 3, 4e-3)
+        prefix = "model.network."
+        own = {name.removeprefix(prefix): plan[name] for name in plan if name.startswith(prefix)}
+        weights.append(LatentQuINR(height=64, width=96, **own).parameter_count())
+    assert weights == sorted(weights)
+    assert weights[0] < weights[-1] / 4
