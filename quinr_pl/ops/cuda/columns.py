@@ -54,4 +54,4 @@ def combined(keep: bool, weight: Tensor, columns: Tensor) -> tuple[Tensor, Gradi
 
 def _kernel(name: str, weight: Tensor) -> Kernel:
     outputs, inputs = weight.shape
-    return kernel(name, "columns", weight, INPUTS=inputs, OUTPUTS=outputs)
+    return kernel(name, "columns", weight, {"INPUTS": inputs, "OUTPUTS": outputs})

@@ -17,6 +17,7 @@ from quinr_pl.ops.cuda.programs import (
     MOST_GRIDS,
     SHARED_BYTES,
     THREADS,
+    Constants,
     blocks_of,
     check_grids,
     ints,
@@ -87,20 +88,17 @@ class _Kernels:
     def __getitem__(self, name: str) -> Kernel:
         down, right = zip(*self.context.offsets, strict=True)
         low, high = self.context.octaves
-        return kernel(
-            name,
-            "context",
-            self.like,
-            self.threads,
-            NEIGHBOURS=len(self.context.offsets),
-            WIDTH=self.width,
-            DOWNS=_list(down),
-            RIGHTS=_list(right),
-            LOW=low,
-            HIGH=high,
-            LEAST=self.context.least,
-            TOTAL_ROWS=_TOTAL_ROWS,
-        )
+        constants: Constants = {
+            "NEIGHBOURS": len(self.context.offsets),
+            "WIDTH": self.width,
+            "DOWNS": _list(down),
+            "RIGHTS": _list(right),
+            "LOW": low,
+            "HIGH": high,
+            "LEAST": self.context.least,
+            "TOTAL_ROWS": _TOTAL_ROWS,
+        }
+        return kernel(name, "context", self.like, constants, self.threads)
 
 
 @dataclass(frozen=True)
@@ -149,8 +147,8 @@ def context_bits(
     kernels["bits"](blocks, kernels.threads, levels, _Weights(*addresses), partial_sums)
     by_sums = (blocks_of(sums, 32), len(seen))
     kernels["totals"](by_sums, (32, _TOTAL_ROWS), levels, partial_sums, totals)
-    shapes = tuple(tensor.shape for tensor in tensors)
-    found = _Pass(kernels, levels, totals, (memory, seen), shapes, first)
+    sizes = tuple(tensor.shape for tensor in tensors)
+    found = _Pass(kernels, levels, totals, (memory, seen), sizes, first)
     return totals[:, 0], partial(_gradients, found)
 
 

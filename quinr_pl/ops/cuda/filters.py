@@ -10,7 +10,7 @@ from torch import Tensor
 from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, blocks_of, ints, kernel
+from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, Constants, blocks_of, ints, kernel
 
 _TILE = (8, 32)
 """Rows and columns of the pixels that a block takes at a time, each of them one of its threads."""
@@ -53,4 +53,5 @@ def _gradients(
 
 def _kernel(name: str, values: Tensor) -> Kernel:
     rows, columns = _TILE
-    return kernel(name, "filters", values, CHANNELS=len(values), TILE_ROWS=rows, TILE_COLUMNS=columns)
+    constants: Constants = {"CHANNELS": len(values), "TILE_ROWS": rows, "TILE_COLUMNS": columns}
+    return kernel(name, "filters", values, constants)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import c_int, c_void_p
 from functools import cache
 from itertools import accumulate
@@ -24,12 +24,14 @@ MOST_BLOCKS = 528
 """Blocks whose sums are added up: four for each multiprocessor of an H100."""
 MOST_GRIDS = 16
 """Grids that a kernel takes."""
+Constants = Mapping[str, int | float | str]
+"""Macros by name."""
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 
 
 def kernel(
-    name: str, file: str, like: Tensor, threads: int = THREADS, **constants: int | float | str
+    name: str, file: str, like: Tensor, constants: Constants | None = None, threads: int = THREADS
 ) -> Kernel:
     """A kernel for the precision and on the device of a tensor.
 
@@ -37,14 +39,14 @@ def kernel(
         name: Its name.
         file: Where it is written, without suffix.
         like: The tensor.
-        threads: Of a block.
         constants: What the file is compiled with besides ``real``, THREADS and MOST_GRIDS.
+        threads: Of a block.
 
     Raises:
         NoKernelsError: If it cannot be compiled or loaded.
     """
     try:
-        return _program(file, like.dtype, threads, tuple(constants.items())).kernel(name, like.device)
+        return _program(file, like.dtype, threads, tuple((constants or {}).items())).kernel(name, like.device)
     except QuinrError as error:
         raise NoKernelsError(str(error)) from error
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.noise import KEY_STEP, MULTIPLIER, ROUNDS, UNIFORM_BITS
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import MOST_GRIDS, THREADS, blocks_of, check_grids, ints, kernel
+from quinr_pl.ops.cuda.programs import MOST_GRIDS, THREADS, Constants, blocks_of, check_grids, ints, kernel
 
 
 class _Grid(Structure):
@@ -35,16 +35,17 @@ def relaxed(keep: bool, *grids: Tensor, key: Tensor, settings: Tensor) -> tuple[
         place.last, place.last_pair = latents, pairs
     together = settings.new_empty(latents)
     slopes = torch.empty_like(together) if keep else None
-    constants = {
+    constants: Constants = {
         "ROUNDS": ROUNDS,
         "MULTIPLIER": f"{MULTIPLIER}u",
         "KEY_STEP": f"{KEY_STEP}u",
         "UNIFORM_BITS": UNIFORM_BITS,
     }
-    run = kernel("relax", "relaxation", settings, **constants)
+    run = kernel("relax", "relaxation", settings, constants)
     run(blocks_of(pairs), THREADS, places, *ints(pairs), key, settings.contiguous(), together, slopes)
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
+        assert slopes is not None
         parts = (cotangent * slopes).split([grid.numel() for grid in grids])
         return [part.view(grid.shape) for part, grid in zip(parts, grids, strict=True)]
 

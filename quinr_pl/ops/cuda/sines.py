@@ -59,4 +59,4 @@ def sines(
 
 def _kernel(name: str, weight: Tensor) -> Kernel:
     angles, inputs = weight.shape
-    return kernel(name, "sines", weight, INPUTS=inputs, ANGLES=angles)
+    return kernel(name, "sines", weight, {"INPUTS": inputs, "ANGLES": angles})

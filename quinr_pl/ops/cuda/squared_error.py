@@ -23,6 +23,7 @@ def squared_error(keep: bool, values: Tensor, *, picture: Tensor, known: Tensor)
     kernel("errors", "squared_error", values)(blocks, THREADS, *given, sums, slopes, *ints(values.numel()))
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
+        assert slopes is not None
         return [cotangent * slopes]
 
     return sums.sum(), gradients
