@@ -9,17 +9,28 @@ struct Columns {
     int count;
 };
 
+// The columns of a block, line by line; zeros past the last one. Neighbouring threads take neighbouring numbers.
+__device__ void read_columns(const Columns &columns, int first, Line *lines) {
+    for (int i = threadIdx.x; i < INPUTS * THREADS; i += THREADS) {
+        const int line = SIDE_BY_SIDE ? i % INPUTS : i / THREADS, at = SIDE_BY_SIDE ? i / INPUTS : i % THREADS;
+        const bool inside = first + at < columns.count;
+        lines[line][at] = inside ? columns.at[line * columns.row + (first + at) * columns.column] : real(0);
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS) combined(
     const __grid_constant__ Columns columns, const real *weight, real *result) {
     __shared__ real weights[OUTPUTS][INPUTS];
+    alignas(16) __shared__ Line lines[INPUTS];
     for (int i = threadIdx.x; i < OUTPUTS * INPUTS; i += THREADS) weights[i / INPUTS][i % INPUTS] = weight[i];
+    read_columns(columns, blockIdx.x * THREADS, lines);
     __syncthreads();
     const int at = blockIdx.x * THREADS + threadIdx.x;
     if (at >= columns.count) return;
     real totals[OUTPUTS] = {};
 #pragma unroll
     for (int i = 0; i < INPUTS; ++i) {
-        const real value = columns.at[i * columns.row + at * columns.column];
+        const real value = lines[i][threadIdx.x];
 #pragma unroll
         for (int o = 0; o < OUTPUTS; ++o) totals[o] += weights[o][i] * value;
     }
@@ -32,7 +43,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) of_combined(
     const __grid_constant__ Columns columns, const __grid_constant__ Columns given, const real *weight,
     real *of_columns, real *partial) {
     __shared__ real weights[OUTPUTS][INPUTS];
-    alignas(16) __shared__ Line lines[LINES];
+    alignas(16) __shared__ Line lines[LINES], received[INPUTS];
     const int thread = threadIdx.x;
     for (int i = thread; i < OUTPUTS * INPUTS; i += THREADS) weights[i / INPUTS][i % INPUTS] = weight[i];
     Sums<OUTPUTS * INPUTS> sums;
@@ -46,16 +57,23 @@ extern "C" __global__ void __launch_bounds__(THREADS) of_combined(
             of[o] = inside ? given.at[o * given.row + at * given.column] : real(0);
             lines[GIVEN + o][thread] = of[o];
         }
+        read_columns(columns, first, lines + SEEN);
+        if (of_columns) {
 #pragma unroll
-        for (int i = 0; i < INPUTS; ++i) {
-            const long long place = i * columns.row + at * columns.column;
-            lines[SEEN + i][thread] = inside ? columns.at[place] : real(0);
-            real total = 0;
+            for (int i = 0; i < INPUTS; ++i) {
+                real total = 0;
 #pragma unroll
-            for (int o = 0; o < OUTPUTS; ++o) total += weights[o][i] * of[o];
-            if (of_columns && inside) of_columns[place] = total;
+                for (int o = 0; o < OUTPUTS; ++o) total += weights[o][i] * of[o];
+                received[i][thread] = total;
+            }
         }
         __syncthreads();
+        if (of_columns)
+            for (int i = thread; i < INPUTS * THREADS; i += THREADS) {
+                const int line = SIDE_BY_SIDE ? i % INPUTS : i / THREADS, to = SIDE_BY_SIDE ? i / INPUTS : i % THREADS;
+                if (first + to < columns.count)
+                    of_columns[line * columns.row + (first + to) * columns.column] = received[line][to];
+            }
         sums.add(lines, [](int sum) { return Factors{GIVEN + sum / INPUTS, SEEN + sum % INPUTS}; });
     }
     sums.write(partial + size_t(blockIdx.x) * OUTPUTS * INPUTS);

@@ -13,6 +13,7 @@ from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable
 from quinr_pl.native.operation import Gradients
 from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, blocks_of, dense, kernel, lines_fit
+from quinr_pl.ops.cuda.sums import summed
 
 
 class _Columns(Structure):
@@ -28,7 +29,7 @@ class _Columns(Structure):
 
 def fits(weight: Tensor) -> bool:
     """Whether a block's shared memory holds what its threads find."""
-    return lines_fit(weight, sum(weight.shape), weight.numel())
+    return lines_fit(weight, sum(weight.shape) + weight.shape[1], weight.numel())
 
 
 def combined(keep: bool, weight: Tensor, columns: Tensor) -> tuple[Tensor, Gradients]:
@@ -39,19 +40,21 @@ def combined(keep: bool, weight: Tensor, columns: Tensor) -> tuple[Tensor, Gradi
     weight, columns = weight.contiguous(), dense(columns)
     outputs, count = len(weight), columns.shape[1]
     result = weight.new_empty(outputs, count)
-    _kernel("combined", weight)(blocks_of(count), THREADS, _Columns.of(columns), weight, result)
+    _kernel("combined", weight, columns)(blocks_of(count), THREADS, _Columns.of(columns), weight, result)
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
         blocks = max(1, min(MOST_BLOCKS, blocks_of(count)))
         sums = weight.new_empty(blocks, *weight.shape)
         of_columns = torch.empty_like(columns) if needed[1] else None
         places = _Columns.of(columns), _Columns.of(cotangent)
-        _kernel("of_combined", weight)(blocks, THREADS, *places, weight, of_columns, sums)
-        return [sums.sum(0), of_columns]
+        _kernel("of_combined", weight, columns)(blocks, THREADS, *places, weight, of_columns, sums)
+        return [summed(sums), of_columns]
 
     return result, gradients
 
 
-def _kernel(name: str, weight: Tensor) -> Kernel:
+def _kernel(name: str, weight: Tensor, columns: Tensor) -> Kernel:
     outputs, inputs = weight.shape
-    return kernel(name, "columns", weight, {"INPUTS": inputs, "OUTPUTS": outputs})
+    side_by_side = int(columns.stride(0) == 1)
+    constants = {"INPUTS": inputs, "OUTPUTS": outputs, "SIDE_BY_SIDE": side_by_side}
+    return kernel(name, "columns", weight, constants)

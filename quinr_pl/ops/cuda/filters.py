@@ -10,10 +10,8 @@ from torch import Tensor
 from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, Constants, blocks_of, ints, kernel
-
-_TILE = (8, 32)
-"""Rows and columns of the pixels that a block takes at a time, each of them one of its threads."""
+from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, TILE, Constants, blocks_of, ints, kernel
+from quinr_pl.ops.cuda.sums import summed
 
 
 def filtered(keep: bool, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Gradients]:
@@ -38,20 +36,20 @@ def _gradients(
     found: list[Tensor] = []
     given = cotangent.contiguous()
     channels, rows, columns = given.shape
-    tiles = blocks_of(rows, _TILE[0]) * blocks_of(columns, _TILE[1])
+    tiles = blocks_of(rows, TILE[0]) * blocks_of(columns, TILE[1])
     blocks = min(tiles, MOST_BLOCKS)
     for seen, weight in zip(reversed(values), reversed(weights), strict=True):
         of_values = given.new_empty(given.shape)
         sums = given.new_empty(blocks, weight.numel() + channels)
         run = _kernel("of_convolved", given)
-        run(blocks, _TILE[0] * _TILE[1], seen, weight, given, of_values, sums, *ints(rows, columns))
-        of_weight, of_bias = sums.sum(0).split([weight.numel(), channels])
+        run(blocks, TILE[0] * TILE[1], seen, weight, given, of_values, sums, *ints(rows, columns))
+        of_weight, of_bias = summed(sums).split([weight.numel(), channels])
         found = [of_weight.view(weight.shape), of_bias, *found]
         given = of_values
     return [given, *found]
 
 
 def _kernel(name: str, values: Tensor) -> Kernel:
-    rows, columns = _TILE
+    rows, columns = TILE
     constants: Constants = {"CHANNELS": len(values), "TILE_ROWS": rows, "TILE_COLUMNS": columns}
     return kernel(name, "filters", values, constants)

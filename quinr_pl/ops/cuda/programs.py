@@ -18,6 +18,8 @@ from quinr_pl.ops.dispatch import NoKernelsError
 
 THREADS = 128
 """Threads of a block."""
+TILE = (8, 32)
+"""Rows and columns of the places that a block takes together, each of them one of its threads."""
 SHARED_BYTES = 46 << 10
 """Shared memory of a block, of the 48 KiB that a kernel has without asking."""
 MOST_BLOCKS = 528

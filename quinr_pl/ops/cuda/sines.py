@@ -12,6 +12,7 @@ from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
 from quinr_pl.ops.cuda.programs import MOST_BLOCKS, THREADS, blocks_of, dense, kernel, lines_fit
+from quinr_pl.ops.cuda.sums import summed
 
 
 class _Batch(Structure):
@@ -51,7 +52,7 @@ def sines(
         of_inputs = torch.empty_like(inputs) if needed[0] else None
         run = _kernel("of_sines", weight)
         run(blocks, THREADS, batch, weight, bias, cotangent.contiguous(), of_inputs, sums)
-        total = sums.sum(0)
+        total = summed(sums)
         return [of_inputs, total[:, :features], total[:, features]]
 
     return result, gradients

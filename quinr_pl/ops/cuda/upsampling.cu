@@ -82,27 +82,15 @@ __device__ real given_to(const real *weight, int place) {
     return weight[taps[place]];
 }
 
-// The gradient of one value: the sum of its share in each result; values at an edge stand for those beyond it.
-__device__ real gathered(
-    const real *weight, const real *given, int y, int x, int rows, int columns, int finer_rows, int finer_columns) {
-    const int top = y == 0 ? -2 : y, bottom = y == rows - 1 ? rows + 1 : y;
+// The share of a column's value in the results of a row; one at an edge stands for those beyond it.
+__device__ real gathered(const real *weight, const real *line, int x, int columns, int finer_columns) {
     const int left = x == 0 ? -2 : x, right = x == columns - 1 ? columns + 1 : x;
     real total = 0;
-    for (int z = top; z <= bottom; ++z) {
+    for (int c = left; c <= right; ++c) {
 #pragma unroll
-        for (int down = 0; down < 2 * TAPS; ++down) {
-            const int row = 2 * z - 3 + down;
-            if (row < 0 || row >= finer_rows) continue;
-            const real *line = given + size_t(row) * finer_columns;
-            real of_line = 0;
-            for (int c = left; c <= right; ++c) {
-#pragma unroll
-                for (int after = 0; after < 2 * TAPS; ++after) {
-                    const int column = 2 * c - 3 + after;
-                    if (column >= 0 && column < finer_columns) of_line += given_to(weight, after) * line[column];
-                }
-            }
-            total += given_to(weight, down) * of_line;
+        for (int after = 0; after < 2 * TAPS; ++after) {
+            const int column = 2 * c - 3 + after;
+            if (column >= 0 && column < finer_columns) total += given_to(weight, after) * line[column];
         }
     }
     return total;
@@ -137,31 +125,51 @@ __device__ void weigh(
     }
 }
 
+#define PLACES (TILE_ROWS * TILE_COLUMNS)  // of a tile of values; each has a thread
+#define LINES (2 * TILE_ROWS + 6)           // rows of results that the values of a tile have a part in
+
 // Gradients in the planes of values, and for each block sums of those in the taps. ``joins`` planes come first in
-// the gradient that is given.
-extern "C" __global__ void of_upsampled(
+// the gradient that is given. A block takes a tile: rows of the gradient are gathered first, then columns.
+extern "C" __global__ void __launch_bounds__(PLACES) of_upsampled(
     const real *values, const real *given, const real *weights, real *of_values, real *partial,
     int joins, int rows, int columns, int finer_rows, int finer_columns) {
-    const int at = blockIdx.x * THREADS + threadIdx.x, plane = blockIdx.y;
+    __shared__ real lines[LINES][TILE_COLUMNS], found[TAPS][PLACES];
+    const int thread = threadIdx.x, plane = blockIdx.y;
+    const int across = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    const int top = blockIdx.x / across * TILE_ROWS, left = blockIdx.x % across * TILE_COLUMNS;
     real weight[TAPS], sums[TAPS] = {};
 #pragma unroll
     for (int tap = 0; tap < TAPS; ++tap) weight[tap] = weights[tap];
-    if (at < rows * columns) {
-        const int y = at / columns, x = at % columns;
-        const size_t size = size_t(rows) * columns;
-        given += size_t(plane + joins) * finer_rows * finer_columns;
-        of_values[plane * size + at] = gathered(weight, given, y, x, rows, columns, finer_rows, finer_columns);
-        weigh(weight, values + plane * size, given, y, x, rows, columns, finer_rows, finer_columns, sums);
-    }
-    __shared__ real shared[TAPS][THREADS];
-#pragma unroll
-    for (int tap = 0; tap < TAPS; ++tap) shared[tap][threadIdx.x] = sums[tap];
-    for (int half = THREADS / 2; half; half /= 2) {
-        __syncthreads();
-        if (threadIdx.x < half)
-            for (int tap = 0; tap < TAPS; ++tap) shared[tap][threadIdx.x] += shared[tap][threadIdx.x + half];
+    given += size_t(plane + joins) * finer_rows * finer_columns;
+    for (int at = thread; at < LINES * TILE_COLUMNS; at += PLACES) {
+        const int row = 2 * top - 3 + at / TILE_COLUMNS, x = left + at % TILE_COLUMNS;
+        const bool inside = row >= 0 && row < finer_rows && x < columns;
+        const real *line = given + size_t(row) * finer_columns;
+        lines[at / TILE_COLUMNS][at % TILE_COLUMNS] = inside ? gathered(weight, line, x, columns, finer_columns) : 0;
     }
     __syncthreads();
-    if (threadIdx.x < TAPS)
-        partial[(size_t(blockIdx.y) * gridDim.x + blockIdx.x) * TAPS + threadIdx.x] = shared[threadIdx.x][0];
+    const int y = top + thread / TILE_COLUMNS, x = left + thread % TILE_COLUMNS;
+    if (y < rows && x < columns) {
+        const int highest = y == 0 ? -2 : y, lowest = y == rows - 1 ? rows + 1 : y;
+        real total = 0;
+        for (int z = highest; z <= lowest; ++z) {
+#pragma unroll
+            for (int down = 0; down < 2 * TAPS; ++down) {
+                const int line = 2 * (z - top) + down;
+                if (line >= 0 && line < LINES) total += given_to(weight, down) * lines[line][x - left];
+            }
+        }
+        const size_t size = size_t(rows) * columns;
+        of_values[plane * size + y * columns + x] = total;
+        weigh(weight, values + plane * size, given, y, x, rows, columns, finer_rows, finer_columns, sums);
+    }
+#pragma unroll
+    for (int tap = 0; tap < TAPS; ++tap) found[tap][thread] = sums[tap];
+    for (int half = PLACES / 2; half; half /= 2) {
+        __syncthreads();
+        if (thread < half)
+            for (int tap = 0; tap < TAPS; ++tap) found[tap][thread] += found[tap][thread + half];
+    }
+    __syncthreads();
+    if (thread < TAPS) partial[(size_t(blockIdx.y) * gridDim.x + blockIdx.x) * TAPS + thread] = found[thread][0];
 }

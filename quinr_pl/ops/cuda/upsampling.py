@@ -10,9 +10,11 @@ from functools import partial
 from torch import Tensor
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.native.cuda_code import Kernel
 from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import THREADS, blocks_of, ints, kernel, pieces
+from quinr_pl.ops.cuda.programs import THREADS, TILE, blocks_of, ints, kernel, pieces
+from quinr_pl.ops.cuda.sums import summed
 from quinr_pl.ops.kernels.upsampling import TAPS
 
 _Planes = Tensor | c_void_p
@@ -40,6 +42,11 @@ class _Doubling:
         return blocks_of(self.coarse[0] * self.coarse[1])
 
     @property
+    def tiles(self) -> int:
+        """Blocks for each plane on the way back."""
+        return blocks_of(self.coarse[0], TILE[0]) * blocks_of(self.coarse[1], TILE[1])
+
+    @property
     def size(self) -> int:
         """Numbers of the result."""
         return (self.planes + self.joins) * self.fine[0] * self.fine[1]
@@ -53,16 +60,16 @@ class _Doubling:
         """From the planes of ``values`` to those of ``result``, of which a grid that joins is the first."""
         grid = (self.blocks, self.planes + self.joins)
         sizes = ints(self.planes, *self.coarse, *self.fine)
-        kernel("upsample", "upsampling", weight)(grid, THREADS, values, joining, weight, result, *sizes)
+        _kernel("upsample", weight)(grid, THREADS, values, joining, weight, result, *sizes)
 
     def back(
         self, weight: Tensor, values: _Planes, given: _Planes, of_values: _Planes, partial_sums: _Planes
     ) -> None:
-        """From the gradient in the result to that in the values, and to TAPS sums for each block."""
-        grid = (self.blocks, self.planes)
+        """From the gradient in the result to that in the values, and to TAPS sums for each tile."""
+        grid = (self.tiles, self.planes)
         sizes = ints(self.joins, *self.coarse, *self.fine)
-        run = kernel("of_upsampled", "upsampling", weight)
-        run(grid, THREADS, values, given, weight, of_values, partial_sums, *sizes)
+        run = _kernel("of_upsampled", weight)
+        run(grid, TILE[0] * TILE[1], values, given, weight, of_values, partial_sums, *sizes)
 
 
 def upsampled(
@@ -79,9 +86,9 @@ def upsampled(
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
         of_values = values.new_empty(values.shape)
-        sums = values.new_empty(step.blocks * step.planes, TAPS)
+        sums = values.new_empty(step.tiles * step.planes, TAPS)
         step.back(weight, values, cotangent.contiguous(), of_values, sums)
-        return of_values, sums.sum(0)
+        return of_values, summed(sums)
 
     return result, gradients
 
@@ -107,7 +114,8 @@ def interpolated(
     for level, step in enumerate(steps):
         joining = grids[level + 1] if step.joins else None
         step.run(weight, values[level], joining, values[level + 1])
-    return result, partial(_gradients, weight, steps, values, (memory, grids))
+    # Not the result: what the gradients hold must not hold them.
+    return result, partial(_gradients, weight, steps, values[:-1], (memory, grids))
 
 
 def _gradients(
@@ -120,7 +128,7 @@ def _gradients(
 ) -> list[Tensor]:
     """Gradients in the taps and in the grids; ``values`` before each step, whose memory is ``kept``."""
     given = cotangent.contiguous()
-    blocks = [step.blocks * step.planes for step in steps]
+    blocks = [step.tiles * step.planes for step in steps]
     sums = weight.new_empty(sum(blocks), TAPS)
     # The gradients of all planes before each step, those of the coarsest grid alone first.
     sizes = [step.planes * step.coarse[0] * step.coarse[1] for step in steps]
@@ -135,7 +143,11 @@ def _gradients(
         first = sum(blocks[:level]) * TAPS * sums.element_size()
         step.back(weight, values[level], given, parts[level], c_void_p(sums.data_ptr() + first))
         given = parts[level]
-    return [sums.sum(0), given.view(steps[0].coarse), *reversed(of_grids)]
+    return [summed(sums), given.view(steps[0].coarse), *reversed(of_grids)]
+
+
+def _kernel(name: str, weight: Tensor) -> Kernel:
+    return kernel(name, "upsampling", weight, {"TILE_ROWS": TILE[0], "TILE_COLUMNS": TILE[1]})
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, int]:
