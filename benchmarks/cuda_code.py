@@ -121,8 +121,11 @@ def _way(case: Case, lanes: int, kernel: str) -> Iterator[str]:
     else:
         for layer in reversed(range(len(layers))):
             yield "LAYER"
-            yield from ["EMBEDDING", *["FOLD"] * (folds if layer else 0)] if layers[layer] else ["PLAIN"]
-            yield from ["UNFOLD"] * (folds if layers[layer] else 0)
+            if not layers[layer]:
+                yield "PLAIN"
+                continue
+            matrices, angles = ["FOLD"] * (folds if layer else 0), ["UNFOLD"] * folds
+            yield from ["EMBEDDING", *(matrices + angles if lanes else angles + matrices)]
     yield "ITERATION"
 
 

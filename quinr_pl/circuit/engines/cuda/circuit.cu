@@ -227,18 +227,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS) backward(
                 Real bloch[SLOTS][3] = {};
                 overlaps(x, y, p, q, z);
                 overlaps_with_z(z, bloch, lane);
+                constexpr bool apart = LANE_QUBITS == 0;  // of qubits across lanes one exchange serves both
+                if (apart || layer == 0) {
+                    each_qubit([&](auto k) {
+                        constexpr int qubit = decltype(k)::value;
+                        turn_back<qubit, true, false>(x, y, p, q, Matrix(), lane, bloch[qubit][0], bloch[qubit][1]);
+                    });
+                    unwind(a, b, layer, bloch, waves_of, slopes_of, to, lane);
+                }
                 if (layer > 0) {
                     const Embedding e = embed(a, b, layer, waves_of, lane);
                     each_qubit([&](auto k) {
                         constexpr int qubit = decltype(k)::value;
-                        turn_back<qubit, true>(x, y, p, q, matrix_of<qubit>(e, lane), lane, bloch[qubit][0], bloch[qubit][1]);
+                        turn_back<qubit, !apart, true>(x, y, p, q, matrix_of<qubit>(e, lane), lane, bloch[qubit][0], bloch[qubit][1]);
                     });
-                } else
-                    each_qubit([&](auto k) {
-                        constexpr int qubit = decltype(k)::value;
-                        turn_back<qubit, false>(x, y, p, q, Matrix(), lane, bloch[qubit][0], bloch[qubit][1]);
-                    });
-                unwind(a, b, layer, bloch, waves_of, slopes_of, to, lane);
+                    if (!apart) unwind(a, b, layer, bloch, waves_of, slopes_of, to, lane);
+                }
             } else {
                 AT(PLAIN);
                 Real of_qubits[2 * QUBITS];

@@ -75,7 +75,7 @@ def constants(qubits: int, lane_qubits: int, dtype: torch.dtype) -> tuple[tuple[
 
 def _blocks(amplitudes: int) -> int:
     """Blocks for a multiprocessor to hold, where a thread's amplitudes take so many registers."""
-    registers = min(255, 48 + amplitudes * 3 // 2)
+    registers = min(255, 64 + amplitudes)
     return max(1, min(8, _REGISTERS // (THREADS * registers)))
 
 

@@ -51,11 +51,10 @@ template <int qubit> INLINE void overlap(const Real* x, const Real* y, const Rea
     }
 }
 
-// Overlaps of a qubit, then the inverse of its matrix on state and cotangent.
-template <int qubit, bool undo> INLINE void turn_back(Real* x, Real* y, Real* p, Real* q, Matrix m, int lane, Real& of_x, Real& of_y) {
-    of_x = of_y = 0;
+// Overlaps of a qubit (find), then the inverse of its matrix on state and cotangent (undo).
+template <int qubit, bool find, bool undo> INLINE void turn_back(Real* x, Real* y, Real* p, Real* q, Matrix m, int lane, Real& of_x, Real& of_y) {
     if constexpr (qubit >= LANE_QUBITS) {
-        overlap<qubit>(x, y, p, q, of_x, of_y);
+        if constexpr (find) overlap<qubit>(x, y, p, q, of_x, of_y);
         if constexpr (undo) {
             const Matrix inverse = {m.ar, -m.ai, -m.br, -m.bi};
             turn<qubit>(x, y, inverse);
@@ -66,14 +65,16 @@ template <int qubit, bool undo> INLINE void turn_back(Real* x, Real* y, Real* p,
         const Real ai = one ? m.ai : -m.ai, br = one ? -m.br : m.br;
         UNROLL for (int j = 0; j < LOCAL; j++) {
             const Real u = across(x[j], stride<qubit>() / LOCAL), v = across(y[j], stride<qubit>() / LOCAL);
-            of_x += p[j] * v; of_x -= q[j] * u;
-            of_y += p[j] * u; of_y += q[j] * v;
+            if constexpr (find) {
+                of_x += p[j] * v; of_x -= q[j] * u;
+                of_y += p[j] * u; of_y += q[j] * v;
+            }
             if constexpr (undo) {
                 mix(x[j], y[j], u, v, m.ar, ai, br, -m.bi);
                 mix(p[j], q[j], across(p[j], stride<qubit>() / LOCAL), across(q[j], stride<qubit>() / LOCAL), m.ar, ai, br, -m.bi);
             }
         }
-        if (!one) of_y = -of_y;
+        if (find && !one) of_y = -of_y;
     }
 }
 
