@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each fit, in place of those of its config")
     parser.add_argument("--seconds", type=float, default=45.0, help="after which a fit is stopped")
     parser.add_argument("--eager-steps", type=int, default=400, help="of the fits without graphs")
+    parser.add_argument("--no-command", action="store_true", help="leave out the whole command")
     options = parser.parse_args()
     logging.getLogger("quinr_pl.module").setLevel(logging.DEBUG)  # tells why steps are not replayed
     logging.basicConfig()
@@ -119,6 +120,8 @@ def main() -> None:
             result["fits"].append(figures)
             keep(options.json, result)
             print("  ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
+    if options.no_command:
+        return
     result["whole_command"] = whole_command(options.configs[0])
     keep(options.json, result)
     print("  ".join(f"{name} {value}" for name, value in result["whole_command"].items()))

@@ -9,9 +9,12 @@ from quinr_pl import module as module_file
 from quinr_pl.callbacks import WeightQuantization
 from quinr_pl.codec.rounding.aware import QuantizationTraining
 from quinr_pl.datamodules import SampleDataModule
+from quinr_pl.fitting.cli import read_settings
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import LatentQuINR, QuINR
 from quinr_pl.training.graphable import reason_against_graphs
+from quinr_pl.training.graphed_steps import GraphedSteps, Schedule
+from quinr_pl.training.soap import SOAP
 
 
 class Losses(pl.Callback):
@@ -147,3 +150,18 @@ def test_who_reads_gradients_keeps_steps_from_being_replayed(tmp_path, monkeypat
     handle.remove()
     trainer.accumulate_grad_batches = 2
     assert "accumulated" in against(trainer, module)
+
+
+def test_a_step_of_kodak_takes_so_many_operations():
+    settings = read_settings(["--config", "kodak.yaml"])["model"]
+    network = QuINR(**settings.pop("network")["init_args"])
+    fit = CoordinateNetworkModule(network, **settings)
+    optimizer, recording, steps = SOAP(fit._parameter_groups(), betas=fit.betas), Recording(), 6
+    rates = [[group["lr"] for group in optimizer.param_groups]] * steps
+    graphed = GraphedSteps(network, optimizer, Schedule(0, rates, [0.0] * steps), recording)
+    for step in range(steps):
+        graphed((torch.rand(64, 2), torch.rand(64, 3)), step)
+    assert recording.replays == 2 + 1
+    assert (
+        len(recording.graphs[0]) <= 130
+    )  # 40 are the aim; SOAP, the gather of its numbers included, takes 33
