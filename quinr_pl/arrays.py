@@ -1,9 +1,10 @@
-"""Compress an array in one call: `quinr-pl compress` for programs."""
+"""Compress an array or a file in one call: `quinr-pl compress` for programs."""
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,17 +20,37 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from quinr_pl.class_paths import find_class
 from quinr_pl.commands.ask import USUAL_EFFORT, Ask
 from quinr_pl.commands.fit_flags import FitFlags, in_flag
-from quinr_pl.commands.input_file import calling
+from quinr_pl.commands.input_file import calling, require_file
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 from quinr_pl.fitting.quantizers import listed
 
 
+class CompressedBytes(bytes):
+    """The bytes of a ``.quinr`` file, and how they came about.
+
+    Attributes:
+        figures: ``bytes``, ``bpp``, ``psnr`` in dB (None if infinite), ``seconds``, ``network`` and
+            ``lambda``.
+    """
+
+    figures: Mapping[str, Any]
+
+    def __new__(cls, data: bytes, figures: Mapping[str, Any]) -> CompressedBytes:
+        """Bytes with figures."""
+        made = super().__new__(cls, data)
+        made.figures = dict(figures)
+        return made
+
+    def __getnewargs__(self) -> tuple[bytes, Mapping[str, Any]]:  # type: ignore[override]
+        return bytes(self), self.figures
+
+
 def compress(
-    array: npt.ArrayLike,
+    source: npt.ArrayLike | str | os.PathLike[str],
     *,
     bpp: float | None = None,
-    most_bytes: int | None = None,
+    bytes: int | None = None,  # as the flag is called
     psnr: float | None = None,
     preset: str | None = None,
     effort: int = USUAL_EFFORT,
@@ -38,16 +59,16 @@ def compress(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> bytes:
-    """Fit a network to an array, and give the ``.quinr`` file that decodes to it.
+) -> CompressedBytes:
+    """Fit a network to an array or a file, and give the ``.quinr`` file that decodes to it.
 
     A fit takes minutes where ``effort`` is 3.
 
     Args:
-        array: (height, width) or (height, width, channels). uint8 and uint16 are an image, anything else
-            decodes as float32.
+        source: (height, width) or (height, width, channels): uint8 and uint16 are an image, anything else
+            decodes as float32. Or the path of a picture, a scan or an array; see docs/inputs.md.
         bpp: Bits for each pixel, at most.
-        most_bytes: Bytes of the file, at most.
+        bytes: Bytes of the file, at most.
         psnr: dB of the decoded array, at least; a few fits, one after another, find the size.
         preset: "tiny", "small", "medium" or "large": 0.02 to 0.2 bits for each pixel. 0.1 where nothing is
             asked for and no config is named.
@@ -60,10 +81,10 @@ def compress(
         progress: Whether steps and figures are printed.
 
     Returns:
-        The bytes of the file, the same for the same array, settings, seed and machine.
+        The bytes of the file, the same for the same input, settings, seed and machine; with ``figures``.
 
     Raises:
-        QuinrError: If the array or a setting is wrong, or what is asked for is out of reach.
+        QuinrError: If the input or a setting is wrong, or what is asked for is out of reach.
 
     Example:
         >>> import numpy as np
@@ -71,24 +92,29 @@ def compress(
         >>> rows, columns = np.mgrid[:16, :24]
         >>> image = (8 * rows + 4 * columns).astype(np.uint8)
         >>> quick = {"trainer.max_steps": 4, "data.batch_size": 64, "data.steps_per_epoch": 2}
-        >>> data = compress(image, most_bytes=300, network="coordinates", settings=quick)
-        >>> len(data) <= 300
-        True
+        >>> data = compress(image, bytes=300, network="coordinates", settings=quick)
+        >>> len(data) <= 300, len(data) == data.figures["bytes"]
+        (True, True)
         >>> back = decompress(data)
         >>> back.shape, back.dtype
         ((16, 24, 1), dtype('uint8'))
     """
-    ask = Ask(bpp, most_bytes, psnr, preset, effort, network)
+    ask = Ask(bpp, bytes, psnr, preset, effort, network)
     overrides = {"seed_everything": seed, **(settings or {})}
     configs = [config] if isinstance(config, str | Path) else config
     flags = (FitFlags if progress else _SilentFlags)(
         [str(name) for name in configs], [f"--{name}={_text(value)}" for name, value in overrides.items()]
     )
     with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder, _silence(progress), isolate_rng():
-        path = Path(folder, "array.npy")
-        np.save(path, _numbers(array))
-        with calling(path, "array"):
-            return RatedFit(ask, flags, path, "array", announces=progress).run(Path(folder, "run")).data
+        if isinstance(source, str | os.PathLike):
+            path, name = Path(source).absolute(), os.fspath(source)
+            require_file(name, "give an image, a scan or an array")
+        else:
+            path, name = Path(folder, "array.npy"), "array"
+            np.save(path, _numbers(source))
+        with calling(path, name):
+            compressed = RatedFit(ask, flags, path, name, announces=progress).run(Path(folder, "run"))
+    return CompressedBytes(compressed.data, compressed.figures)
 
 
 class _SilentFlags(FitFlags):

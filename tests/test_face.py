@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ QUICK = {
     "data.steps_per_epoch": 2,
     "quantization": {"method": "nearest", "bits": 8},
 }
+
+
+COORDINATES = {"config": "compress_coordinates.yaml"}
 
 
 def test_nothing_heavy_is_imported_before_it_is_asked_for():
@@ -86,3 +90,30 @@ def test_what_cannot_be_compressed_is_refused_in_one_line(array, options, said):
     with pytest.raises(QuinrError, match=said) as refused:
         quinr_pl.compress(array, **options)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_is_bytes_a_path_or_a_stream(tmp_path):
+    path = DATA / "latent_rgb8.quinr"
+    expected = quinr_pl.decompress(path.read_bytes())
+    with path.open("rb") as stream:
+        for source in (path, str(path), bytearray(path.read_bytes()), memoryview(path.read_bytes()), stream):
+            np.testing.assert_array_equal(quinr_pl.decompress(source), expected)
+    with pytest.raises(QuinrError, match=r"gone\.quinr'?: cannot read \(No such file"):
+        quinr_pl.decompress(tmp_path / "gone.quinr")
+    with path.open(errors="replace") as text, pytest.raises(QuinrError, match="open it in binary mode"):
+        quinr_pl.decompress(text)
+    (tmp_path / "cut.quinr").write_bytes(path.read_bytes()[:50])
+    with pytest.raises(QuinrError, match=r"cut\.quinr: the checksum"):
+        quinr_pl.decompress(tmp_path / "cut.quinr")
+
+
+def test_a_path_gives_what_its_array_gives(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    np.save(tmp_path / "array.npy", array)
+    data = quinr_pl.compress(tmp_path / "array.npy", settings=QUICK, **COORDINATES)
+    assert data == quinr_pl.compress(array, settings=QUICK, **COORDINATES)
+    assert data.figures["bytes"] == len(data)
+    again = pickle.loads(pickle.dumps(data))
+    assert (again, again.figures) == (data, data.figures)
+    with pytest.raises(QuinrError, match=r"gone\.png: no such file"):
+        quinr_pl.compress(tmp_path / "gone.png")

@@ -63,6 +63,7 @@ ALLOWED = {
     "fitting": BELOW_CALLBACKS | {"callbacks", "datamodules", "configs", "module"},
     "experiments": BELOW_EXPERIMENTS,
     "commands": BELOW_EXPERIMENTS | {"experiments"},
+    "pillow": GROUND | {"codec", "arrays"},
     "arrays": BELOW_EXPERIMENTS | {"commands"},
 }
 

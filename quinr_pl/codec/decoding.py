@@ -16,6 +16,7 @@ from quinr_pl.codec.file.encoder import bytes_by_part
 from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
 from quinr_pl.codec.file.network_header import outline, read_network
 from quinr_pl.codec.file.signal_header import read_signal
+from quinr_pl.codec.file.source import Source, read_source
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content
 from quinr_pl.codec.sections.registry import (
@@ -198,12 +199,28 @@ def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:
     return (limits or DecodeLimits()).factor(parsed.spec, parsed.total)
 
 
-def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> npt.NDArray:
-    """The signal of a file.
+def read_spec(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> SignalSpec:
+    """Kind, shape and range of a file's signal, from its header alone.
 
     Args:
         data: The whole file.
         name: The file's name, for messages.
+        limits: How long it may be; the default ones when left out.
+
+    Raises:
+        BitstreamError: In one line, if the frame or the header is not valid, or the file is too long.
+    """
+    with _named(name):
+        (limits or DecodeLimits()).check_file(data)
+        return read_signal(unpack(data))
+
+
+def decompress(source: Source, name: str | None = None, limits: DecodeLimits | None = None) -> npt.NDArray:
+    """The signal of a file.
+
+    Args:
+        source: The bytes of the file, its path, or a binary stream that is read to its end.
+        name: What messages call it; the path, where there is one, when left out.
         limits: What it may ask for; the default ones when left out.
 
     Returns:
@@ -211,15 +228,17 @@ def decompress(data: bytes, name: str = "bytes", limits: DecodeLimits | None = N
 
     Raises:
         BitstreamError: In one line, if the file is not valid or asks for more than the limits.
+        QuinrError: If it cannot be read.
 
     Example:
-        >>> from pathlib import Path
         >>> from quinr_pl import decompress
-        >>> image = decompress(Path("photo.quinr").read_bytes())
+        >>> image = decompress("photo.quinr")
         >>> image.shape, image.dtype
         ((70, 51, 3), dtype('uint8'))
     """
-    return decode(data, name, limits).reconstruct()
+    limits = limits or DecodeLimits()
+    data, known = read_source(source, limits.file_bytes)
+    return decode(data, name or known, limits).reconstruct()
 
 
 def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import stat
 import sys
 import threading
@@ -18,6 +19,8 @@ from compressing import (
     no_fit,
     write_gray,
 )
+from PIL import Image
+from processes import COMMAND, completed
 
 from quinr_pl.codec import decompress
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
@@ -232,3 +235,15 @@ def test_flags_before_the_input_keep_their_values():
         "--",
         "--d",
     ]
+
+
+@pytest.mark.slow
+def test_a_picture_goes_through_pipes():
+    expected = write_gray("photo.png")
+    program = shlex.join(COMMAND)
+    flags = shlex.join(SMALL_FIT)
+    line = f"cat photo.png | {program} compress - -o - {flags} | {program} decompress - -o - > back.png"
+    done = completed(["bash", "-o", "pipefail", "-c", line])
+    assert done.returncode == 0, done.stderr
+    with Image.open("back.png") as back:
+        assert np.asarray(back).shape == expected.shape
