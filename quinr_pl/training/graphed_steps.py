@@ -125,7 +125,8 @@ class GraphedSteps:
         like = self._parameters[0]
         place = {"dtype": like.dtype, "device": like.device}
         self._coefficients = torch.tensor(self._coefficients_of_all(), **place)  # (steps, groups, numbers)
-        self._numbers = torch.tensor(self._numbers_of_all(), **place)  # (steps, numbers of the loss)
+        self._listed = self._numbers_of_all()
+        self._numbers = torch.tensor(self._listed, **place)  # (steps, numbers of the loss)
         self._counter = torch.zeros(1, dtype=torch.long, device=like.device)
         self._counted = 0
         self._batch: tuple[Tensor, ...] = ()
@@ -148,6 +149,13 @@ class GraphedSteps:
         count = max(map(len, numbers), default=0)
         return [row + [0.0] * (count - len(row)) for row in numbers]
 
+    def _take_numbers(self, row: int) -> None:
+        """Lists the numbers of the loss anew where the network has others by now: a rate may be steered."""
+        numbers = list(self._network.schedule(self._schedule.progress[row]))
+        if numbers != self._listed[row][: len(numbers)]:
+            self._listed = self._numbers_of_all()
+            self._numbers.copy_(self._numbers.new_tensor(self._listed))
+
     def __call__(self, batch: Sequence[Tensor], step: int) -> Result:
         """Takes a step.
 
@@ -160,6 +168,7 @@ class GraphedSteps:
         """
         row = step - self._schedule.first
         self._take_batch(batch)
+        self._take_numbers(row)
         if row != self._counted:
             self._counter.fill_(row)
         taken, progress = self._optimizer.steps_taken(), self._schedule.progress[row]

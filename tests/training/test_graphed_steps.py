@@ -111,10 +111,17 @@ def test_latents_take_their_numbers_from_the_schedule(tmp_path, recordings, monk
         torch.manual_seed(0)
         return LatentQuINR(height=16, width=16, grids=3, qubits=2, angles=4, hard_share=0.2)
 
+    def steered(losses, trainer, module, outputs, *_):
+        if trainer.global_step == 20:
+            module.network.rate_weight *= 1000
+        losses.losses.append(float(outputs["loss"]))
+
+    monkeypatch.setattr(Losses, "on_train_batch_end", steered)
     options = {"optimizer": "soap", "batch_size": None, "precondition_frequency": 1}
     _, losses = fitted(tmp_path, 60, network=latent(), **options)
     _, expected = fitted(tmp_path, 60, network=latent(), graphs=False, **options)
     assert losses.losses == pytest.approx(expected.losses, rel=1e-3)
+    assert losses.losses[20] > 2 * losses.losses[19]
 
 
 def test_a_recording_that_fails_leaves_the_steps_to_python(tmp_path, recordings, monkeypatch):
