@@ -203,7 +203,7 @@ class GraphedSteps:
         whole = self._network.whole_signal
         alike = [part.shape for part in batch] == [part.shape for part in self._batch]
         if alike and not whole:
-            torch._foreach_copy_(self._batch, batch)
+            torch._foreach_copy_(self._batch, list(batch))
         elif not alike or _addresses(batch) != _addresses(self._batch):
             self._graphs.clear()
             self._batch = tuple(batch) if whole else tuple(map(torch.clone, batch))
@@ -214,8 +214,9 @@ class GraphedSteps:
         count = len(self._network.schedule(progress))
         schedule = self._numbers.index_select(0, self._counter)[0, :count] if count else None
         with torch.enable_grad():
-            loss, figures = self._network.loss(*self._batch, progress, schedule)
-            loss.backward()  # type: ignore[no-untyped-call]
+            coordinates, targets = self._batch
+            loss, figures = self._network.loss(coordinates, targets, progress, schedule)
+            loss.backward()
         self._optimizer.advance(self._coefficients.index_select(0, self._counter)[0], taken)
         self._counter.add_(1)
         return loss.detach(), figures

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.ops.orthogonal import orthogonal_basis
+from quinr_pl.training.vectors import gradients_of
 
 
 class MatrixBatch:
@@ -34,19 +35,20 @@ class MatrixBatch:
         self,
         parameters: Sequence[nn.Parameter],
         groups: Sequence[int],
-        state: Mapping[nn.Parameter, dict[str, Any]],
+        state: Mapping[Tensor, dict[str, Any]],
         turned: Sequence[bool],
         betas: Sequence[float],
         eps: float,
     ) -> None:
         self.groups = tuple(groups)
-        self._parameters, self._betas, self._eps = list(parameters), betas, eps
+        self._parameters: list[Tensor] = list(parameters)
+        self._betas, self._eps = betas, eps
         shapes = [_long_axes(parameter) for parameter in parameters]
         sizes = [max(shape) for shape in zip(*shapes, strict=True)]
         first = parameters[0]
         self._group_of = torch.tensor(groups, device=first.device)
         self._one_group = len(set(groups)) == 1
-        new = {"dtype": first.dtype, "device": first.device}
+        new: dict[str, Any] = {"dtype": first.dtype, "device": first.device}
         self._gradient, self._first, self._second, self._update = (
             torch.zeros(len(parameters), *sizes, **new) for _ in range(4)
         )
@@ -60,7 +62,7 @@ class MatrixBatch:
         for index, parameter in enumerate(parameters):
             self._take(index, parameter, state[parameter])
 
-    def _take(self, index: int, parameter: nn.Parameter, state: dict[str, Any]) -> None:
+    def _take(self, index: int, parameter: Tensor, state: dict[str, Any]) -> None:
         """Copies a parameter's state into the batch, where it has one, and makes it views of the batch."""
         for name, batch in (("exp_avg", self._first), ("exp_avg_sq", self._second)):
             view = self._view(batch, index)
@@ -102,7 +104,7 @@ class MatrixBatch:
             sizes: What each group's update is multiplied by, (groups,).
             refresh: Whether the eigenbases follow.
         """
-        torch._foreach_copy_(self._gradients, [parameter.grad for parameter in self._parameters])
+        torch._foreach_copy_(self._gradients, gradients_of(self._parameters))
         turned = self._gradient
         for axis in self._axes:
             turned = axis.to_basis(turned)
@@ -141,7 +143,7 @@ class _Axis:
         basis: Orthonormal columns, (parameters, size, size): the identity where nothing lies.
     """
 
-    def __init__(self, number: int, lengths: Sequence[int], size: int, new: Mapping[str, Any]) -> None:
+    def __init__(self, number: int, lengths: Sequence[int], size: int, new: dict[str, Any]) -> None:
         self.number = number
         self.products = torch.zeros(len(lengths), size, size, **new)
         self.basis = torch.eye(size, **new).repeat(len(lengths), 1, 1)

@@ -58,7 +58,7 @@ class SOAP(torch.optim.Optimizer):
         self._layouts = 0
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes a step.
 
         Args:

@@ -23,13 +23,14 @@ class Vectors:
     def __init__(
         self,
         parameters: Sequence[nn.Parameter],
-        state: Mapping[nn.Parameter, dict[str, Any]],
+        state: Mapping[Tensor, dict[str, Any]],
         group: int,
         betas: tuple[float, float],
         eps: float,
     ) -> None:
         self.group = group
-        self._parameters, self._betas, self._eps = list(parameters), betas, eps
+        self._parameters: list[Tensor] = list(parameters)
+        self._betas, self._eps = betas, eps
         for parameter in parameters:
             for name in ("exp_avg", "exp_avg_sq"):
                 state[parameter].setdefault(name, torch.zeros_like(parameter))
@@ -43,7 +44,7 @@ class Vectors:
         Args:
             size: What the update is multiplied by, 0-dimensional.
         """
-        gradients = [parameter.grad for parameter in self._parameters]
+        gradients = gradients_of(self._parameters)
         torch._foreach_lerp_(self._first, gradients, 1 - self._betas[0])
         torch._foreach_lerp_(self._second, torch._foreach_mul(gradients, gradients), 1 - self._betas[1])
         roots = torch._foreach_sqrt(self._second)
@@ -51,3 +52,8 @@ class Vectors:
         updates = torch._foreach_div(self._first, roots)
         torch._foreach_mul_(updates, size)
         torch._foreach_add_(self._parameters, updates)
+
+
+def gradients_of(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The gradients of parameters that have them."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]

@@ -25,7 +25,7 @@ def orthogonal_basis(keep: bool, matrices: Tensor) -> tuple[Tensor, Gradients]:
     basis = torch.empty_like(given)
     count, size, _ = given.shape
     threads = min(256, -(-2 * size // 32) * 32)
-    run = kernel("orthogonalize", "orthogonal", given, threads, SIZE=size, PITCH=size | 1)
+    run = kernel("orthogonalize", "orthogonal", given, {"SIZE": size, "PITCH": size | 1}, threads)
     run(count, threads, given, basis)
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
