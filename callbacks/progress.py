@@ -24,7 +24,7 @@ from quinr_pl.callbacks.quantization import WeightQuantization
 from quinr_pl.codec import Rounding
 
 _LOG = logging.getLogger("pytorch_lightning")
-_STAGES = {"rounding": (0.0, 0.8), "searching among levels": (0.8, 0.95)}
+_STAGES = {"rounding": (0.0, 0.8), "searching among levels": (0.8, 0.95), "trimming": (0.8, 0.95)}
 """Where in the final rounding a part of it lies; decoding is the rest."""
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -97,7 +97,7 @@ class FitProgress(ProgressBar):
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         """Moves the bar."""
         if trainer.global_step % 10 == 0:
-            self._show_step(trainer)
+            self._show_step(trainer, _expected(trainer))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the figures."""
@@ -158,3 +158,11 @@ class FitProgress(ProgressBar):
             self._streams = []
             self._progress.stop()
             self._progress = None
+
+
+def _expected(trainer: pl.Trainer) -> str | None:
+    """PSNR and bytes as they stand between validations; None where nobody keeps account of the bytes."""
+    metrics = trainer.callback_metrics
+    if not {"train/psnr", "rate/expected_bytes"} <= metrics.keys():
+        return None
+    return f"{metrics['train/psnr']:.2f} dB, {int(metrics['rate/expected_bytes'])} bytes"

@@ -279,6 +279,13 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with a schedule that ends at the trainer's last step."""
+        optimizer = self.make_optimizer()
+        total = self.trainer.estimated_stepping_batches
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer at its peak learning rate."""
         groups = self._parameter_groups()
         optimizer: torch.optim.Optimizer
         if self.hparams["optimizer"] == "soap":
@@ -287,9 +294,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         else:
             optimizer = Adam(groups, self.betas)
         optimizer.register_step_post_hook(LazyAdam(self.network))
-        total = self.trainer.estimated_stepping_batches
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return optimizer
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters of equal learning rate and weight decay, weights apart from latents."""

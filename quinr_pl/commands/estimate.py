@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from quinr_pl.baselines.jpeg2000 import JPEG2000
 from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
+from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.native.threads import native_threads
 from quinr_pl.network import Network
 from quinr_pl.signals import SignalSpec, coordinates
@@ -30,10 +31,11 @@ _OCTAVES = 0.4
 _HONEST = 1.2  # a codestream that is so much larger than it was to be: headers are most of it
 _OF_JPEG2000 = 0.7  # its errors are larger than a latent network's, and so is what a bit takes off them
 _USUAL_WEIGHT, _USUAL_BPP, _USUAL_EXPONENT = 6e-3, 0.1, 1.15
-_TIMED_STEPS = 2
-_OPTIMIZER = 1.15  # of a step: what is not the loss and its gradients
-_ROUNDING_PASSES = 110
-_FURTHER_SECONDS = 4.0
+_FEWEST_STEPS, _MOST_STEPS, _TIMED_SECONDS = 2, 10, 0.4
+_LIGHTNING_SECONDS = 1e-3  # of a step: what the loop does around it
+_PASSES = 50  # through the network in the final rounding
+_CODING_SECONDS = 2e-5  # for each pixel: entropy coding of validations and of the final file
+_FURTHER_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -112,42 +114,46 @@ def expected_seconds(settings: Mapping[str, Any], spec: SignalSpec) -> float:
         spec: Of the signal.
     """
     with isolate_rng(), native_threads():
-        network = _network(settings, spec)
+        module = _module(settings, spec)
+        network, optimizer = module.network, module.make_optimizer()
         batch = settings["data"]["init_args"].get("batch_size") or spec.pixels
         points = coordinates(spec.shape)[: min(batch, spec.pixels)]
         targets = torch.rand(len(points), spec.channels)
-        of_a_step, done = 0.0, 0.0
+
+        def step(progress: float) -> None:
+            network.begin_step(0)
+            optimizer.zero_grad()
+            network.loss(points, targets, progress)[0].backward()
+            optimizer.step()
+
+        of_a_step, done = _LIGHTNING_SECONDS, 0.0
         for stage in network.training_stages():
-            progress = network.progress(done + stage.steps / 2)
-            of_a_step += stage.steps * _step_seconds(network, points, targets, progress)
+            of_a_step += stage.steps * _mean_seconds(step, network.progress(done + stage.steps / 2))
             done += stage.steps
         start = time.perf_counter()
         with torch.no_grad():
             network.signal(0, spec.pixels, spec.shape)
         of_a_pass = time.perf_counter() - start
     steps = settings["trainer"]["max_steps"]
-    return _OPTIMIZER * steps * of_a_step + _ROUNDING_PASSES * of_a_pass + _FURTHER_SECONDS
+    return steps * of_a_step + _PASSES * of_a_pass + _CODING_SECONDS * spec.pixels + _FURTHER_SECONDS
 
 
-def _network(settings: Mapping[str, Any], spec: SignalSpec) -> Network:
+def _module(settings: Mapping[str, Any], spec: SignalSpec) -> CoordinateNetworkModule:
     description = settings["model"]["network"]
     cls = find_class(description["class_path"], Network, "--model.network")
     arguments = {**description["init_args"], **cls.signal_arguments(spec)}
-    network: Network = instantiate_class((), {**description, "init_args": arguments})
-    return network
+    network = instantiate_class((), {**description, "init_args": arguments})
+    return CoordinateNetworkModule(**{**settings["model"], "network": network})
 
 
-def _step_seconds(network: Network, points: torch.Tensor, targets: torch.Tensor, progress: float) -> float:
-    """The shortest of a few steps; the first one compiles."""
-    shortest = math.inf
-    for _ in range(1 + _TIMED_STEPS):
-        start = time.perf_counter()
-        network.begin_step(0)
-        loss, _ = network.loss(points, targets, progress)
-        loss.backward()
-        shortest = min(shortest, time.perf_counter() - start)
-        network.zero_grad()
-    return shortest
+def _mean_seconds(step: Callable[[float], None], progress: float) -> float:
+    """Of some steps at a share of the work, but for the first one, which compiles."""
+    step(progress)
+    start, taken = time.perf_counter(), 0
+    while taken < _FEWEST_STEPS or (time.perf_counter() - start < _TIMED_SECONDS and taken < _MOST_STEPS):
+        step(progress)
+        taken += 1
+    return (time.perf_counter() - start) / taken
 
 
 def told_time(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -32,7 +33,8 @@ from quinr_pl.signals import SignalSpec
 _FINEST = 2.0**-11
 _OCTAVES = 10
 _TRIALS_PER_OCTAVE = 2
-_ERROR_PIXELS, _BANDS = 1 << 20, 8  # of a larger signal, what so many bands show: hundreds of trials add up
+_ERROR_PIXELS, _BANDS = 1 << 17, 8  # of a larger signal, what so many bands show: hundreds of trials add up
+_RISES = 2
 _REPRICED = 6
 _TRIMMED, _LEFT = 0.01, 0.02
 """What share of a file steps of latents take off at next to no loss, and what share they fill."""
@@ -85,69 +87,99 @@ class Searched(Rounding):
     ) -> QuantizedNetwork:
         """See Rounding. Progress is told before each layer and each round of steps of latents."""
         targets = self.require_targets(spec, targets).cpu()
-        price = network.rate_weight
-        result = _searched(network, spec, targets, price, progress)
+        search = _Search(network, spec, targets)
+        price = network.rate_weight / spec.pixels
+        result = search.at_price(price, progress)
         if self.least_psnr:
             return trimmed_to_psnr(result, spec, targets, self.least_psnr, progress)
         if not self.most_bytes:
             return result
+        # What has no latents has weights alone to keep to a size by.
+        trimmed = 0.0 if network.context_model() is None else _TRIMMED
         for _ in range(_REPRICED):
             excess = len(encode(result, spec).data) - self.most_bytes
             # Twice the price is half an octave of step size, and saves half a bit for each weight.
-            if -_LEFT * self.most_bytes <= excess <= _TRIMMED * self.most_bytes:
+            if -_LEFT * self.most_bytes <= excess <= trimmed * self.most_bytes:
                 break
             if abs(excess) > network.parameter_count():
                 break
             price *= 2 if excess > 0 else 0.5
-            result = _searched(network, spec, targets, price, progress)
+            result = search.at_price(price, untold)
         return trimmed_to_size(result, spec, targets, self.most_bytes, progress)
 
 
-def _searched(
-    network: Network, spec: SignalSpec, targets: Tensor, rate_weight: float, progress: Progress
-) -> QuantizedNetwork:
-    """The network with the step sizes that cost least at a price of bits."""
-    values = reduced_parameters(network)
-    trial = fast_copy(network).to("cpu").eval()
-    search = _Search(trial, spec, targets, values, rate_weight / spec.pixels)
-    tensors: dict[str, QuantizedTensor] = {}
-    for number, (layer, names) in enumerate(layers(values).items()):
-        progress("rounding", number, len(layers(values)))
-        tensors |= search.best(layer, names)
-    return QuantizedNetwork(network, {name: tensors[name] for name in values}, rounded_integers(network))
-
-
-@dataclass
 class _Search:
     """The state of a search: every layer rounded so far is in the network.
 
     Args:
-        network: A copy that is written to.
+        network: Before rounding; a copy of it is written to.
         spec: Shape, kind and range of the signal.
         targets: Its values, (pixels, channels).
-        values: Weights before rounding.
-        price: What a bit costs, in units of the mean squared error.
     """
 
-    network: Network
-    spec: SignalSpec
-    targets: Tensor
-    values: dict[str, Tensor]
-    price: float
+    def __init__(self, network: Network, spec: SignalSpec, targets: Tensor) -> None:
+        self._original, self._spec, self._targets = network, spec, targets
+        self.values = reduced_parameters(network)
+        self._network = fast_copy(network).to("cpu").eval()
+        self._measured: dict[str, dict[int, tuple[float, float]]] = {}
 
-    def error(self) -> float:
+    def at_price(self, price: float, progress: Progress) -> QuantizedNetwork:
+        """The network with the steps of the least error plus priced bits, found layer after layer.
+
+        What was measured at another price is not measured again.
+        """
+        grouped = layers(self.values)
+        tensors: dict[str, QuantizedTensor] = {}
+        for number, (layer, names) in enumerate(grouped.items()):
+            progress("rounding", number, len(grouped))
+            tensors |= self._best(layer, names, price)
+        ordered = {name: tensors[name] for name in self.values}
+        return QuantizedNetwork(self._original, ordered, rounded_integers(self._original))
+
+    def _best(self, layer: str, names: list[str], price: float) -> dict[str, QuantizedTensor]:
+        """The layer at the step size that costs least at a price of a bit, also put into the network."""
+        in_integers = layer in self._network.fixed_point_layers
+        measured = self._measured.setdefault(layer, {})
+
+        def cost(code: int) -> float:
+            if code not in measured:
+                tensors = self._put(names, code)
+                bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
+                # A layer that decoders run in integers changes only the bits, every other one only the error.
+                if in_integers:
+                    measured[code] = 0.0, bits + float(self._network.integer_bits())
+                else:
+                    measured[code] = self._error(), bits
+            error, bits = measured[code]
+            return error + price * bits
+
+        codes = _codes([self.values[name] for name in names], in_integers)
+        return self._put(names, _lowest(cost, codes))
+
+    def _put(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
+        """A layer at a step size, also put into the network."""
+        weights = self._network.weights()
+        tensors = {
+            name: QuantizedTensor.of_one_step(round_to_levels(self.values[name], code), code)
+            for name in names
+        }
+        for name, tensor in tensors.items():
+            weights[name].copy_(tensor.dequantize())
+        return tensors
+
+    def _error(self) -> float:
         """Mean squared error of what is decoded, before rounding to integers; on bands of a large signal."""
         squared = [
-            len(targets) * known_mse(self.network.signal(start, stop, self.spec.shape).clamp(0, 1), targets)
-            for start, stop in self.bands
-            for targets in [self.targets[start:stop]]
+            len(targets) * known_mse(self._network.signal(start, stop, self._spec.shape).clamp(0, 1), targets)
+            for start, stop in self._bands
+            for targets in [self._targets[start:stop]]
         ]
-        return float(sum(squared)) / sum(stop - start for start, stop in self.bands)
+        return float(sum(squared)) / sum(stop - start for start, stop in self._bands)
 
     @cached_property
-    def bands(self) -> list[tuple[int, int]]:
+    def _bands(self) -> list[tuple[int, int]]:
         """First pixel of each band of whole rows, and the one past its last."""
-        pixels, row = self.spec.pixels, self.spec.shape[-1]
+        pixels, row = self._spec.pixels, self._spec.shape[-1]
         if pixels <= _ERROR_PIXELS:
             return [(0, pixels)]
         size = row * max(1, _ERROR_PIXELS // _BANDS // row)
@@ -155,32 +187,22 @@ class _Search:
         firsts = (row * ((2 * number + 1) * rows // (2 * _BANDS)) for number in range(_BANDS))
         return [(first, min(first + size, pixels)) for first in firsts]
 
-    def rounded(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
-        """A layer at a step size, also put into the network."""
-        tensors = {
-            name: QuantizedTensor.of_one_step(round_to_levels(self.values[name], code), code)
-            for name in names
-        }
-        weights = self.network.weights()
-        for name, tensor in tensors.items():
-            weights[name].copy_(tensor.dequantize())
-        return tensors
 
-    def best(self, layer: str, names: list[str]) -> dict[str, QuantizedTensor]:
-        """The layer at the step size of the least error plus priced bits."""
-        in_integers = layer in self.network.fixed_point_layers
-        chosen, least = 0, float("inf")
-        for code in _codes([self.values[name] for name in names], in_integers):
-            tensors = self.rounded(names, code)
-            bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
-            # A layer that decoders run in integers changes only the bits, every other one only the error.
-            if in_integers:
-                cost = self.price * (bits + float(self.network.integer_bits()))
+def _lowest(cost: Callable[[int], float], codes: list[int]) -> int:
+    """The code of the lowest cost, downhill from the middle; past its valley costs rise twice in a row."""
+    best = codes[len(codes) // 2]
+    least = cost(best)
+    for way in (codes[len(codes) // 2 + 1 :], codes[: len(codes) // 2][::-1]):
+        rises = 0
+        for code in way:
+            found = cost(code)
+            if found < least:
+                best, least, rises = code, found, 0
             else:
-                cost = self.error() + self.price * bits
-            if cost < least:
-                chosen, least = code, cost
-        return self.rounded(names, chosen)
+                rises += 1
+            if rises == _RISES:
+                break
+    return best
 
 
 def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:

@@ -61,16 +61,16 @@ def test_bands_stand_for_a_large_signal(monkeypatch: pytest.MonkeyPatch) -> None
     network = latents()
     targets = signal_of(network)
     noisy = (targets + 0.05 * torch.randn_like(targets)).clamp(0, 1)
-    search = searched._Search(network, IMAGE, noisy, {}, 0.0)
-    assert search.bands == [(0, 64 * 64)]
-    exact = search.error()
+    search = searched._Search(network.requires_grad_(False), IMAGE, noisy)
+    assert search._bands == [(0, 64 * 64)]
+    exact = search._error()
     assert exact == pytest.approx(float((targets - noisy).square().mean()), rel=1e-5)
     monkeypatch.setattr(searched, "_ERROR_PIXELS", 32 * 64)
-    search = searched._Search(network, IMAGE, noisy, {}, 0.0)
-    assert len(search.bands) == 8
-    assert sum(stop - start for start, stop in search.bands) == 32 * 64
-    assert search.error() == pytest.approx(exact, rel=0.1)
-    assert search.error() != exact
+    search = searched._Search(network.requires_grad_(False), IMAGE, noisy)
+    assert len(search._bands) == 8
+    assert sum(stop - start for start, stop in search._bands) == 32 * 64
+    assert search._error() == pytest.approx(exact, rel=0.1)
+    assert search._error() != exact
 
 
 def test_targets_are_needed() -> None:

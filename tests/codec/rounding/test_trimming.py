@@ -25,6 +25,7 @@ def fitted():
     disc = ((rows**2 + columns**2) < 0.4).float()
     stripes = (torch.sin(40 * columns) > 0).float() * (rows > 0.5)
     targets = torch.stack([0.2 + 0.5 * disc, 0.5 + 0.3 * columns, 0.3 + 0.4 * stripes], 1)
+    targets = (255 * targets).round() / 255
     network = LatentQuINR(
         height=60,
         width=80,
