@@ -321,6 +321,7 @@ def test_a_kernel_that_leaves_its_memory_is_caught():
     values[:, : columns + 2] = nn.functional.pad(signal, (1, 1, 1, 1), mode="replicate")[0, 0]
     result = torch.zeros(rows, row, dtype=torch.float64)
     sizes = {"last_row": rows, "columns": columns, "rows": rows, "channels": 1, "row": row, "plane": 0}
+    sizes["result_row"] = row
     tensors = {"weight": weight, "bias": bias, "result": result, "values": values}
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()}
     addresses["values"] += (row + 1) * values.element_size()

@@ -91,7 +91,8 @@ def _averaged(targets: Tensor, octave: int, shape: Shape) -> tuple[Tensor, Tenso
     if octave:
         planes = nn.functional.avg_pool2d(planes, 2**octave, ceil_mode=True, count_include_pad=False)
     picture, known = planes
-    return picture / known.clamp_min(torch.finfo(known.dtype).tiny), known
+    picture = picture / known.clamp_min(torch.finfo(known.dtype).tiny)
+    return picture.contiguous(), known.contiguous()
 
 
 def _memory(tensor: Tensor) -> _Memory | None:

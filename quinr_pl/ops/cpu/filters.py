@@ -35,9 +35,10 @@ def filtered(keep: bool, values: AnyArray, *parameters: AnyArray) -> tuple[AnyAr
     # The kernels read memory by its address.
     parameters = tuple(contiguous(parameter) for parameter in parameters)
     frames = [Framed.around(values, _MARGIN)]
-    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+    for index, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True), 1):
         frames[-1].repeat_edges(_REPEATED)
-        frames.append(_convolved(frames[-1], weight, bias))
+        margin = _MARGIN if 2 * index < len(parameters) else 0
+        frames.append(_convolved(frames[-1], weight, bias, margin))
     kept: Any = frames[:-1] if keep else []
     weights: Any = parameters[::2]  # tensors, where gradients are asked for
     return frames[-1].taken(), partial(_gradients, kept, weights)
@@ -50,23 +51,29 @@ def _gradients(
     found: list[Tensor] = []
     given = Framed.around(cotangent, _MARGIN)
     for frame, weight in zip(reversed(frames), reversed(weights), strict=True):
-        of_values, of_weight, of_bias = _back(frame, weight, given)
-        given.signal.add_(of_values)
+        given, of_weight, of_bias = _back(frame, weight, given)
         found = [of_weight, of_bias, *found]
     return [given.taken(), *found]
 
 
-def _convolved(frame: Framed[AnyArray], weight: AnyArray, bias: AnyArray) -> Framed[AnyArray]:
+def _convolved(frame: Framed[AnyArray], weight: AnyArray, bias: AnyArray, margin: int) -> Framed[AnyArray]:
     """Values plus their convolution; what lies around them in the frame is undefined."""
-    result = _empty(frame)
-    addresses = {"bias": address(bias), "result": result.address(0, 0, 0)}
+    result = _empty(frame, margin)
+    addresses = {
+        "bias": address(bias),
+        "result": result.address(0, 0, 0),
+        "result_row": result.row,
+        "result_plane": strides(result.whole)[0],
+    }
     _run("forward", frame, weight, addresses, frame.rows)
     return result
 
 
-def _back(frame: Framed[Tensor], weight: Tensor, given: Framed[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients in the values that were convolved, (channels, rows, columns), in weight and in bias."""
-    found = _empty(frame)
+def _back(
+    frame: Framed[Tensor], weight: Tensor, given: Framed[Tensor]
+) -> tuple[Framed[Tensor], Tensor, Tensor]:
+    """Gradients in the values that were convolved, with a clear margin, in weight and in bias."""
+    found = _empty(frame, _MARGIN)
     addresses = {
         "cotangent": given.address(0, 0, 0),
         "of_values": found.address(0, -_REPEATED, -_REPEATED),
@@ -74,11 +81,11 @@ def _back(frame: Framed[Tensor], weight: Tensor, given: Framed[Tensor]) -> tuple
     sums = _run("backward", frame, weight, addresses, frame.rows + 2 * _REPEATED)
     found.fold_edges(_REPEATED)
     of_weight, of_bias = sums.split([weight.numel(), len(weight)])
-    return found.signal, of_weight.view_as(weight), of_bias
+    return found, of_weight.view_as(weight), of_bias
 
 
-def _empty(frame: Framed[AnyArray]) -> Framed[AnyArray]:
-    return Framed(len(frame.whole), (frame.rows, frame.columns), _MARGIN, frame.whole)
+def _empty(frame: Framed[AnyArray], margin: int) -> Framed[AnyArray]:
+    return Framed(len(frame.whole), (frame.rows, frame.columns), margin, frame.whole)
 
 
 def _run(

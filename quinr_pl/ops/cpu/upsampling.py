@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.native.memory import AnyArray, address, check_readable, check_shapes, contiguous, empty, zeros
+from quinr_pl.native.memory import (
+    AnyArray,
+    address,
+    check_readable,
+    check_shapes,
+    contiguous,
+    empty,
+    strides,
+    zeros,
+)
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.rows import RowKernels, Words
 from quinr_pl.ops.cpu.framed import Framed
@@ -113,7 +122,7 @@ def _back(weight: Tensor, frame: Framed[Tensor], given: Framed[Tensor]) -> tuple
         {
             "values": frame.address(grid, -MARGIN, -MARGIN),
             "given": given.address(grid + joins, 0, 0),
-            "lines": address(lines[grid, LINES_MARGIN]),
+            "lines": address(lines) + lines.itemsize * (grid * strides(lines)[0] + LINES_MARGIN * frame.row),
             "of_values": found.address(grid, -MARGIN, -MARGIN),
         }
         for grid in range(grids)

@@ -1,7 +1,7 @@
 """Residual 3 x 3 convolutions as vector code: values plus a convolution of them, and its gradients.
 
 A vector is sixteen values of a row (eight in float64). A plane of values lies in a frame: ``row`` numbers a
-row, ``plane`` numbers a channel, the same for every array of a kernel.
+row, ``plane`` numbers a channel, the same for every array of a kernel but for ``result``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Kernel(Arguments):
     bias: Numbers
     values: Numbers
     result: Numbers
+    result_row: Index
+    result_plane: Index
     cotangent: Numbers
     of_values: Numbers
     sums: Vectors
@@ -68,7 +70,8 @@ def _forward(k: Kernel) -> None:
                     for tap, (down, right) in enumerate(_TAPS):
                         near = plane + k.row * (down - 1) + (right - 1)
                         total.value = fma(weights[tap], k.values.vector(near), total.value)
-                k.result.set_vector(own, total.value)
+                to = y * k.result_row + index * code.lanes + o * k.result_plane
+                k.result.set_vector(to, total.value)
 
 
 def _backward(k: Kernel) -> None:
@@ -90,7 +93,8 @@ def _of_values(k: Kernel, at: AnyIndex) -> None:
     """The gradient of the frame's values in a vector of every channel."""
     code = k.code
     for i in code.range(0, k.channels):
-        total = code.variable()
+        own = at + i * k.plane - k.row + -1  # values go past the convolution, too
+        total = code.variable(k.cotangent.vector(own))
         for o in code.range(0, k.channels, total):
             weights = k.weight.at((o * k.channels + i) * 9)
             plane = at + o * k.plane
