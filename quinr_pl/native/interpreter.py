@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from quinr_pl.native.code import Code, Program
 from quinr_pl.native.emitter import Element, Emitter, Op, Raw
+from quinr_pl.native.pieces import Function
 from quinr_pl.native.precision import Precision
 
 Vector = npt.NDArray[Any]
@@ -84,7 +84,7 @@ def _halves(a: Vector) -> tuple[Vector, Vector]:
     return high, a - high
 
 
-def functions(program: Program, memory: Sequence[Tensor] | None = None) -> dict[str, Callable[[int], None]]:
+def functions(program: Program, memory: Sequence[Tensor] | None = None) -> dict[str, Function]:
     """The kernels of a program, as :func:`quinr_pl.native.machine_code.load` gives them.
 
     Args:
@@ -92,7 +92,7 @@ def functions(program: Program, memory: Sequence[Tensor] | None = None) -> dict[
         memory: What they may read and write besides their arguments; anything if left out.
 
     Returns:
-        By name, functions of the address of a kernel's 64-bit arguments.
+        The kernels by name.
 
     Raises:
         IndexError: When a kernel that is called leaves the memory.
@@ -101,11 +101,28 @@ def functions(program: Program, memory: Sequence[Tensor] | None = None) -> dict[
     if memory is not None:
         allowed = [range(t.data_ptr(), t.data_ptr() + t.numel() * t.element_size()) for t in memory]
 
-    def run(kernel: Callable[[Code], object], address: int) -> None:
-        with np.errstate(all="ignore"):
-            kernel(Code(Interpreter(address, program.precision, allowed)))
+    return {
+        name: _Interpreted(kernel, program.precision, allowed) for name, kernel in program.kernels.items()
+    }
 
-    return {name: partial(run, kernel) for name, kernel in program.kernels.items()}
+
+class _Interpreted(Function):
+    """A kernel that is emitted anew, and computed, whenever it is called.
+
+    Args:
+        kernel: What emits it.
+        precision: The format of its numbers.
+        allowed: Addresses that may be read and written; None for all.
+    """
+
+    def __init__(
+        self, kernel: Callable[[Code], object], precision: Precision, allowed: Sequence[range] | None
+    ) -> None:
+        self._kernel, self._precision, self._allowed = kernel, precision, allowed
+
+    def __call__(self, address: int) -> None:
+        with np.errstate(all="ignore"):
+            self._kernel(Code(Interpreter(address, self._precision, self._allowed)))
 
 
 class Interpreter(Emitter):

@@ -64,7 +64,56 @@ def emit(program: Program) -> str:
         emitter = LlvmEmitter(function, program.precision)
         kernel(Code(emitter))
         emitter.builder.ret_void()
+        _emit_dealing(module, function)
     return str(module)
+
+
+def dealing_name(kernel: str) -> str:
+    """Name of the function that runs a kernel on every piece that its thread is dealt."""
+    return f"{kernel}_dealt"
+
+
+def _emit_dealing(module: ir.Module, kernel: ir.Function) -> None:
+    """A function that does what quinr_pl.native.pieces.Function.take says.
+
+    It takes the address of seven words: of the arguments of the first piece, the bytes from one piece to the
+    next, the pieces, the address of the next one's number, how many arguments are the thread's own, and the
+    addresses of their places and of their values.
+    """
+    kernel.attributes.add("noinline")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_POINTER]), dealing_name(kernel.name))
+    builder = ir.IRBuilder(function.append_basic_block())
+
+    def word(pointer: Raw, index: Raw) -> Raw:
+        return builder.load(builder.gep(pointer, [index], source_etype=_INDEX), typ=_INDEX, align=8)
+
+    def constant(value: int) -> Raw:
+        return ir.Constant(_INDEX, value)
+
+    words = [word(function.args[0], constant(index)) for index in range(7)]
+    first, step, pieces, counter, count, places, values = words
+    head, loop, after = (builder.append_basic_block() for _ in range(3))
+    one, call = builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(head)
+    builder.position_at_end(head)
+    piece = builder.atomic_rmw("add", builder.inttoptr(counter, _POINTER), constant(1), "monotonic")
+    arguments = builder.inttoptr(builder.add(first, builder.mul(piece, step)), _POINTER)
+    builder.cbranch(builder.icmp_signed("<", piece, pieces), loop, after)
+    builder.position_at_end(loop)
+    own = builder.phi(_INDEX)
+    own.add_incoming(constant(0), head)
+    builder.cbranch(builder.icmp_signed("<", own, count), one, call)
+    builder.position_at_end(one)
+    place = word(builder.inttoptr(places, _POINTER), own)
+    value = word(builder.inttoptr(values, _POINTER), own)
+    builder.store(value, builder.gep(arguments, [place], source_etype=_INDEX), align=8)
+    own.add_incoming(builder.add(own, constant(1)), one)
+    builder.branch(loop)
+    builder.position_at_end(call)
+    builder.call(kernel, [arguments])
+    builder.branch(head)
+    builder.position_at_end(after)
+    builder.ret_void()
 
 
 class LlvmEmitter(Emitter):

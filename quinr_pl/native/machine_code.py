@@ -6,11 +6,12 @@ import ctypes
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 
 import llvmlite
+import numpy as np
 from llvmlite import binding
 
 from quinr_pl.native import (
@@ -26,9 +27,9 @@ from quinr_pl.native import (
     precision,
     values,
 )
+from quinr_pl.native.pieces import Function, Words
+from quinr_pl.native.threads import Deal
 
-Function = Callable[[int], None]
-"""A kernel; it takes the address of its 64-bit arguments."""
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _SOURCES = (
     *(sys.modules[__name__], arguments, arrays, code, elements, emitter, llvm),
@@ -65,7 +66,32 @@ def _run_natively(program: code.Program, name: str, key: str, title: str) -> Map
     engine.add_object_file(binding.ObjectFileRef.from_data(compiled))
     engine.finalize_object()
     _alive.append(engine)
-    return {kernel: _SIGNATURE(engine.get_function_address(kernel)) for kernel in program.kernels}
+    return {
+        kernel: _MachineKernel(*map(engine.get_function_address, (kernel, llvm.dealing_name(kernel))))
+        for kernel in program.kernels
+    }
+
+
+class _MachineKernel(Function):
+    """A kernel in machine code, called without the GIL.
+
+    Args:
+        kernel: Its address.
+        dealing: Address of the function that runs it on all pieces that a thread is dealt.
+    """
+
+    def __init__(self, kernel: int, dealing: int) -> None:
+        self._kernel, self._dealing = _SIGNATURE(kernel), _SIGNATURE(dealing)
+
+    def __call__(self, address: int) -> None:
+        self._kernel(address)
+
+    def take(self, deal: Deal, words: Words, places: Words, values: Words) -> None:
+        """All of it in machine code: between two pieces a thread waits for no other."""
+        pieces = (words.ctypes.data, words.strides[0], deal.items, deal.next.ctypes.data)
+        own = (len(places), places.ctypes.data, values.ctypes.data)
+        call = np.array([*pieces, *own], np.int64)  # by a name: an address does not keep it alive
+        self._dealing(call.ctypes.data)
 
 
 def _machine() -> binding.TargetMachine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import ModuleType
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from quinr_pl.native.machine_code import load
 from quinr_pl.native.memory import AnyArray, address, scratch, summed, zeros
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
-from quinr_pl.native.threads import chunks_of, in_parallel
+from quinr_pl.native.threads import Deal, chunks_of, in_parallel
 
 Words = Mapping[str, int]
 
@@ -127,20 +127,17 @@ class RowKernels:
         words = np.concatenate([self._words(shared, plane, names) for plane in planes])
         totals = zeros(like, len(words), sums)
         if sums:
-            places = sums * totals.itemsize * np.arange(len(words))
-            words[:, names.index("totals")] = address(totals) + places
+            step = sums * totals.itemsize
+            words[:, names.index("totals")] = address(totals) + step * np.arange(len(words))
         of_sums = {"sums": sums * VECTOR_BYTES} if sums else {}
         starts: Words
         starts, own_bytes = _places({**of_sums, **(memory or {})})
-        own_words, offsets = [names.index(part) for part in starts], np.array([*starts.values()], np.int64)
-        first, step = words.ctypes.data, words.strides[0]
+        places = np.array([names.index(part) for part in starts], np.int64)
+        offsets = np.array([*starts.values()], np.int64)
 
-        def work(items: Iterable[int]) -> None:
+        def work(deal: Deal) -> None:
             kept = scratch(own_bytes)
-            own = address(kept) + offsets
-            for item in items:
-                words[item, own_words] = own
-                kernel(first + item * step)
+            kernel.take(deal, words, places, address(kept) + offsets)
 
         in_parallel(work, len(words), 1 + numbers // self.thread_numbers)
         return totals

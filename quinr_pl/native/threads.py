@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import ModuleType
+
+import numpy as np
 
 from quinr_pl.native.cpu_quota import cpu_quota
 
@@ -92,15 +94,15 @@ def chunks_of(size: int, least: int, most: int) -> list[tuple[int, int]]:
     return [(first, min(first + chunk, size)) for first in range(0, size, chunk)]
 
 
-def in_parallel(work: Callable[[Iterable[int]], None], items: int, most_threads: int) -> None:
+def in_parallel(work: Callable[[Deal], None], items: int, most_threads: int) -> None:
     """Have the work take items 0 to ``items - 1``, on as many threads as native code has, or fewer."""
     global _pool, _pool_threads
     threads = min(thread_count(), items, most_threads)
+    deal = Deal(items)
     if threads <= 1:
-        return work(range(items))
+        return work(deal)
     if _pool is None or _pool_threads < threads - 1:
         _pool, _pool_threads = ThreadPoolExecutor(threads - 1, "quinr-cpu"), threads - 1
-    deal = _Deal(items)
     others: list[Future[None]] = []
     try:
         for _ in range(threads - 1):
@@ -125,17 +127,30 @@ def _settle(others: list[Future[None]]) -> None:
         raise interrupt
 
 
-class _Deal:
-    """Deals each item to the thread that asks first."""
+class Deal:
+    """Deals each item to the thread that asks first.
+
+    Machine code counts on by itself: threads that meet in Python between short items wait for its lock longer
+    than an item takes, and one of them does all the work.
+
+    Args:
+        items: How many there are.
+
+    Attributes:
+        items: How many there are.
+        next: The first that is not dealt yet, (1,).
+    """
 
     def __init__(self, items: int) -> None:
-        self._items, self._lock = iter(range(items)), threading.Lock()
+        self.items, self.next = items, np.zeros(1, np.int64)
+        self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[int]:
         while True:
             with self._lock:
-                item = next(self._items, None)
-            if item is None:
+                item = int(self.next[0])
+                self.next[0] += 1
+            if item >= self.items:
                 return
             yield item
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -15,10 +14,10 @@ from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cpu.arguments import ARGUMENTS, MATRIX, state_vectors
 from quinr_pl.circuit.engines.cpu.compile import Kernels, kernels
 from quinr_pl.circuit.lowering.plan import Plan, plan
-from quinr_pl.native.machine_code import Function
 from quinr_pl.native.memory import AnyArray, Bytes, address, contiguous, empty, lent, scratch, strides, summed
+from quinr_pl.native.pieces import Function
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
-from quinr_pl.native.threads import chunks_of, in_parallel
+from quinr_pl.native.threads import Deal, chunks_of, in_parallel
 
 _CHUNKS = 64
 _CHUNK_COORDINATES = 256
@@ -26,6 +25,8 @@ _THREAD_SIZE = 2_000_000
 """Gates times amplitudes, about 1 ms of a forward pass. Waking a thread takes 0.1 to 0.4 ms."""
 _AT = {name: position for position, name in enumerate(ARGUMENTS)}
 _MEMORY = slice(_AT["phases"], _AT["totals"])
+_OWN = np.array([_AT["state"], *range(_MEMORY.start, _MEMORY.stop)], np.int64)
+"""Words that differ from thread to thread."""
 _REDUCED = ("column_sum", "embedding_sum", "bias_sum", "readout_sum", "skip_sum", "offset_sum")
 
 
@@ -254,20 +255,19 @@ class Call(Generic[AnyArray]):
         arrangement = self.layout
         chunks = chunks_of(self.blocks, _CHUNK_COORDINATES // self.precision.lanes, _CHUNKS)
         totals = empty(self.x, len(chunks), arrangement.reduced)
-        first, step = address(totals), totals.itemsize * arrangement.reduced
+        words = np.tile(shared, (len(chunks), 1))
+        words[:, [_AT["first_block"], _AT["last_block"]]] = np.reshape(chunks, (-1, 2))
+        step = totals.itemsize * arrangement.reduced
+        words[:, _AT["totals"]] = address(totals) + step * np.arange(len(chunks))
 
-        def work(items: Iterable[int]) -> None:
-            words = shared.copy()
+        def work(deal: Deal) -> None:
             memory = scratch(arrangement.size)
-            words[_MEMORY] = address(memory) + arrangement.offsets
-            if not words[_AT["state"]]:
-                words[_AT["state"]] = words[_AT["amplitudes"]]
-            at = words.ctypes.data
-            arrangement.kernels.prepare(at)
-            for item in items:
-                words[0], words[1] = chunks[item]
-                words[-1] = first + item * step
-                kernel(at)
+            own = shared.copy()
+            own[_MEMORY] = address(memory) + arrangement.offsets
+            if not own[_AT["state"]]:
+                own[_AT["state"]] = own[_AT["amplitudes"]]
+            arrangement.kernels.prepare(own.ctypes.data)
+            kernel.take(deal, words, _OWN, own[_OWN])
 
         ansatz = self.ansatz
         size = passes * self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states

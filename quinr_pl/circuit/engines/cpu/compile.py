@@ -10,7 +10,8 @@ from quinr_pl.circuit.engines.cpu import kernels as cpu_kernels
 from quinr_pl.circuit.engines.cpu import rotations as cpu_rotations
 from quinr_pl.circuit.engines.cpu import state as cpu_state
 from quinr_pl.circuit.lowering import stages
-from quinr_pl.native.machine_code import Function, load
+from quinr_pl.native.machine_code import load
+from quinr_pl.native.pieces import Function
 from quinr_pl.native.precision import Precision
 
 _SOURCES = (cpu_arguments, cpu_rotations, cpu_state, stages)
