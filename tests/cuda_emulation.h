@@ -61,7 +61,7 @@ T __ldg(const T *at) {
 namespace emulation {
 
 constexpr unsigned WARP = 32;
-constexpr std::size_t STACK = 128 << 10;
+constexpr std::size_t STACK = 128 << 10, GUARD = 64;
 
 struct Thread {
     ucontext_t context;
@@ -140,11 +140,16 @@ inline void run_grid(const unsigned *sizes, std::size_t shared, const std::funct
     blockDim = {sizes[3], sizes[4], sizes[5]};
     count = blockDim.x * blockDim.y * blockDim.z;
     if (threads.size() < count) threads = std::vector<Thread>(count);
-    dynamic.assign(shared, 0x7f);
+    dynamic.assign(shared + GUARD, 0x7f);
     const bool backwards = std::getenv("QUINR_BACKWARDS");
     for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)
             for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) run_block(kernel, backwards);
+    for (std::size_t i = shared; i < dynamic.size(); ++i)
+        if (dynamic[i] != 0x7f) {
+            std::fprintf(stderr, "a kernel wrote past its dynamic shared memory\n");
+            std::abort();
+        }
 }
 
 template <class... A, std::size_t... I>
@@ -159,6 +164,8 @@ void launch(void (*kernel)(A...), const unsigned *sizes, std::size_t shared, voi
 
 }  // namespace emulation
 
+inline void __threadfence() {}
+inline int atomicAdd(int *at, int value) { return (*at += value) - value; }
 inline void __syncthreads() { emulation::block_barrier(); }
 inline void __syncwarp(unsigned = ~0u) { emulation::warp_barrier(); }
 template <class T>

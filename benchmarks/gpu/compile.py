@@ -47,6 +47,7 @@ def _compile(wanted: tuple[int, int, str, str, int]) -> str:
     try:
         if blocks:
             code.constants = with_blocks(blocks)
+        code.program.cache_clear()
         code.program(qubits, lanes, getattr(torch, dtype.removeprefix("torch."))).machine_code(target)
     except Exception as error:  # one that fails does not end the others
         return f"{qubits} qubits, {1 << lanes} lanes, {dtype}: {error}"

@@ -136,12 +136,12 @@ def _with_lanes(case: Case, batch: int, lanes: int, blocks: int) -> Row:
     kept = cuda_engine.lane_qubits, code.constants
     cuda_engine.lane_qubits = lambda *_: lanes
     code.constants = with_blocks(blocks)
-    code.launcher.cache_clear()
+    code.program.cache_clear()
     try:
         return _rates(case, batch, "cuda", "train", ways=("graph",))
     finally:
         cuda_engine.lane_qubits, code.constants = kept
-        code.launcher.cache_clear()
+        code.program.cache_clear()
 
 
 def with_blocks(blocks: int) -> Callable[..., Any]:

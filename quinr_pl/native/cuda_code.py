@@ -85,6 +85,7 @@ class Kernel:
         self._launch = _driver().cuLaunchKernel
         self._function = ctypes.c_void_p()
         self._shared = _PLAIN_SHARED_BYTES
+        self._resident: dict[tuple[int, int], int] = {}
         with self._current:
             module = _module(program, index)
             _check(
@@ -115,13 +116,16 @@ class Kernel:
         _check(status, self.name)
 
     def resident_blocks(self, threads: int, shared: int = 0) -> int:
-        """Blocks of so many threads, and bytes of shared memory, that one multiprocessor holds at a time."""
-        count = ctypes.c_int()
-        with self._current:
-            self._allow_shared(shared)
-            ask = _driver().cuOccupancyMaxActiveBlocksPerMultiprocessor
-            _check(ask(ctypes.byref(count), self._function, threads, ctypes.c_size_t(shared)), self.name)
-        return count.value
+        """Blocks of so many threads, and bytes of shared memory each, that the device holds at a time."""
+        if (threads, shared) not in self._resident:
+            count = ctypes.c_int()
+            with self._current:
+                self._allow_shared(shared)
+                ask = _driver().cuOccupancyMaxActiveBlocksPerMultiprocessor
+                _check(ask(ctypes.byref(count), self._function, threads, ctypes.c_size_t(shared)), self.name)
+            parts = torch.cuda.get_device_properties(self._index).multi_processor_count
+            self._resident[threads, shared] = max(1, count.value) * parts
+        return self._resident[threads, shared]
 
     def _word(self, argument: Argument) -> Any:
         if isinstance(argument, Tensor):

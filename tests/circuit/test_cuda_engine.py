@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from math import pi
 
-import emulated_cuda
+import cuda_emulation
 import pytest
 import torch
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.cuda import call, code, engine
+from quinr_pl.circuit.engines.cuda import call, engine
 from quinr_pl.circuit.engines.cuda.engine import CudaEngine
 from quinr_pl.circuit.engines.registry import choose
 from quinr_pl.circuit.engines.torch_adjoint import TorchEngine
 from quinr_pl.errors import QuinrError
 
-pytestmark = pytest.mark.skipif(emulated_cuda.COMPILER is None, reason="no C++ compiler")
+pytestmark = cuda_emulation.NEEDS_COMPILER
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 LANES = [(n, lanes) for n in range(1, 9) for lanes in range(max(0, n - 5), min(n, 6))]
@@ -31,7 +31,7 @@ def built(qubits, lanes, dtype):
 
 @pytest.fixture(autouse=True)
 def emulated(monkeypatch):
-    monkeypatch.setattr(code, "launcher", emulated_cuda.launcher)
+    cuda_emulation.emulate(monkeypatch)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_every_number_of_qubits_and_lanes(qubits, lane_qubits, dtype, lanes):
         Ansatz(qubits, 2 * qubits + 1, uploads=2, features="own", pairs="ring"),
         Ansatz(qubits, max(1, qubits - 1), uploads=2, layers=3, pairs="unordered"),
     ):
-        assert_right(ansatz, drawn(ansatz, 71), dtype)
+        assert_right(ansatz, drawn(ansatz, 41), dtype)
 
 
 def test_lanes_are_those_of_the_batch():
@@ -194,10 +194,10 @@ def test_derivatives_of_derivatives(lanes):
 
 
 @pytest.mark.parametrize(
-    "ansatz", [Ansatz(9, 9), Ansatz(3, 30, uploads=600, features="own")], ids=["qubits", "depth"]
+    "ansatz", [Ansatz(9, 9), Ansatz(3, 30, uploads=100, features="own")], ids=["qubits", "depth"]
 )
 def test_what_does_not_fit_goes_to_another_engine(ansatz, monkeypatch):
-    monkeypatch.setattr(code, "launcher", lambda *_: 1 / 0)
+    monkeypatch.setattr(engine, "Call", lambda *_: 1 / 0)
     monkeypatch.setattr(engine, "_other", lambda device: TorchEngine())
     angles, weights, _ = drawn(ansatz, 1)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from torch import Tensor
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cuda import code
 from quinr_pl.circuit.lowering.plan import Plan, plan
+from quinr_pl.native.cuda_code import Kernel
 
 SHARED_BYTES = 227 << 10
 """Shared memory of a block, at most, on Hopper GPUs."""
@@ -155,7 +156,7 @@ class Call:
     def __init__(self, layout: Layout, angles: Tensor, weights: Tensor) -> None:
         self._layout, self._angles, self._weights = layout, angles, weights
         shape = layout.shape
-        self._launch = code.launcher(shape.ansatz.qubits, shape.lane_qubits, shape.dtype, shape.device)
+        self._program = code.program(shape.ansatz.qubits, shape.lane_qubits, shape.dtype)
         phases, totals = layout.layers * shape.ansatz.qubits, layout.layers * layout.sums_size
         turns = 8 * phases * layout.words["chain"]
         self._coefficients = angles.new_empty(layout.layers * layout.layer_size)
@@ -180,7 +181,7 @@ class Call:
         self._state = self._angles.new_empty(2 * layout.shape.ansatz.states * batch) if keep else None
         arguments.probabilities = probabilities.data_ptr()
         arguments.state = 0 if self._state is None else self._state.data_ptr()
-        self._launch("prepare", layout.layers, code.PREPARE_THREADS, 0, arguments)
+        self._kernel("prepare")(layout.layers, code.PREPARE_THREADS, arguments)
         self._run("forward", back=False)
         return probabilities
 
@@ -196,7 +197,7 @@ class Call:
         arguments.rows, arguments.row_count = rows.data_ptr(), len(rows)
         self._run("backward", back=True)
         blocks = -(-width // code.FINISH_COLUMNS)
-        self._launch("finish", blocks, code.FINISH_THREADS, 0, arguments)
+        self._kernel("finish")(blocks, code.FINISH_THREADS, arguments)
         return of_angles, of_weights
 
     def _grid(self, name: str, back: bool) -> tuple[int, int, int]:
@@ -204,7 +205,11 @@ class Call:
         warps = layout.warps(batch, back)
         block, shared = 32 * warps, layout.shared_bytes(warps, back)
         needed = -(-batch // (warps * layout.coordinates))
-        return min(needed, self._launch.resident(name, block, shared)), block, shared
+        return min(needed, self._kernel(name).resident_blocks(block, shared)), block, shared
 
     def _run(self, name: str, back: bool) -> None:
-        self._launch(name, *self._grid(name, back), self._arguments)
+        grid, block, shared = self._grid(name, back)
+        self._kernel(name)(grid, block, self._arguments, shared=shared)
+
+    def _kernel(self, name: str) -> Kernel:
+        return self._program.kernel(name, self._layout.shape.device)

@@ -13,7 +13,7 @@ INLINE int of_warp(const Arguments& a, bool back) {
     return COORDINATES * (waves(a) + (back ? slopes(a) : 0)) + (back ? int(a.layers) * SUMS : 0) + 3 & ~3;
 }
 
-template <bool back> INLINE Block block_of(const Arguments& a, char* shared) {
+template <bool back> INLINE Block block_of(const Arguments& a, Quad* shared) {
     const int warps = blockDim.x / 32;
     Block b;
     b.coefficients = reinterpret_cast<Real*>(shared);
@@ -98,7 +98,7 @@ template <int qubit> INLINE Pair rx_of(const Block& b, int layer) {
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, FORWARD_BLOCKS) forward(const Arguments a) {
-    SHARED(shared);
+    extern __shared__ Quad shared[];
     const Block b = block_of<false>(a, shared);
     const int lane = threadIdx.x % 32, group = lane & (GROUP - 1), warps = blockDim.x / 32;
     Pair* waves_of = reinterpret_cast<Pair*>(b.of_warp + lane / GROUP * waves(a));
@@ -204,7 +204,7 @@ INLINE void unwind(const Arguments& a, const Block& b, int layer, Real (*bloch)[
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BACKWARD_BLOCKS) backward(const Arguments a) {
-    SHARED(shared);
+    extern __shared__ Quad shared[];
     const Block b = block_of<true>(a, shared);
     const int lane = threadIdx.x % 32, group = lane & (GROUP - 1), warps = blockDim.x / 32;
     Pair* waves_of = reinterpret_cast<Pair*>(b.of_warp + lane / GROUP * waves(a));

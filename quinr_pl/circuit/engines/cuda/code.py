@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -16,17 +15,7 @@ THREADS = 128
 PREPARE_THREADS, FINISH_THREADS, FINISH_COLUMNS = 128, 1024, 32
 _REGISTERS = 65536
 """Registers of a multiprocessor, for 32-bit numbers."""
-_FILES = ("lanes.cuh", "waves.cuh", "gates.cuh", "layers.cuh", "circuit.cu")
-
-
-class Launch(Protocol):
-    """Runs a kernel by its name: blocks, threads of each, bytes of shared memory, arguments."""
-
-    def __call__(self, name: str, grid: int, block: int, shared: int, arguments: Arguments) -> None:
-        """Run it on the current stream."""
-
-    def resident(self, name: str, block: int, shared: int) -> int:
-        """Blocks that the device holds at a time."""
+_FILES = ("device.cuh", "lanes.cuh", "waves.cuh", "gates.cuh", "layers.cuh", "circuit.cu")
 
 
 class Arguments(ctypes.Structure):
@@ -47,10 +36,9 @@ class Arguments(ctypes.Structure):
 
 
 @cache
-def source(environment: str = "device.cuh") -> str:
-    """The kernels' text after that of a file that has what they expect of the compiler."""
-    folder = Path(__file__).parent
-    return "\n".join((folder / name).read_text() for name in (environment, *_FILES) if name)
+def source() -> str:
+    """The kernels' text."""
+    return "\n".join((Path(__file__).parent / name).read_text() for name in _FILES)
 
 
 def constants(qubits: int, lane_qubits: int, dtype: torch.dtype) -> tuple[tuple[str, int | str], ...]:
@@ -79,29 +67,7 @@ def _blocks(amplitudes: int) -> int:
     return max(1, min(8, _REGISTERS // (THREADS * registers)))
 
 
-class CudaLaunch:
-    """Runs the kernels of a program on a GPU."""
-
-    def __init__(self, program: Program, device: torch.device) -> None:
-        self._program, self._device = program, device
-        self._multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
-        self.resident = lru_cache(maxsize=64)(self._resident)
-
-    def __call__(self, name: str, grid: int, block: int, shared: int, arguments: Arguments) -> None:
-        """Run a kernel; see `Launch`."""
-        self._program.kernel(name, self._device)(grid, block, arguments, shared=shared)
-
-    def _resident(self, name: str, block: int, shared: int) -> int:
-        kernel = self._program.kernel(name, self._device)
-        return self._multiprocessors * max(1, kernel.resident_blocks(block, shared))
-
-
 @cache
-def launcher(qubits: int, lane_qubits: int, dtype: torch.dtype, device: torch.device) -> Launch:
-    """What runs the kernels on a device."""
-    return CudaLaunch(program(qubits, lane_qubits, dtype), device)
-
-
 def program(qubits: int, lane_qubits: int, dtype: torch.dtype) -> Program:
     """The kernels for a number of qubits, so many of which number the lanes of a coordinate."""
     title = f"the CUDA engine for {qubits} qubits in {str(dtype).removeprefix('torch.')}"

@@ -4,7 +4,6 @@
 #define PRAGMA(text) _Pragma(#text)
 #define UNROLL PRAGMA(unroll)
 #define UNROLL_BY(count) PRAGMA(unroll count)
-#define SHARED(name) extern __shared__ __align__(16) char name[]
 
 // A mark in the machine code, by which benchmarks/cuda_code.py counts instructions; else nothing.
 struct Place { enum { ITERATION, ANGLE, FOLD, LAYER, EMBEDDING, PLAIN, UNFOLD }; };

@@ -13,7 +13,7 @@ constexpr int LOCAL_QUBITS = QUBITS - LANE_QUBITS, LOCAL = 1 << LOCAL_QUBITS;
 constexpr int OWNED = (QUBITS + GROUP - 1) / GROUP, SLOTS = OWNED * GROUP;
 
 struct alignas(2 * sizeof(Real)) Pair { Real a, b; };
-struct alignas(16) Quad { Real a, b, c, d; };
+struct alignas(16) Quad { Real a, b, c, d; };  // what is read at once
 struct alignas((OWNED & (OWNED - 1)) || OWNED > 4 ? 4 : 4 * OWNED) Columns { int at[OWNED]; };
 
 INLINE Real across(Real value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
