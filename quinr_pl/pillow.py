@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,9 @@ class QuinrImageFile(ImageFile.ImageFile):
     format_description = "Quantum implicit neural representation"
 
     def _open(self) -> None:
+        assert self.fp is not None, "Pillow opens the file"
         self._limits = DecodeLimits()
-        self._data, self._source = read_source(self.fp, self._limits.file_bytes)
+        self._data, self._source = read_source(cast(BinaryIO, self.fp), self._limits.file_bytes)
         spec = read_spec(self._data, self._source, self._limits)
         self._mode, self._rawmode = _modes(spec, self._source)
         self._size = spec.shape[1], spec.shape[0]

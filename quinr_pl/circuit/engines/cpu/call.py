@@ -191,7 +191,7 @@ class Call(Generic[AnyArray]):
         self.x: AnyArray = x
         self.embedding: AnyArray | None = embedding
         self.readout: AnyArray | None = readout
-        self._past_circuit = skip, offset
+        self._past_circuit: tuple[AnyArray | None, AnyArray | None] = skip, offset
         self.state: Bytes | None = None
         given = {"weight": weights, "embedding": embedding, "bias": bias, "readout": readout}
         given |= {"skip": skip, "offset": offset}

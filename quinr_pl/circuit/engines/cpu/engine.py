@@ -132,13 +132,13 @@ class _Circuit(Operation):
         *past_circuit: Tensor,
     ) -> tuple[Tensor, Gradients]:
         check_readable("engine cpu", x, embedding, bias, weights, readout, *past_circuit)
-        layer = (x, embedding, bias, weights, readout, *past_circuit)
-        call = Call(self.ansatz, self.frequency, self.scale, *layer)
+        circuit = self.ansatz, self.frequency, self.scale
+        call: Call[Tensor] = Call(*circuit, x, embedding, bias, weights, readout, *past_circuit)
 
         def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
             found = call.backward(cotangent, needed[0])
             names = ("x", "embedding", "bias", "weights", "readout", "skip", "offset")
-            return [found[name] for name in names[: len(layer)]]
+            return [found[name] for name in names[: 5 + len(past_circuit)]]
 
         return call.forward(keep), gradients
 
