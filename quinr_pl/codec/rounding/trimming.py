@@ -32,7 +32,6 @@ _GRIDS = 3
 _BISECTIONS = 14
 _PRICES = 64.0
 """Prices of a bit are looked for up to so many times the usual one, and down to its inverse."""
-_MOST_PIXELS, _ANY_CURVATURE = 1 << 22, 1e-9
 _MOST_CANDIDATES = 1 << 15
 _CLOSE = 0.997
 """Where the search for a size is content, as a share of it."""
@@ -246,12 +245,6 @@ class _Trim:
         al. 2007, "An estimator for the diagonal of a matrix"), averaged over neighbours.
         """
         parameters = list(self._network.integers().values())
-        if self._spec.pixels > _MOST_PIXELS:
-            # Memory does not bear the derivatives of the whole: steps that save most bits come first.
-            return (
-                [np.zeros(tuple(parameter.shape)) for parameter in parameters],
-                [np.full(tuple(parameter.shape), _ANY_CURVATURE) for parameter in parameters],
-            )
         generator = torch.Generator().manual_seed(0)
         slopes, *products = [[torch.zeros_like(p) for p in parameters] for _ in range(1 + _PROBES)]
         for start, stop in self._bands():
