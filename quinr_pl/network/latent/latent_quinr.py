@@ -26,6 +26,7 @@ from quinr_pl.network.latent.synthesis import (
 from quinr_pl.network.latent.tiles import STEP_PIXELS, Tiles
 from quinr_pl.network.latent.touched import Touched
 from quinr_pl.network.layers.filters import filtered
+from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.ops.noise import draw_key
 from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.squared_error import squared_error
@@ -282,7 +283,10 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def _values(self, features: Tensor) -> Tensor:
         """(grids, rows, columns) -> (out_features, rows, columns)."""
         flat = features.flatten(1)  # (grids, pixels)
-        values = self.synthesis(flat, self.skip.weight)
+        if is_plain(self.skip, nn.Linear):
+            values = self.synthesis(flat, self.skip.weight)
+        else:
+            values = self.synthesis(flat) + linear_of_columns(self.skip, flat)
         values = values.reshape(self.out_features, *features.shape[1:])
         return filtered(values, list(self.filters))
 

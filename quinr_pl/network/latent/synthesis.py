@@ -47,21 +47,23 @@ class CircuitSynthesis(nn.Module):
         nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
         self.readout.weight.data.mul_(_QUIET)
 
-    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """Values of pixels, with a linear function of their features.
 
         Args:
             features: (in_features, pixels).
-            skip: Matrix of the linear function, (out_features, in_features).
+            skip: Matrix of the linear function, (out_features, in_features); without one there is none.
 
         Returns:
             (out_features, pixels).
         """
-        if is_plain(self.readout, LinearReadout) and is_plain(self.circuit, QuantumStage):
+        plain = is_plain(self.readout, LinearReadout) and is_plain(self.circuit, QuantumStage)
+        if plain and skip is not None:
             past_circuit = skip, self.readout.offset
             return self.circuit(features.T, self.embedding, self.readout, past_circuit).T
         observed = self.circuit(features.T, self.embedding, self.readout)
-        return self.readout(observed).T + skip @ features
+        values: Tensor = self.readout(observed).T
+        return values if skip is None else values + skip @ features
 
 
 class ReluSynthesis(nn.Module):
@@ -81,10 +83,11 @@ class ReluSynthesis(nn.Module):
             self.readout.weight.mul_(_QUIET)
             self.readout.bias.fill_(0.5)
 
-    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """Values of pixels, with a linear function of their features; see CircuitSynthesis."""
         hidden = torch.relu(linear_of_columns(self.hidden, features))
-        return linear_of_columns(self.readout, hidden) + skip @ features
+        values = linear_of_columns(self.readout, hidden)
+        return values if skip is None else values + skip @ features
 
 
 def make_synthesis(

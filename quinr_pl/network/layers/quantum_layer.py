@@ -200,7 +200,10 @@ class QuantumStage(QuantumLayer):
                 return engine.sine_layer(*layer, matrix, **sine)
             return engine.residual_layer(*layer, matrix, *past_circuit, **sine)
         values = self._observed(engine, inputs if embedding is None else embedding(inputs), observables)
-        return values if past_circuit is None else values + nn.functional.linear(inputs, *past_circuit)
+        if past_circuit is None:
+            return values
+        skip, offset = past_circuit
+        return values + combined(skip, inputs.T).T + offset
 
     def _observed(self, engine: Engine, angles: Tensor, observables: Observables | None) -> Tensor:
         """Linear combinations of the probabilities of angles, or all probabilities."""
