@@ -236,7 +236,8 @@ class _Trim:
                 bits = prices.changes(index, rows, columns, signs)
                 parts.append((np.full(len(places), index), rows, columns, signs, errors[rows, columns], bits))
         shapes = [levels.shape for levels in quantized.integers.values()]
-        return _Steps(shapes, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), price)
+        grids, rows, columns, signs, errors, bits = (np.concatenate(a) for a in zip(*parts, strict=True))
+        return _Steps(shapes, grids, rows, columns, signs, errors, bits, price)
 
     def _derivatives(self) -> tuple[list[Floats], list[Floats]]:
         """Slope and curvature of the error in each integer.
