@@ -10,21 +10,32 @@ import torch
 
 from benchmarks.gpu.engines import captured
 from benchmarks.peers import Functions
-from benchmarks.peers.quinr_cuda import prepare as prepare_eager
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.engines.registry import choose
 
 
 def prepare(
     ansatz: Ansatz, angles: np.ndarray, weights: np.ndarray, cotangent: np.ndarray, states: range
 ) -> Functions:
     """See benchmarks.peers."""
-    forward, train = (_replayed(step) for step in prepare_eager(ansatz, angles, weights, cotangent, states))
-    return forward, train
+    device = torch.get_default_device()
+    engine = choose("cuda", device)
+    leaves = [torch.from_numpy(array).to(device).requires_grad_() for array in (angles, weights)]
+    given = torch.from_numpy(cotangent).to(device)
+
+    def forward() -> Any:
+        with torch.no_grad():
+            return engine.probabilities(ansatz, *leaves, states)
+
+    def train() -> Any:
+        return torch.autograd.grad(engine.probabilities(ansatz, *leaves, states), leaves, given)
+
+    return _replayed(forward), _replayed(train)
 
 
 def _replayed(step: Callable[[], Any]) -> Callable[[], Any]:
     kept: list[Any] = []
-    replay = captured(lambda: kept.append(step()))
+    replay = captured(lambda: kept.append(step()))  # nothing in it may wait for the device
 
     def replayed() -> Any:
         replay()
