@@ -24,3 +24,9 @@ def test_a_latent_of_a_new_network_brightens_its_place_in_all_channels(channels)
         change = (after - before)[place]  # (channels,)
         assert (change > 0.02).all()
         assert change.max() < 3 * change.min(), "near gray"
+
+
+def test_a_latent_of_a_new_network_changes_less_where_bits_are_cheap():
+    weights = [LatentQuINR(rate_weight=weight).skip.weight.mean().item() for weight in (1e-2, 1e-3, 5e-5)]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[-1] < weights[0] / 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -131,8 +132,10 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self.pyramid = LatentPyramid(height, width, finest, grids)
         self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
         self.skip = nn.Linear(grids, out_features, bias=False)
-        # Pictures are mostly gray: what is alike in all channels need not be learned first.
-        nn.init.normal_(self.skip.weight, mean=0.1, std=0.01)
+        # Pictures are mostly gray: what is alike in all channels need not be learned first. A latent's unit
+        # is the step of uniform quantization at a slope of λ (squared error step**2 / 12, 6 dB a bit).
+        gain = min(0.1, math.sqrt(12 / (2 * math.log(2)) * rate_weight))
+        nn.init.normal_(self.skip.weight, mean=gain, std=0.1 * gain)
         self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)
