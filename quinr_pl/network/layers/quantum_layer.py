@@ -195,10 +195,10 @@ class QuantumStage(QuantumLayer):
         ):
             layer = (self.ansatz, inputs, embedding.weight, embedding.bias, self.weight)
             matrix = None if observables is None else observables.matrix
-            sine = {"omega0": embedding.omega0, "angle_scale": embedding.scale}
+            omega0, scale = embedding.omega0, embedding.scale
             if past_circuit is None or matrix is None:
-                return engine.sine_layer(*layer, matrix, **sine)
-            return engine.residual_layer(*layer, matrix, *past_circuit, **sine)
+                return engine.sine_layer(*layer, matrix, omega0=omega0, angle_scale=scale)
+            return engine.residual_layer(*layer, matrix, *past_circuit, omega0=omega0, angle_scale=scale)
         values = self._observed(engine, inputs if embedding is None else embedding(inputs), observables)
         if past_circuit is None:
             return values
