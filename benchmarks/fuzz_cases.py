@@ -178,7 +178,7 @@ def _small(header: Header, mask: bool) -> bool:
     pixels = spec.pixels
     if mask and (pixels > _MOST_MASK or sum(spec.shape) > 3000):
         return False
-    if cls.whole_signal and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000):
+    if CLASSES[header.network].whole_signal and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000):
         return False
     if architecture.get("readout") == "last_states" and spec.channels > 2 ** int(architecture["qubits"]):
         return False
@@ -199,7 +199,7 @@ def _other_header(generator: Generator, data: bytes) -> bytes:
     if generator.integers(2):
         sizes[generator.integers(3)] = _size(generator)
     kind = int(generator.integers(8)) if generator.integers(8) == 0 else spec.kind.code
-    return pack(Header(cls.__name__, fields, *sizes, kind, (spec.low, spec.high)).to_bytes(), sections)
+    return pack(Header(cls.network_name(), fields, *sizes, kind, (spec.low, spec.high)).to_bytes(), sections)
 
 
 def _other_symbols(generator: Generator, data: bytes) -> bytes:

@@ -269,7 +269,8 @@ def test_the_plan_of_a_circuit_grows_with_its_gates() -> None:
 
 def test_a_circuit_outlives_the_plans_of_many_others() -> None:
     # Kernels read the plan by its address: here it has long left the cache of plans.
-    used = layout(Shape(Ansatz(2, 3), Precision.of(torch.empty(0)), 2, True, 1, 1.0, 1.0))
+    single = Precision.of(torch.empty(0))
+    used = layout(Shape(Ansatz(2, 3), single, 2, True, 1, 1.0, 1.0, False, False, False))
     arrays = weakref.ref(plan(Ansatz(2, 3)))
     plan.cache_clear()
     gc.collect()
