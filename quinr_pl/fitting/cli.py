@@ -68,8 +68,14 @@ class OneLineParser(LightningArgumentParser):
         if "are required" in line:
             line += "; give --config, such as --config sample.yaml"
         unknown = _UNKNOWN.search(line)
-        near = did_you_mean(unknown[1].split("=")[0], self._known_words()) if unknown else ""
-        raise QuinrError(line + near) from ex
+        raise QuinrError(line + (self._remedy(unknown[1].split("=")[0]) if unknown else "")) from ex
+
+    def _remedy(self, word: str) -> str:
+        """Says whose argument a word is that was given to another class, or what is spelled nearly alike."""
+        owners = [name for name, cls in own_classes().items() if word in inspect.signature(cls).parameters]
+        if owners:
+            return f"; it is an argument of {', '.join(owners)}"
+        return did_you_mean(word, self._known_words())
 
     def _known_words(self) -> set[str]:
         """Keys of the parser and its commands, and arguments and names of this package's classes."""

@@ -82,9 +82,14 @@ FEW_LATENT_STEPS = ["--trainer.max_steps", "120", "--model.warmup_steps", "5"]
 
 
 def write_edges(
-    name: str, height: int = 60, width: int = 80, channels: int = 3, dtype: type = np.uint8
+    name: str,
+    height: int = 60,
+    width: int = 80,
+    channels: int = 3,
+    dtype: type = np.uint8,
+    noise: float = 0.0,
 ) -> None:
-    """A picture with edges, a ramp and a texture."""
+    """A picture with edges, a ramp, a texture and normal noise."""
     rows, columns = np.mgrid[:height, :width]
     planes = [
         0.2 + 0.5 * ((rows - height / 2) ** 2 + (columns - width / 2) ** 2 < 400),
@@ -92,5 +97,7 @@ def write_edges(
         0.5 + 0.3 * (np.sin(rows / 2) > 0) * (columns > width / 2),
         0.1 + 0.8 * rows / height,
     ]
-    values = np.stack(planes[:channels], axis=2) * np.iinfo(dtype).max
+    values = np.stack(planes[:channels], axis=2)
+    values += np.random.default_rng(0).normal(0, noise, values.shape)
+    values = values.clip(0, 1) * np.iinfo(dtype).max
     Image.fromarray(np.rint(values).astype(dtype).squeeze()).save(name)

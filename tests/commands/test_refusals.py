@@ -62,6 +62,7 @@ def the_line(capsys) -> str:
         (["--model.network.qubits", "13"], "--model.network.qubits 13"),
         (["--modle.learning_rate", "1"], "did you mean model.learning_rate?"),
         (["--model.network.qubts", "3"], "did you mean qubits?"),
+        (["--model.network.filters", "1"], "it is an argument of LatentQuINR"),
         (["--data.imagee", "coffee"], "did you mean image?"),
         (["--model.network", "LatentQuNIR"], "did you mean LatentQuINR?"),
         (["--trainer.callbacks+=PSNRCheckpint"], "did you mean PSNRCheckpoint?"),

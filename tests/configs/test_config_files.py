@@ -73,7 +73,7 @@ def test_compress_reads_no_config_that_nobody_named(folder, flags, status):
     for name in lying:
         Path(name).write_text("model: {learning_rate: 77.0, colour: red}\n")
     statuses: list[int] = []
-    command = ["compress", "photo.png", *SMALL, *flags]
+    command = ["compress", "photo.png", "--network", "coordinates", *SMALL, *flags]
     assert not opened_while(lambda: statuses.append(main(command)), folder) & set(lying)
     assert statuses == [status]
 
