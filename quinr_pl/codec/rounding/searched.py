@@ -36,8 +36,11 @@ _TRIALS_PER_OCTAVE = 2
 _ERROR_PIXELS, _BANDS = 1 << 17, 8  # of a larger signal, what so many bands show: hundreds of trials add up
 _RISES = 2
 _REPRICED = 6
-_TRIMMED, _LEFT = 0.01, 0.02
-"""What share of a file steps of latents take off at next to no loss, and what share they fill."""
+_TRIMMED, _LEFT = 0.1, 0.02
+"""What share of the latents' bits their steps take off, and what share of a file they fill.
+
+Coarser weights for 2 % of a photograph's file cost 0.5 dB where steps of latents cost nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,16 @@ class Searched(Rounding):
         if not self.most_bytes:
             return result
         # What has no latents has weights alone to keep to a size by.
-        trimmed = 0.0 if network.context_model() is None else _TRIMMED
+        trimmed = _TRIMMED * float(network.integer_bits()) / 8
         for _ in range(_REPRICED):
             excess = len(encode(result, spec).data) - self.most_bytes
-            # Twice the price is half an octave of step size, and saves half a bit for each weight.
-            if -_LEFT * self.most_bytes <= excess <= trimmed * self.most_bytes:
-                break
+            if -_LEFT * self.most_bytes <= excess <= trimmed:
+                kept = trimmed_to_size(result, spec, targets, self.most_bytes, progress)
+                if len(encode(kept, spec).data) <= self.most_bytes:
+                    return kept
             if abs(excess) > network.parameter_count():
                 break
+            # Twice the price is half an octave of step size, and saves half a bit for each weight.
             price *= 2 if excess > 0 else 0.5
             result = search.at_price(price, untold)
         return trimmed_to_size(result, spec, targets, self.most_bytes, progress)

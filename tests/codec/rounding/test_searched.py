@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from quinr_pl.codec import Compensated, Nearest, Rounding, Searched, Stepwise, compress, decompress
+from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.rounding import searched
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, LatentQuINR, Network
@@ -54,6 +55,17 @@ def test_searched_steps_cost_less_than_fixed_ones(make: Callable[[], Network]) -
         return float(error + network.rate_weight * 8 * len(data) / IMAGE.pixels)
 
     assert cost(Searched()) < min(cost(Nearest(bits=bits)) for bits in (4, 6, 8, 10))
+
+
+def test_latents_step_before_weights_become_coarse() -> None:
+    network = latents()
+    targets = signal_of(network)
+    free = Searched().quantize(network, IMAGE, targets)
+    size = len(encode(free, IMAGE).data)
+    kept = Searched(most_bytes=int(0.97 * size)).quantize(network, IMAGE, targets)
+    assert 0.99 * 0.97 * size <= len(encode(kept, IMAGE).data) <= 0.97 * size
+    for name, tensor in free.tensors.items():
+        np.testing.assert_array_equal(kept.tensors[name].codes, tensor.codes)
 
 
 @torch.no_grad()
