@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import MAIN, Case
+from benchmarks.gpu.capture import captured
 from benchmarks.gpu.record import card, keep
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cuda import code
@@ -182,20 +183,6 @@ def _rates(case: Case, batch: int, name: str, mode: str, ways: tuple[str, ...] =
         except Exception as error:  # no graph of it, perhaps
             rates[way] = str(error).strip().partition("\n")[0][:80]
     return rates
-
-
-def captured(step: Callable[[], Any]) -> Callable[[], Any]:
-    """A graph of a step, after three steps on a side stream, as torch asks for."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step.kept = step()  # type: ignore[attr-defined] # its memory is the graph's
-    return graph.replay
 
 
 def seconds(step: Callable[[], Any]) -> float:

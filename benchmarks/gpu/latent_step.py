@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.gpu.capture import captured
 from benchmarks.gpu.operations import counted
 from benchmarks.gpu.record import card, keep
 from quinr_pl.native.cuda_code import Kernel
@@ -169,8 +170,8 @@ def times(case: Case) -> dict[str, float]:
 
     ours, theirs = case.on(DEVICE, torch.float32), case.on(DEVICE, torch.float32, in_torch=True)
     found = {
-        "forward graph": device_ms(graphed(forward(*ours))),
-        "graph": device_ms(graphed(both(*ours))),
+        "forward graph": device_ms(captured(forward(*ours))),
+        "graph": device_ms(captured(both(*ours))),
         "eager": device_ms(both(*ours)),
         "torch": device_ms(both(*theirs)),
     }
@@ -186,7 +187,7 @@ def step(stage: tuple[int, bool], found: dict[str, Any]) -> None:
     found |= {"operations": operations.on_device, "dispatched": operations.all, "names": operations.counts}
     found["engine"] = network.quantum_layers()[0].running_engine(torch.device(DEVICE)).name
     found["eager ms"] = device_ms(run)
-    found["graph ms"] = device_ms(graphed(run))
+    found["graph ms"] = device_ms(captured(run))
 
 
 def training_step(stage: tuple[int, bool]) -> tuple[Callable[[], Tensor], LatentQuINR]:
@@ -212,24 +213,6 @@ def training_step(stage: tuple[int, bool]) -> tuple[Callable[[], Tensor], Latent
         return loss.detach()
 
     return run, network
-
-
-def graphed(run: Callable[[], object]) -> Callable[[], object]:
-    """What replays a CUDA graph of a run."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        kept = run()
-
-    def replay(kept: object = kept) -> None:
-        graph.replay()
-
-    return replay
 
 
 def device_ms(run: Callable[[], object]) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu.engines import captured
+from benchmarks.gpu.capture import captured
 from benchmarks.peers import Functions
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.registry import choose
