@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from importlib.util import find_spec
 from math import pi
 
 import numpy as np
 import pytest
 import torch
+from agreement import TOLERANCE, assert_agree, inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import completed
@@ -24,7 +24,6 @@ BATCHED = ("cpu", "torch", pytest.param("triton", marks=NEEDS_TRITON))
 SLOW_TRITON = pytest.param("triton", marks=(NEEDS_TRITON, pytest.mark.slow))
 """For tests of many circuits, each of which takes Triton's interpreter a second."""
 THOROUGH = ("cpu", "torch", SLOW_TRITON)
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 TRITON_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 """Triton's interpreter stands in for a GPU; see conftest.py."""
 
@@ -33,28 +32,12 @@ def device_of(name):
     return TRITON_DEVICE if name == "triton" else "cpu"
 
 
-def inputs(ansatz, batch, dtype=torch.float64, seed=0, device="cpu"):
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device, dtype)
-
-    angles, weights = draw(batch, ansatz.features_count), draw(*ansatz.weights_shape)
-    return angles.requires_grad_(), weights.requires_grad_(), draw(batch, ansatz.states)
-
-
 def run(name, ansatz, batch, dtype=torch.float64, seed=0):
     """Probabilities, and the gradients of their random linear function."""
     angles, weights, cotangent = inputs(ansatz, batch, dtype, seed, device_of(name))
     probabilities = choose(name, angles.device).probabilities(ansatz, angles, weights)
     (probabilities * cotangent).sum().backward()
     return probabilities.detach().cpu(), angles.grad.cpu(), weights.grad.cpu()
-
-
-def assert_agree(found, expected, tolerance):
-    for value, reference in zip(found, expected, strict=True):
-        scale = max(1.0, float(reference.abs().max())) if reference.numel() else 1.0
-        torch.testing.assert_close(value.double(), reference.double(), rtol=0, atol=tolerance * scale)
 
 
 GRID = [
@@ -246,85 +229,6 @@ def test_unfit_tensors_are_refused(name):
         engine.probabilities(ansatz, angles, weights, states=[4])
 
 
-@pytest.mark.parametrize("linear", [True, False], ids=["readout", "probabilities"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-def test_fused_layer_is_embedding_circuit_and_readout(dtype, linear):
-    ansatz = Ansatz(qubits=4, angles=10, uploads=2, features="own")
-    generator = torch.Generator().manual_seed(0)
-
-    def tensor(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    leaves = [tensor(37, 3), tensor(20, 3), tensor(20), tensor(*ansatz.weights_shape), tensor(5, 16)]
-    cotangent = tensor(37, 5 if linear else 16)
-
-    def apart(x, weight, bias, weights, readout):
-        angles = 0.7 * torch.sin(4.0 * (x @ weight.t() + bias))
-        probabilities = choose("torch").probabilities(ansatz, angles, weights)
-        return probabilities @ readout.t() if linear else probabilities
-
-    def fused(x, weight, bias, weights, readout):
-        given = (x, weight, bias, weights, readout if linear else None)
-        return choose("cpu").sine_layer(ansatz, *given, omega0=4.0, angle_scale=0.7)
-
-    def results(function, to):
-        inputs = [leaf.detach().clone().to(to).requires_grad_() for leaf in leaves]
-        result = function(*inputs)
-        (result * cotangent.to(to)).sum().backward()
-        return [result.detach(), *(leaf.grad for leaf in inputs[: 5 if linear else 4])]
-
-    found, expected = results(fused, dtype), results(apart, torch.float64)
-    assert_agree(found, expected, 2e-5 if dtype == torch.float32 else 1e-12)
-    with torch.no_grad():
-        torch.testing.assert_close(fused(*leaves), found[0], rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("batch", [1, 16, 37])
-@pytest.mark.parametrize("layout", [torch.clone, lambda x: x.T.contiguous().T], ids=["rows", "columns"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float64, 1e-12)], ids=str)
-def test_what_goes_past_the_circuit(batch, layout, dtype, tolerance):
-    """In one pass and in torch: values and gradients, by coordinates in rows and in columns."""
-    ansatz = Ansatz(qubits=3, angles=4, uploads=2, features="own")
-    generator = torch.Generator().manual_seed(2)
-    shapes = [(batch, 3), (8, 3), (8,), ansatz.weights_shape, (2, 8), (2, 3), (2,)]
-    leaves = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
-    cotangent = torch.randn(batch, 2, generator=generator, dtype=torch.float64)
-
-    def apart(x, weight, bias, weights, readout, skip, offset):
-        angles = 0.7 * torch.sin(4.0 * (x @ weight.t() + bias))
-        return choose("torch").probabilities(ansatz, angles, weights) @ readout.t() + x @ skip.t() + offset
-
-    results = []
-    fused = partial(choose("cpu").residual_layer, ansatz, omega0=4.0, angle_scale=0.7)
-    for function, to in ((fused, dtype), (apart, torch.float64)):
-        given = [leaf.to(to).requires_grad_() for leaf in leaves]
-        values = function(layout(given[0]), *given[1:])
-        results.append([values.detach(), *torch.autograd.grad(values, given, layout(cotangent.to(to)))])
-    assert_agree(*results, tolerance)
-
-
-def test_fused_layer_refuses_unfit_shapes():
-    ansatz = Ansatz(qubits=2, angles=3)
-    x, weight, bias, weights = torch.zeros(4, 2), torch.zeros(3, 2), torch.zeros(3), torch.zeros(1, 1, 10)
-    engine = choose("cpu")
-    with pytest.raises(QuinrError, match=r"embedding weight of shape \(3, 1\)"):
-        engine.sine_layer(ansatz, x, weight[:, :1], bias, weights)
-    with pytest.raises(QuinrError, match=r"embedding bias of shape \(2,\)"):
-        engine.sine_layer(ansatz, x, weight, bias[:2], weights)
-    for shape in ((3, 2), (0, 4)):
-        with pytest.raises(QuinrError, match=r"readout of shape \(., .\): needs \(out, 4\)"):
-            engine.sine_layer(ansatz, x, weight, bias, weights, torch.zeros(shape))
-    with pytest.raises(QuinrError, match="needs one precision, on the cpu"):
-        engine.sine_layer(ansatz, x, weight.double(), bias, weights)
-    readout, skip, offset = torch.zeros(3, 4), torch.zeros(3, 2), torch.zeros(3)
-    for wrong in ((skip[:2], offset), (skip[:, :1], offset), (skip, offset[:2])):
-        with pytest.raises(QuinrError, match=r"skip of shape \(., .\) and offset"):
-            engine.residual_layer(ansatz, x, weight, bias, weights, readout, *wrong)
-    meta = (torch.zeros(4, 3, device="meta"), torch.zeros(1, 1, 10, device="meta"))
-    with pytest.raises(QuinrError, match=r"torch\.float32 on meta"):
-        engine.probabilities(ansatz, *meta)
-
-
 @pytest.mark.slow
 def test_compiled_code_is_kept_on_disk(tmp_path):
     """Two processes: the first compiles and says so, the second finds the machine code."""
@@ -384,20 +288,6 @@ def test_large_angles_are_reduced(name, size, dtype):
         (probabilities * cotangent.to(device, to)).sum().backward()
         results.append([probabilities.detach().cpu(), *(leaf.grad.cpu() for leaf in leaves)])
     assert_agree(*results, 3e-5 if dtype == torch.float32 else 1e-11)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-def test_large_phases_of_the_fused_layer_are_reduced(dtype):
-    """Coordinates and weights whose products are exact, so that both ways take the sine of one number."""
-    ansatz = Ansatz(qubits=2, angles=3)
-    x = torch.tensor([[1.0], [0.5], [-2.0]], dtype=dtype)
-    weight = torch.tensor([[2.0**27], [3.0 * 2**14], [2.0**70]], dtype=dtype)
-    weights = inputs(ansatz, 1)[1].detach().to(dtype)
-    bias = torch.zeros(3, dtype=dtype)
-    found = choose("cpu").sine_layer(ansatz, x, weight, bias, weights, omega0=1.0)
-    angles = torch.sin(x.double() @ weight.double().t())
-    expected = choose("lightning").probabilities(ansatz, angles, weights.double())
-    assert_agree([found], [expected], TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
