@@ -51,7 +51,7 @@ class LightningParity(Callback):
             if not engine.exact:
                 rank_zero_info(
                     f"engine {engine.name} is not exact: lightning.qubit has no say in it. PSNR is that of "
-                    "the decoded file, and files are decoded exactly"
+                    "the decoded file, which was decoded exactly"
                 )
                 return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]

@@ -153,6 +153,12 @@ class CoordinateNetworkModule(pl.LightningModule):
         for name in self._hooks_of_replays():
             vars(self).pop(name, None)
 
+    def on_fit_end(self) -> None:
+        """Tells what engines that count it have run, the rounding included."""
+        for engine in dict.fromkeys(layer.engine for layer in self.network.quantum_layers()):
+            if report := engine.report():
+                rank_zero_info(report)
+
     def _hooks_of_replays(self) -> dict[str, Callable[..., None]]:
         """Methods of Lightning's whose work a replayed step has done."""
         return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import pi
+from math import pi, sqrt
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,6 +21,10 @@ Features = Literal["shared", "own"]
 Pairs = Literal["ordered", "unordered", "ring"]
 
 _MAX_QUBITS = 16
+
+_TWO_TERMS = ((0.5, pi / 2), (-0.5, -pi / 2))
+_NEAR, _FAR = ((sqrt(2) + sign) / (4 * sqrt(2)) for sign in (1, -1))
+_FOUR_TERMS = ((_NEAR, pi / 2), (-_NEAR, -pi / 2), (-_FAR, 3 * pi / 2), (_FAR, -3 * pi / 2))
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,15 @@ class Gate:
     wires: tuple[int, ...]
     source: Literal["angle", "weight"]
     index: tuple[int, ...]
+
+    @property
+    def shifts(self) -> tuple[tuple[float, float], ...]:
+        """The parameter-shift rule: an expectation's derivative in the gate's angle, as (coefficient, shift).
+
+        It is the sum of the coefficients times the expectation at the shifted angles. Generators of RX and RZ
+        have one frequency and take two terms; that of CRZ has two, 1/2 and 1, and takes four.
+        """
+        return _FOUR_TERMS if self.name == "CRZ" else _TWO_TERMS
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Features, Pairs
-from quinr_pl.circuit.engines.protocol import Engine
-from quinr_pl.circuit.engines.registry import make_engine
+from quinr_pl.circuit.engines.registry import EngineLike, make_engine
 from quinr_pl.network.base import CoordinateNetwork, from_log_scale
 from quinr_pl.network.decoders.quinr import QuINRFormat
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
@@ -47,8 +46,8 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         sine_width: Units of each of them.
         shuffle_seed: Seed of the shuffled re-uploads.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
-        engine: What runs the circuit: a name (see quinr_pl.circuit.engines.registry.make_engine) or an
-            engine.
+        engine: What runs the circuit: a name, a name with options or an engine; see
+            quinr_pl.circuit.engines.registry.make_engine.
 
     Raises:
         QuinrError: If an argument is out of range.
@@ -75,7 +74,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         sine_width: int = 28,
         shuffle_seed: int = 0,
         log_range: int = 0,
-        engine: str | Engine = "auto",
+        engine: EngineLike = "auto",
     ) -> None:
         super().__init__(
             in_features=in_features,

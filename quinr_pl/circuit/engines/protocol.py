@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Field, Value
 
 
 class Engine(ABC):
@@ -41,6 +42,10 @@ class Engine(ABC):
         if reason := self.refusal(device):
             raise QuinrError(f"engine {self.name} on a {device.type} device: {reason}; choose auto")
         return self
+
+    def report(self) -> str:
+        """What the engine has done so far, for people; empty if there is nothing to tell."""
+        return ""
 
     @abstractmethod
     def probabilities(
@@ -137,6 +142,24 @@ class FusedEngine(Engine):
         layer = (ansatz, inputs, embedding_weight, embedding_bias, weights, readout)
         values = self.sine_layer(*layer, omega0=omega0, angle_scale=angle_scale)
         return values + torch.nn.functional.linear(inputs, skip, offset)
+
+
+def check_options(name: str, fields: Mapping[str, Field], options: Mapping[str, Value]) -> None:
+    """Refuse options of an engine that their fields do not allow.
+
+    Args:
+        name: The engine's.
+        fields: What is allowed, by the options' names.
+        options: A value for each field.
+
+    Raises:
+        QuinrError: That names the engine, the option, the value and what would be right.
+    """
+    for option, field in fields.items():
+        try:
+            field.check(options[option])
+        except QuinrError as error:
+            raise QuinrError(f"engine {name} with {option} {options[option]}: {error}") from None
 
 
 def check(

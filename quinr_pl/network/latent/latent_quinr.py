@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Pairs
-from quinr_pl.circuit.engines.protocol import Engine
+from quinr_pl.circuit.engines.registry import EngineLike
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.base import PartialGradient, SignalNetwork, TrainingStage
 from quinr_pl.network.decoders.latent import LatentFormat
@@ -70,8 +70,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             a step.
         hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
         latent_learning_rate: Learning rate of latents in units of that of weights.
-        engine: What runs the circuit: a name (see quinr_pl.circuit.engines.registry.make_engine) or an
-            engine.
+        engine: What runs the circuit: a name, a name with options or an engine; see
+            quinr_pl.circuit.engines.registry.make_engine.
 
     Raises:
         QuinrError: If an argument is out of range.
@@ -102,7 +102,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         hard_share: float = 0.08,
         latent_learning_rate: float = 6.0,
         step_pixels: int = STEP_PIXELS,
-        engine: str | Engine = "auto",
+        engine: EngineLike = "auto",
     ) -> None:
         super().__init__(
             in_features=in_features,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.protocol import Engine
+from quinr_pl.circuit.engines.registry import EngineLike
 from quinr_pl.network.decoders.latent import twin_width
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
@@ -37,7 +37,7 @@ class CircuitSynthesis(nn.Module):
         out_features: int,
         ansatz: Ansatz,
         angle_scale: float,
-        engine: str | Engine,
+        engine: EngineLike,
     ) -> None:
         super().__init__()
         self.embedding = SinusoidalEmbedding(in_features, ansatz.features_count, 1.0, angle_scale)
@@ -96,7 +96,7 @@ def make_synthesis(
     out_features: int,
     ansatz: Ansatz,
     angle_scale: float,
-    engine: str | Engine,
+    engine: EngineLike,
 ) -> CircuitSynthesis | ReluSynthesis:
     """The synthesis of a kind."""
     if kind == "circuit":

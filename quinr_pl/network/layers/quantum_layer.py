@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz, Features, Pairs
 from quinr_pl.circuit.engines.protocol import Engine, FusedEngine
-from quinr_pl.circuit.engines.registry import AutoEngine, make_engine
+from quinr_pl.circuit.engines.registry import AutoEngine, EngineLike, make_engine
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import is_plain
@@ -37,8 +37,8 @@ class QuantumLayer(nn.Module):
         shuffle_seed: Seed of the shuffled re-uploads.
         ansatz: The circuit as a whole, instead of all of the above.
         outputs: Measures the last so many basis states; all 2**n when left out.
-        engine: What runs the circuit: a name (see :func:`quinr_pl.circuit.engines.registry.make_engine`) or
-            an engine.
+        engine: What runs the circuit: a name, a name with options or an engine; see
+            :func:`quinr_pl.circuit.engines.registry.make_engine`.
         weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
 
     Attributes:
@@ -73,7 +73,7 @@ class QuantumLayer(nn.Module):
         *,
         ansatz: Ansatz | None = None,
         outputs: int | None = None,
-        engine: str | Engine = "auto",
+        engine: EngineLike = "auto",
         weight_init: float = torch.pi,
     ) -> None:
         super().__init__()
