@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quinr_pl.commands.arguments import OneLineArgumentParser, add_limits
 from quinr_pl.commands.input_file import calling, read_file, shown
+from quinr_pl.commands.libraries import import_away_from_the_current_folder
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.errors import QuinrError
 
@@ -33,6 +35,10 @@ def decompress(args: list[str]) -> int:
         "--format", metavar="png|npy", help="of the output, where its suffix does not say (default: as above)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    parser.add_argument(
+        "--engine",
+        help="what runs the circuits, such as shots=1000,seed=0, instead of exactly (docs/engines.md)",
+    )
     add_limits(parser)
     options = parser.parse_args(args)
     output = None if options.output is None else Output(options.output, options.input, options.overwrite)
@@ -43,12 +49,20 @@ def decompress(args: list[str]) -> int:
     limits = DecodeLimits().scaled(options.limits)
     decoded = decode(read_file(options.input, limits.file_bytes), shown(options.input), limits)
     chosen = chosen or decoded.spec.kind.suffixes[0]
+    engine = None
+    if options.engine is not None:
+        import_away_from_the_current_folder()
+        from quinr_pl.codec.circuits import with_engine
+
+        decoded, engine = with_engine(decoded, options.engine)
     if output is None:
         name = default_output(options.input, chosen)
         output = Output(name, options.input, options.overwrite)
     _write(decoded, chosen, output)
     if output.standard is None:
         print(output.name)
+    if engine is not None and (report := engine.report()):
+        print(report, file=sys.stderr)
     return 0
 
 

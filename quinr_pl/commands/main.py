@@ -5,13 +5,10 @@ Heavy imports wait inside the commands, so that ``--help`` and ``--version`` ans
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from quinr_pl._version import __version__
 from quinr_pl.commands.compare import compare
@@ -20,6 +17,7 @@ from quinr_pl.commands.decompress import decompress
 from quinr_pl.commands.fit import lightning
 from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.interruption import Terminated, exit_status, interrupted_by_signals
+from quinr_pl.commands.libraries import import_away_from_the_current_folder
 from quinr_pl.commands.search import search
 from quinr_pl.commands.standard_streams import nobody_reads, open_standard_streams, unwritten_output
 from quinr_pl.errors import QuinrError
@@ -111,21 +109,10 @@ def _run(arguments: list[str]) -> int:
         near = did_you_mean(name, [*COMMANDS, "--help", "--version"])
         raise QuinrError(f"{name}: no such command{near or '; there are ' + ', '.join(COMMANDS)}")
     command, _ = COMMANDS[name]
-    if not {"-h", "--help"} & set(arguments):
-        _import_away_from_the_current_folder(name)
+    # The others import what they need of it by themselves.
+    if name not in ("inspect", "decompress") and not {"-h", "--help"} & set(arguments):
+        import_away_from_the_current_folder()
     return command(arguments if command is lightning else arguments[1:])
-
-
-def _import_away_from_the_current_folder(command: str) -> None:
-    """Imports libraries whose settings may lie in the current folder, where a stranger may have left them.
-
-    matplotlib reads ``matplotlibrc``, which can name code to run, and PennyLane ``config.toml``.
-    """
-    libraries = [] if command in ("inspect", "decompress") else ["matplotlib", "pennylane"]
-    os.environ["MPLBACKEND"] = "agg"  # no command opens a window
-    with contextlib.chdir(Path(__file__).parent):
-        for library in libraries:
-            importlib.import_module(library)
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:
