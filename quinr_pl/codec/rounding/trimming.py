@@ -20,7 +20,6 @@ from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.rounding.protocol import Progress
 from quinr_pl.codec.sections.latents import integer_context
-from quinr_pl.network.base import known_mse
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec
 
@@ -30,9 +29,11 @@ _PROBES = 4
 _GRIDS = 3
 """The finest ones, which hold nearly all bits: a step on a coarser one moves too much for slopes to tell."""
 _BISECTIONS = 14
+_CHECKS = 3  # of what steps do, each by one forward pass
 _PRICES = 64.0
 """Prices of a bit are looked for up to so many times the usual one, and down to its inverse."""
 _MOST_CANDIDATES = 1 << 15
+_PAYING = 0.995  # a round in which error or bits stay above so much of what they were is the last one
 _CLOSE = 0.997
 """Where the search for a size is content, as a share of it."""
 _PSNR_TOLERANCE = 0.03
@@ -46,9 +47,10 @@ def trimmed_to_size(
 
     The slope of the error in each latent comes from one backward pass, its curvature in each grid from random
     steps; what a step changes in the bits of the latent and of those around it is counted. At a price of a
-    bit each latent takes a step where error plus priced bits then fall; the price is what is searched for.
-    This is rate-distortion optimized quantization (RDOQ) with a target. A file that is smaller than asked for
-    gets steps that lower its error.
+    bit each latent takes a step where error plus priced bits then fall, and what the best ones change in the
+    error is measured before they are taken; the price is what is searched for. This is rate-distortion
+    optimized quantization (RDOQ) with a target. A file that is smaller than asked for gets steps that lower
+    its error, and at the size asked for bits move to where they lower it more.
 
     Args:
         quantized: Network and levels; weights stay.
@@ -61,29 +63,7 @@ def trimmed_to_size(
         The network of the least error found in a file of that size; of the smallest file found if none is
         small enough.
     """
-    if quantized.network.context_model() is None:
-        return quantized
-    trim = _Trim(spec, targets, quantized)
-    current, size = quantized, len(encode(quantized, spec).data)
-    fitting = [(trim.error(current), current)] if size <= most_bytes else []
-    aim = most_bytes
-    for number in range(_MOST_ROUNDS):
-        if _CLOSE * most_bytes <= size <= most_bytes:
-            break
-        progress("trimming", number, _MOST_ROUNDS)
-        steps = trim.steps(current)
-        change = min(max(8 * (aim - size), -_LARGEST_CHANGE * 8 * size), _LARGEST_CHANGE * 8 * size)
-        moves = steps.within(steps.bits, change)
-        moved = steps.taken(current, moves)
-        moved_size = len(encode(moved, spec).data)
-        if moved_size == size:
-            break
-        if moved_size <= most_bytes:
-            fitting.append((trim.error(moved), moved))
-        # What several steps change together is not the sum of what each changes.
-        aim -= round((moved_size - size) - change / 8) if abs(change) < _LARGEST_CHANGE * 8 * size else 0
-        current, size = moved, moved_size
-    return min(fitting, key=lambda found: found[0])[1] if fitting else current
+    return _trimmed(quantized, spec, targets, 8 * most_bytes, _CLOSE, True, progress)
 
 
 def trimmed_to_psnr(
@@ -99,29 +79,61 @@ def trimmed_to_psnr(
         progress: Told how far it is.
 
     Returns:
-        The network of the lowest quality found that is good enough; of the last one if none is.
+        The network of the smallest file found that is good enough; of the last one if none is.
+    """
+    error = 10 ** (-least_psnr / 10)
+    return _trimmed(quantized, spec, targets, error, 10 ** (-_PSNR_TOLERANCE / 10), False, progress)
+
+
+def _trimmed(
+    quantized: QuantizedNetwork,
+    spec: SignalSpec,
+    targets: Tensor,
+    most: float,
+    close: float,
+    of_size: bool,
+    progress: Progress,
+) -> QuantizedNetwork:
+    """The network whose file has most of what it may have of one thing, and the least of the other.
+
+    Args:
+        quantized: See trimmed_to_size, as for the next two.
+        spec: Of the signal.
+        targets: Of the signal.
+        most: Bits of the file, or mean squared error.
+        close: The share of it from which on the other one alone counts.
+        of_size: Whether it is bits.
+        progress: Told how far it is.
     """
     if quantized.network.context_model() is None:
         return quantized
-    trim = _Trim(spec, targets, quantized)
-    current, fitting = quantized, []
-    wanted = 10 ** (-(least_psnr + _PSNR_TOLERANCE / 2) / 10)
-    expected, surplus = math.nan, 0.0
-    for number in range(_MOST_ROUNDS):
-        error = trim.error(current)
-        if number:
-            # The steps that look best are those whose slopes flatter them.
-            surplus += error - expected
-        above = -10 * math.log10(max(error, 1e-30)) - least_psnr
-        if above >= 0:
-            fitting.append((above, current))
-        if 0 <= above <= _PSNR_TOLERANCE:
+    trim, current = _Trim(spec, targets, quantized), quantized
+    middle = aim = most * (1 + close) / 2
+    fitting: list[tuple[float, QuantizedNetwork]] = []
+    least, expected = math.inf, math.nan
+    for number in range(_MOST_ROUNDS + 1):
+        figures = 8.0 * len(encode(current, spec).data), trim.error(current)
+        reached, cost = figures if of_size else figures[::-1]
+        if math.isfinite(expected):
+            # What several steps change together is not the sum of what each changes.
+            aim = middle - (reached - expected)
+        if reached <= most:
+            fitting.append((cost, current))
+        if close * most <= reached <= most:
+            if cost > _PAYING * least:
+                break
+            least = min(cost, least)
+        if number == _MOST_ROUNDS:
             break
         progress("trimming", number, _MOST_ROUNDS)
+        largest = _LARGEST_CHANGE * reached
+        change = min(max(aim - reached, -largest), largest)
+        expected = reached + change if abs(change) < largest else math.nan
         steps = trim.steps(current)
-        change = min(max(wanted - error, -_LARGEST_CHANGE * error), _LARGEST_CHANGE * error)
-        expected = error + change
-        moves = steps.within(-steps.errors, surplus - change)
+        steps = trim.measured(current, steps, steps.price_of(change, of_size))
+        moves = steps.chosen(steps.price_of(change, of_size))
+        if not len(moves):
+            break
         current = steps.taken(current, moves)
     return min(fitting, key=lambda found: found[0])[1] if fitting else current
 
@@ -165,24 +177,40 @@ class _Steps:
             around = taken[
                 max(row - 1, 0) << scale : (row + 2) << scale,
                 max(column - 1, 0) << scale : (column + 2) << scale,
-            ]
+            ]  # which `measured` sums over
             if not around.any():
                 around[:] = True
                 chosen.append(step)
         return np.array(chosen, dtype=np.int64)
 
-    def within(self, values: Floats, most: float) -> Integers:
-        """The steps at the lowest price at which the sum of their values is small enough.
+    def price_of(self, change: float, of_bits: bool) -> float:
+        """The lowest price of a bit at which the chosen steps change the bits, or the error, by so much.
 
         Args:
-            values: Of all steps; the sum over the chosen ones falls as the price rises.
-            most: What it may be.
+            change: Of the sum over the chosen steps: bits at most, which fall as the price rises; the error
+                at least.
+            of_bits: Whether it is one of bits.
         """
         low, high = self.usual_price / _PRICES, self.usual_price * _PRICES
         for _ in range(_BISECTIONS):
             middle = math.sqrt(low * high)
-            low, high = (middle, high) if values[self.chosen(middle)].sum() > most else (low, middle)
-        return self.chosen(high)
+            moves = self.chosen(middle)
+            above = self.bits[moves].sum() > change if of_bits else self.errors[moves].sum() < change
+            low, high = (middle, high) if above else (low, middle)
+        return high
+
+    def around(self, steps: Integers, values: Floats) -> Floats:
+        """Sum of the values of pixels, (rows, columns), around each step: where ``chosen`` takes no other."""
+        sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+        finest = round(math.log2(max(v / s for v, s in zip(values.shape, self.shapes[0], strict=True))))
+        scales = self.grids[steps] + finest
+
+        def bounds(places: Integers, size: int) -> tuple[Integers, Integers]:
+            return np.maximum(places - 1, 0) << scales, np.minimum((places + 2) << scales, size)
+
+        top, bottom = bounds(self.rows[steps], values.shape[0])
+        left, right = bounds(self.columns[steps], values.shape[1])
+        return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
 
     def taken(self, quantized: QuantizedNetwork, steps: Integers) -> QuantizedNetwork:
         """The network after some of the steps."""
@@ -202,16 +230,38 @@ class _Trim:
         self._spec, self._targets = spec, targets
         self._network = fast_copy(quantized.network).to("cpu").eval()
 
-    @torch.no_grad()
     def error(self, quantized: QuantizedNetwork) -> float:
         """Mean squared error of decoded values, in units of targets."""
+        return float(self._errors(quantized).sum(dtype=np.float64))
+
+    @torch.no_grad()
+    def _errors(self, quantized: QuantizedNetwork) -> npt.NDArray[np.float32]:
+        """Share of each pixel in the mean squared error, (rows, columns)."""
         quantized.load_into(self._network)
-        squared = 0.0
+        parts = []
         for start, stop in self._bands():
             decoded = self._spec.denormalize(self._network.signal(start, stop, self._spec.shape).numpy())
             values = torch.from_numpy(self._spec.normalize(decoded))
-            squared += (stop - start) * float(known_mse(values, self._targets[start:stop]))
-        return squared / self._spec.pixels
+            parts.append((values - self._targets[start:stop]).square().nansum(1).numpy())
+        return np.concatenate(parts).reshape(self._spec.shape) / np.float32(self._targets.numel())
+
+    def measured(self, quantized: QuantizedNetwork, steps: _Steps, price: float) -> _Steps:
+        """The steps that look best at a price, and what each of them really changes in the error.
+
+        Slopes flatter some steps, and those are the ones that look best. Chosen steps lie apart, so that the
+        network after all of them at once shows what each one does. All others are left out.
+        """
+        before, known = self._errors(quantized), np.zeros(len(steps.bits), dtype=bool)
+        for _ in range(_CHECKS):
+            moves = steps.chosen(price)
+            if known[moves].all():
+                break
+            change = self._errors(steps.taken(quantized, moves)).astype(np.float64) - before
+            errors = steps.errors.copy()
+            errors[moves] = steps.around(moves, change)
+            known[moves] = True
+            steps = replace(steps, errors=errors)
+        return replace(steps, errors=np.where(known, steps.errors, np.inf))
 
     def _bands(self) -> Iterator[tuple[int, int]]:
         """First and one past the last pixel of bands of whole rows: no more is in memory at a time."""

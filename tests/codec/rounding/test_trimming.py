@@ -107,3 +107,17 @@ def test_what_steps_change_is_found_band_by_band(fitted, monkeypatch):
         np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())
     # Other random signs: an estimate of the same.
     assert curvatures_of_bands[0].mean() == pytest.approx(curvatures[0].mean(), rel=0.2)
+
+
+def test_what_chosen_steps_change_is_measured_one_by_one(fitted):
+    network, targets = fitted
+    quantized = Nearest().quantize(network, IMAGE)
+    trim = trimming._Trim(IMAGE, targets, quantized)
+    steps = trim.steps(quantized)
+    measured = trim.measured(quantized, steps, steps.usual_price)
+    known = np.flatnonzero(np.isfinite(measured.errors))
+    before = trim.error(quantized)
+    alone = [trim.error(steps.taken(quantized, known[[index]])) - before for index in range(0, len(known), 7)]
+    found, flattered = measured.errors[known[::7]], steps.errors[known[::7]]
+    assert len(alone) > 3
+    assert np.abs(found - alone).mean() < 0.3 * np.abs(flattered - alone).mean()
