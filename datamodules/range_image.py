@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from quinr_pl.datamodules.beam_rays import beams_of
 from quinr_pl.datamodules.beams import find_beams
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import RANGE_IMAGE, Signal, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, Scanner, Signal, SignalSpec
+from quinr_pl.signals.scanner import UNITS
 
 PROJECTIONS = ("field_of_view", "beam_order")
 
@@ -56,6 +58,32 @@ class Projection:
             raise QuinrError(f"--data.peak {self.peak}: must be a positive number of metres")
 
 
+@dataclass(frozen=True)
+class PlacedPoints:
+    """Points of a scan, each with the pixel that it goes to.
+
+    Args:
+        xyz: (points, 3), in metres.
+        distance: (points,), from the scanner.
+        row: (points,).
+        column: (points,).
+    """
+
+    xyz: npt.NDArray[np.float64]
+    distance: npt.NDArray[np.float64]
+    row: npt.NDArray[np.int64]
+    column: npt.NDArray[np.int64]
+
+    def ranges(self, projection: Projection) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Distances cut to the peak and where there is one, see `project`."""
+        nearest = np.full(projection.height * projection.width, np.inf)
+        np.minimum.at(nearest, self.row * projection.width + self.column, self.distance)
+        valid = np.isfinite(nearest)
+        ranges = np.where(valid, np.minimum(nearest, projection.peak), 0.0).astype(np.float32)
+        shape = (projection.height, projection.width)
+        return ranges.reshape(shape), valid.reshape(shape)
+
+
 def project(
     points: npt.NDArray[np.float32], projection: Projection, name: str = "scan"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -75,6 +103,10 @@ def project(
     Raises:
         QuinrError: If no point is left, or there are no beams that "beam_order" could tell apart.
     """
+    return _placed(points, projection, name).ranges(projection)
+
+
+def _placed(points: npt.NDArray[np.float32], projection: Projection, name: str) -> PlacedPoints:
     distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
     seen = distance > 0
     if not seen.any():
@@ -88,14 +120,8 @@ def project(
         share = _elevation_share(xyz[:, 2] / distance, projection)
         row = _bins(share, projection.height)
         outside = int(np.sum((share < 0) | (share > 1)))
-    column = _columns(xyz, projection.width)
-    nearest = np.full(projection.height * projection.width, np.inf)
-    np.minimum.at(nearest, row * projection.width + column, distance)
-    valid = np.isfinite(nearest)
     _say_what_is_changed(len(points), int((distance > projection.peak).sum()), outside, projection, name)
-    ranges = np.where(valid, np.minimum(nearest, projection.peak), 0.0).astype(np.float32)
-    shape = (projection.height, projection.width)
-    return ranges.reshape(shape), valid.reshape(shape)
+    return PlacedPoints(xyz, distance, row, _columns(xyz, projection.width))
 
 
 def _say_what_is_changed(count: int, beyond: int, outside: int, projection: Projection, name: str) -> None:
@@ -117,7 +143,8 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
     Raises:
         QuinrError: As `project` does.
     """
-    ranges, valid = project(points, projection, name)
+    placed = _placed(points, projection, name)
+    ranges, valid = placed.ranges(projection)
     spec = SignalSpec(
         RANGE_IMAGE,
         ranges.shape,
@@ -125,8 +152,17 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
         low=0.0,
         high=projection.peak,
         mask=valid if projection.mask else None,
+        scanner=_scanner(placed, projection),
     )
     return Signal(ranges[:, :, None], spec, valid)
+
+
+def _scanner(placed: PlacedPoints, projection: Projection) -> Scanner:
+    """The rays that lead back to the points: of beams as the points tell them, else of even rows."""
+    if projection.method == "beam_order":
+        return beams_of(placed.xyz, placed.row, projection.height)
+    up, down = (round(edge * UNITS) for edge in (projection.fov_up, projection.fov_down))
+    return Scanner.even(projection.height, up, down)
 
 
 def _beam_rows(points: npt.NDArray[np.float32], height: int, name: str) -> npt.NDArray[np.int64]:

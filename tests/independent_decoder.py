@@ -9,6 +9,7 @@ from typing import Any
 import independent_latents as on_grids
 import numpy as np
 from independent_mask import read_mask
+from independent_scanner import points_of, read_scanner
 
 ALPHABET, ZERO, ESCAPE = 1024, 511, 1023
 QUINR_FIELDS = [
@@ -438,3 +439,15 @@ def decode(data: bytes) -> np.ndarray:
         assert kind == 2
         values = values * read_mask(Stack(sections[4]), height, width)[:, :, None].astype(np.float32)
     return values
+
+
+def points(data: bytes) -> np.ndarray | None:
+    """The points of a .quinr file, (points, 3) in metres; None if it holds no rays."""
+    stream = open_file(data)
+    height = read_signal(stream)[1]
+    read_network(stream)
+    sections = read_sections(stream)
+    if 5 not in sections:
+        return None
+    scanner = read_scanner(Bytes(sections[5]), Stack, read_array, height)
+    return points_of(decode(data)[:, :, 0], scanner)

@@ -28,10 +28,11 @@ from quinr_pl.codec.sections.registry import (
     sizes_of_sections,
     weight_payloads,
 )
+from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS
 from quinr_pl.network.cost import Cost, NetworkCost
 from quinr_pl.network.decoders.protocol import NetworkFormat, Reconstruction
-from quinr_pl.signals import SignalSpec
+from quinr_pl.signals import Points, SignalSpec
 
 if TYPE_CHECKING:
     from quinr_pl.network import Network
@@ -95,6 +96,19 @@ class DecodedSignal:
                 if progress is not None:
                     progress(stop, spec.pixels)
             return spec.masked(values.reshape(*spec.shape, spec.channels))
+
+    def points(self) -> Points:
+        """The points of a scan in its scanner's frame: (points, 3) float32, x, y, z in metres.
+
+        Raises:
+            QuinrError: If the file does not say where the rays of its pixels lead.
+            BitstreamError: As ``reconstruct``.
+        """
+        if self.spec.scanner is None:
+            raise QuinrError(f"{self.name}: does not say where its rays lead, so there are no points")
+        points = self.spec.points(self.reconstruct())
+        assert points is not None
+        return points
 
 
 def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> DecodedSignal:

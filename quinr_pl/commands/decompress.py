@@ -1,4 +1,4 @@
-"""`quinr-pl decompress`: a `.quinr` file in, a picture or an array out."""
+"""`quinr-pl decompress`: a `.quinr` file in, a picture, an array or points out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def decompress(args: list[str]) -> int:
-    """Decodes a file to a picture or an array."""
+    """Decodes a file to a picture, an array or points."""
     parser = OneLineArgumentParser(
         "quinr-pl decompress",
         description="Decode a .quinr file.",
@@ -28,11 +28,18 @@ def decompress(args: list[str]) -> int:
     parser.add_argument(
         "-o",
         "--output",
-        help=".png, or .npy to keep floats and metres; - for standard output (default: the input's name with "
-        ".png for images and .npy for the rest)",
+        help=".png, or .npy to keep floats; of a scan .ply, .pcd, .bin or .npy for its points; - for "
+        "standard output (default: the input's name with .png for images and .npy for the rest)",
     )
     parser.add_argument(
-        "--format", metavar="png|npy", help="of the output, where its suffix does not say (default: as above)"
+        "--format",
+        metavar="png|npy|ply|pcd|bin",
+        help="of the output, where its suffix does not say (default: as above)",
+    )
+    parser.add_argument(
+        "--range-image",
+        action="store_true",
+        help="of a scan, its picture of metres (.npy, .png) and not its points",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument(
@@ -45,10 +52,12 @@ def decompress(args: list[str]) -> int:
     chosen = _chosen_suffix(options.format, output)
 
     from quinr_pl.codec import DecodeLimits, decode
+    from quinr_pl.signals.files import usual_suffix
 
     limits = DecodeLimits().scaled(options.limits)
     decoded = decode(read_file(options.input, limits.file_bytes), shown(options.input), limits)
-    chosen = chosen or decoded.spec.kind.suffixes[0]
+    scanned = decoded.spec.scanner is not None and not options.range_image
+    chosen = chosen or usual_suffix(decoded.spec, scanned)
     engine = None
     if options.engine is not None:
         import_away_from_the_current_folder()
@@ -58,7 +67,7 @@ def decompress(args: list[str]) -> int:
     if output is None:
         name = default_output(options.input, chosen)
         output = Output(name, options.input, options.overwrite)
-    _write(decoded, chosen, output)
+    _write(decoded, chosen, output, scanned)
     if output.standard is None:
         print(output.name)
     if engine is not None and (report := engine.report()):
@@ -89,15 +98,18 @@ def _chosen_suffix(chosen: str | None, output: Output | None) -> str | None:
     )
 
 
-def _write(decoded: DecodedSignal, chosen: str, output: Output) -> None:
+def _write(decoded: DecodedSignal, chosen: str, output: Output, scanned: bool) -> None:
     from quinr_pl.native.threads import native_threads
-    from quinr_pl.signals.files import check_written, write_signal
+    from quinr_pl.signals.files import check_written, holds_points, write_signal, write_signal_points
 
     with tempfile.TemporaryDirectory() as folder:
         aside = Path(folder, f"signal{chosen}")
+        as_points = scanned and holds_points(decoded.spec, aside)
         with calling(aside, output.name):
-            check_written(decoded.spec, aside)
+            if not as_points:
+                check_written(decoded.spec, aside)
             with native_threads():
                 values = decoded.reconstruct()
-            write_signal(values, decoded.spec, aside)
+            write = write_signal_points if as_points else write_signal
+            write(values, decoded.spec, aside)
         output.write(aside.read_bytes())

@@ -7,6 +7,7 @@ from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
 from quinr_pl.signals.kind import SignalKind
 from quinr_pl.signals.kinds import KINDS
 from quinr_pl.signals.range_image import RANGE_IMAGE
+from quinr_pl.signals.scanner import Points, Scanner
 from quinr_pl.signals.spec import MOST_AXES, SignalSpec
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "KINDS",
     "MOST_AXES",
     "RANGE_IMAGE",
+    "Points",
+    "Scanner",
     "Signal",
     "SignalKind",
     "SignalSpec",

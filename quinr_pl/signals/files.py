@@ -11,6 +11,7 @@ import numpy.typing as npt
 from quinr_pl.atomic_file import atomic_path
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals.kinds import all_kinds
+from quinr_pl.signals.point_files import POINT_SUFFIXES, write_points
 from quinr_pl.signals.spec import SignalSpec
 
 
@@ -45,21 +46,32 @@ def read_by_kind(path: Path) -> Signal | None:
 
 def written_suffixes() -> list[str]:
     """Suffixes of the files that signals of any kind are written to."""
-    return list(dict.fromkeys(suffix for kind in all_kinds() for suffix in kind.suffixes))
+    own = [suffix for kind in all_kinds() for suffix in kind.suffixes]
+    return list(dict.fromkeys([*own, *POINT_SUFFIXES]))
+
+
+def usual_suffix(spec: SignalSpec, as_points: bool) -> str:
+    """Of the file that a signal, or its points, is written to where nothing is said."""
+    return (POINT_SUFFIXES if as_points else spec.kind.suffixes)[0]
+
+
+def holds_points(spec: SignalSpec, path: Path) -> bool:
+    """Whether a file of this suffix is to hold the points of a signal: where it can and they are known."""
+    return spec.scanner is not None and path.suffix.lower() in POINT_SUFFIXES
 
 
 def check_written(spec: SignalSpec, path: Path) -> None:
-    """Refuses a file that cannot hold a signal.
+    """Refuses a file that cannot hold a signal as its kind writes it.
 
     Raises:
         QuinrError: If the kind is not written to files of this suffix, or the values do not fit them.
     """
     suffix = path.suffix.lower()
     if suffix not in spec.kind.suffixes:
-        accepted = " or ".join(spec.kind.suffixes)
-        raise QuinrError(
-            f"{path}: {spec.kind.name} is written as {accepted}, not as {suffix or 'a name without a suffix'}"
-        )
+        accepted, given = " or ".join(spec.kind.suffixes), suffix or "a name without a suffix"
+        known = spec.kind.scanned and spec.scanner is None and suffix in POINT_SUFFIXES
+        why = "; the file does not say where its rays lead, so there are no points" if known else ""
+        raise QuinrError(f"{path}: {spec.kind.name} is written as {accepted}, not as {given}{why}")
     try:
         spec.kind.check_file(suffix, spec.channels, spec.high)
     except QuinrError as error:
@@ -80,3 +92,20 @@ def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
     check_written(spec, path)
     with atomic_path(path) as aside:
         spec.kind.write(values, aside)
+
+
+def write_signal_points(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
+    """Write the points of a decoded signal aside and rename them into place.
+
+    Args:
+        values: (*shape, channels) of the signal's dtype.
+        spec: What the values are, with a scanner.
+        path: With one of `POINT_SUFFIXES`.
+
+    Raises:
+        QuinrError: If the folder cannot be written.
+    """
+    points = spec.points(values)
+    assert points is not None, "a signal without a scanner"
+    with atomic_path(path) as aside:
+        write_points(points, aside)

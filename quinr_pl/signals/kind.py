@@ -33,6 +33,7 @@ class SignalKind:
         suffixes: Of the files that a decoded signal is written to, the usual one first.
         read_suffixes: Of the files that ``read`` reads. Pictures, arrays and scans are left to
             ``quinr_pl.datamodules.ImageDataModule``, whose settings say how.
+        scanned: Whether a file may hold the rays of a scanner, which make points of the first channel.
 
     Attributes:
         figures: What ``measure`` tells: the heading of each figure, and how it is printed.
@@ -46,6 +47,7 @@ class SignalKind:
     masked: bool = False
     suffixes: tuple[str, ...] = (".npy",)
     read_suffixes: tuple[str, ...] = ()
+    scanned: bool = False
 
     figures: ClassVar[Mapping[str, tuple[str, str]]] = {}
 

@@ -76,4 +76,5 @@ RANGE_IMAGE = RangeImage(
     (0.0, 80.0),
     masked=True,
     suffixes=(".npy", ".png"),
+    scanned=True,
 )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals.drawing import Picture
 from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.scanner import Points, Scanner
 
 MOST_AXES = 8
 """Of a signal in a file."""
@@ -28,9 +29,10 @@ class SignalSpec:
         high: The value that target 1 stands for.
         mask: Of the shape: False where there is no value, which the file then says, so that the network need
             not. None: values alone say it.
+        scanner: Rays of a range image's pixels, which the file then holds. None: they are not known.
 
     Raises:
-        QuinrError: If the kind has no such shape or range, or the mask does not belong to the signal.
+        QuinrError: If the kind has no such shape or range, or mask or scanner do not belong to the signal.
     """
 
     kind: SignalKind
@@ -39,6 +41,7 @@ class SignalSpec:
     low: float
     high: float
     mask: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    scanner: Scanner | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         sizes = (*self.shape, self.channels)
@@ -46,6 +49,11 @@ class SignalSpec:
             raise QuinrError(f"signal shape {sizes}: every size must be at least 1")
         self.kind.check_shape(self.shape)
         self.kind.check_range(self.low, self.high)
+        if self.scanner is not None and not (
+            self.kind.scanned and len(self.scanner.elevations) == self.shape[0]
+        ):
+            rows = len(self.scanner.elevations)
+            raise QuinrError(f"scanner of {rows} beams: does not belong to {self.kind.name} of {self.shape}")
         if self.mask is None:
             return
         if not self.kind.masked or self.mask.shape != self.shape:
@@ -105,6 +113,13 @@ class SignalSpec:
         if self.mask is None:
             return values
         return np.where(self.mask[..., None], values, values.dtype.type(0))
+
+    def points(self, values: npt.NDArray) -> Points | None:
+        """Points of values, (*shape, channels), where there is a return; None without a scanner."""
+        if self.scanner is None:
+            return None
+        ranges = values[..., 0]
+        return self.scanner.points(ranges, ranges > 0)
 
     def picture(self, values: npt.NDArray) -> Picture:
         """Values, (*shape, channels), as their kind draws them: (rows, columns, 3) uint8."""

@@ -7,6 +7,7 @@ from typing import Any
 import independent_decoder
 import independent_latents
 import independent_mask
+import independent_scanner
 import numpy as np
 import pytest
 import torch
@@ -70,11 +71,11 @@ def test_large_levels() -> None:
 
 def test_it_is_independent() -> None:
     imported = set()
-    for module in (independent_decoder, independent_latents, independent_mask):
+    for module in (independent_decoder, independent_latents, independent_mask, independent_scanner):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module))
     standard = {"__future__", "collections.abc", "math", "struct", "typing"}
-    assert imported == standard | {"independent_latents", "independent_mask", "numpy"}
+    assert imported == standard | {"independent_latents", "independent_mask", "independent_scanner", "numpy"}

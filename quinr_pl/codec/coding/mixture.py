@@ -182,15 +182,17 @@ class LevelDecoder:
 
     Args:
         data: Words of the ANS stack.
+        section: Its section, for messages.
 
     Raises:
         BitstreamError: If it is empty or ends in a zero byte.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, section: str = "weights") -> None:
         if not data:
-            raise BitstreamError("section weights is malformed: it is empty")
-        self._coder = ans.decoder(data, "weights")
+            raise BitstreamError(f"section {section} is malformed: it is empty")
+        self._section = section
+        self._coder = ans.decoder(data, section)
 
     def read(self, count: int, shift: int = 0) -> Integers:
         """The next array of levels.
@@ -204,9 +206,9 @@ class LevelDecoder:
             low = self._uniform(1 << shift, len(symbols)) if shift else 0
             levels[chunk] = (high << shift) + low - _half(shift)
             if (symbols == _ESCAPE).any():
-                raise BitstreamError("section weights is malformed: an escape where there is none")
+                raise BitstreamError(f"section {self._section} is malformed: an escape where there is none")
         if np.abs(levels).max(initial=0) > LARGEST_LEVEL:
-            raise BitstreamError(f"section weights is malformed: a level above {LARGEST_LEVEL}")
+            raise BitstreamError(f"section {self._section} is malformed: a level above {LARGEST_LEVEL}")
         return levels
 
     def read_with_escapes(self, count: int) -> Integers:
@@ -222,7 +224,9 @@ class LevelDecoder:
             if escapes.any():
                 part[escapes] = self._uniform(_ESCAPE_ALPHABET, int(escapes.sum())) - LARGEST_LEVEL - 1
                 if (np.abs(part[escapes]) <= LARGEST_SYMBOL).any() or part.min() < -LARGEST_LEVEL:
-                    raise BitstreamError("section weights is malformed: an escape to a level that needs none")
+                    raise BitstreamError(
+                        f"section {self._section} is malformed: an escape to a level that needs none"
+                    )
             levels[chunk] = part
         return levels
 

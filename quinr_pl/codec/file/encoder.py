@@ -13,6 +13,7 @@ from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content
 from quinr_pl.codec.sections.registry import sizes_of_sections, write_sections
+from quinr_pl.codec.sections.scanner import write_scanner
 from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.signals import SignalSpec
 
@@ -55,16 +56,17 @@ def encode(
 
 
 def mask_bytes(spec: SignalSpec) -> int:
-    """What the mask of a signal takes of its file."""
-    if spec.mask is None:
-        return 0
+    """What the mask of a signal and the rays of its scanner take of its file."""
     writer = Writer()
-    write_section(writer, Section(0, mask_coding.write(spec.mask)))
+    if spec.mask is not None:
+        write_section(writer, Section(0, mask_coding.write(spec.mask)))
+    if spec.scanner is not None:
+        write_section(writer, Section(0, write_scanner(spec.scanner)))
     return len(writer.getvalue())
 
 
 def bytes_for_rate(network: NetworkFormat, spec: SignalSpec, rate: float) -> float:
-    """The size of a file that spends so many bits on each weight, all but its mask included."""
+    """The size of a file that spends so many bits on each weight, all but its mask and scanner included."""
     return rate * network.parameter_count() / 8 + mask_bytes(spec)
 
 

@@ -1,0 +1,125 @@
+"""The section that says where the rays of a range image's pixels lead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from quinr_pl.codec.coding.mixture import LevelDecoder, LevelEncoder, low_bits
+from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
+from quinr_pl.codec.sections.protocol import Content, SectionKind
+from quinr_pl.errors import QuinrError
+from quinr_pl.network.cost import Cost
+from quinr_pl.network.decoders.protocol import NetworkFormat
+from quinr_pl.signals import Scanner, SignalSpec
+from quinr_pl.signals.scanner import even_elevations
+
+_ROW, _ARRAY = 5_000, 600_000_000
+_ROW_BYTES = 128
+
+
+class ScannerSection(SectionKind):
+    """Elevation and height of each beam, and the sector that the columns share."""
+
+    name = "scanner"
+
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
+        """Whether the section belongs to a file; see `SectionKind`."""
+        return spec.kind.scanned
+
+    def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
+        """What decoding takes; see `Network.cost`."""
+        return Cost(spec.shape[0] * _ROW + _ARRAY, spec.shape[0] * _ROW_BYTES)
+
+    def write(self, content: Content) -> bytes | None:
+        """Payload of the section; see `SectionKind`."""
+        return None if content.spec.scanner is None else write_scanner(content.spec.scanner)
+
+    def read(self, payload: bytes, content: Content) -> Content:
+        """Content with what the payload says; see `SectionKind`."""
+        scanner = read_scanner(payload, content.spec.shape[0])
+        return replace(content, spec=replace(content.spec, scanner=scanner))
+
+
+SCANNER = ScannerSection()
+
+
+def write_scanner(scanner: Scanner) -> bytes:
+    """The payload: the edges of an even field of view, the sector, and how the beams differ from these."""
+    up, down = _edges(scanner.elevations)
+    writer = Writer()
+    for number in (up, down):
+        writer.varint(_unsigned(number))
+    even = Scanner.even(len(scanner.elevations), up, down)
+    if scanner == even:
+        return writer.getvalue()
+    for number in (scanner.start, scanner.turn):
+        writer.varint(_unsigned(number))
+    if scanner == replace(even, start=scanner.start, turn=scanner.turn):
+        return writer.getvalue()
+    encoder = LevelEncoder()
+    arrays = [_differences(scanner.elevations, even.elevations), _differences(scanner.heights, even.heights)]
+    encoder.write(np.array([low_bits(levels) for levels in arrays]))
+    for levels in arrays:
+        encoder.write(levels, low_bits(levels))
+    writer.raw(encoder.getvalue(b"\x01"))
+    return writer.getvalue()
+
+
+def read_scanner(payload: bytes, rows: int) -> Scanner:
+    """The scanner of a payload.
+
+    Args:
+        payload: What ``write_scanner`` gave.
+        rows: Of the range image.
+
+    Raises:
+        BitstreamError: If the payload cannot come from ``write_scanner``.
+    """
+    reader = Reader(payload, "section scanner")
+    up, down = _signed(reader.varint()), _signed(reader.varint())
+    try:
+        scanner = Scanner.even(rows, up, down)
+        if reader.remaining:
+            scanner = replace(scanner, start=_signed(reader.varint()), turn=_signed(reader.varint()))
+        if reader.remaining:
+            decoder = LevelDecoder(reader.raw(reader.remaining), "scanner")
+            shifts = decoder.read(2)
+            if shifts.min() < 0 or shifts.max() > 7:
+                raise BitstreamError("section scanner is malformed: a number of low bits is out of range")
+            elevations, heights = (np.cumsum(decoder.read(rows, int(shift))) for shift in shifts)
+            if decoder.rest() != b"\x01":
+                raise BitstreamError("section scanner is malformed: it holds more than the beams")
+            elevations = elevations + np.array(scanner.elevations)
+            scanner = replace(scanner, elevations=tuple(elevations.tolist()), heights=tuple(heights.tolist()))
+    except BitstreamError:
+        raise
+    except QuinrError as error:
+        raise BitstreamError(f"section scanner is malformed: {error}") from None
+    return scanner
+
+
+def _edges(elevations: Sequence[int]) -> tuple[int, int]:
+    """Edges of the field of view whose even rows the elevations are, or come near to."""
+    rows = len(elevations)
+    first, last = elevations[0], elevations[-1]
+    half = (first - last) // (2 * (rows - 1)) if rows > 1 else 1
+    # The edges of whole units next to that; rows that came of such edges find them again.
+    around = [(first + half + a, last - half - b) for a in range(-1, 3) for b in range(-1, 3)]
+    return next((edges for edges in around if even_elevations(rows, *edges) == tuple(elevations)), around[5])
+
+
+def _differences(values: Sequence[int], even: Sequence[int]) -> np.ndarray:
+    """How far each value is from the even one, less how far the one before it is."""
+    return np.diff(np.array(values, dtype=np.int64) - np.array(even, dtype=np.int64), prepend=0)
+
+
+def _unsigned(number: int) -> int:
+    """0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
+    return 2 * number if number >= 0 else -2 * number - 1
+
+
+def _signed(number: int) -> int:
+    return number >> 1 if number % 2 == 0 else -(number >> 1) - 1

@@ -1,0 +1,103 @@
+"""The rays of a laser scanner: what leads from the pixels of a range image back to points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.errors import QuinrError
+
+UNITS = 100
+"""Of angles in a degree, and of heights in a metre."""
+_QUARTER, _TURN = 90 * UNITS, 360 * UNITS
+_HIGHEST = 100 * UNITS
+
+Points = npt.NDArray[np.float32]
+"""(points, 3): x forward, y left, z up, in metres from the scanner."""
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Where the ray of each pixel of a range image starts and where it leads.
+
+    Angles are whole hundredths of a degree and heights whole centimetres: what a file holds. The rays of a
+    row start on the vertical axis of the scanner, at the height of its beam, and rise by its elevation.
+
+    Args:
+        elevations: Of each row's beam, above the horizon.
+        heights: Of each row's beam, above the origin of the points.
+        start: Azimuth of the left edge of the first column, from x towards y.
+        turn: From there to the right edge of the last column; negative clockwise, as seen from above.
+
+    Raises:
+        QuinrError: If no scanner has such rays.
+    """
+
+    elevations: tuple[int, ...]
+    heights: tuple[int, ...]
+    start: int = _TURN // 2
+    turn: int = -_TURN
+
+    def __post_init__(self) -> None:
+        if len(self.elevations) != len(self.heights):
+            raise QuinrError(f"scanner of {len(self.elevations)} elevations and {len(self.heights)} heights")
+        if max(map(abs, self.elevations)) > _QUARTER or max(map(abs, self.heights)) > _HIGHEST:
+            raise QuinrError("scanner with a beam beyond 90 degrees or 100 metres")
+        if abs(self.start) > _TURN or not 0 < abs(self.turn) <= _TURN:
+            raise QuinrError("scanner of no turn, or of more than a full one")
+
+    @classmethod
+    def even(cls, rows: int, up: int, down: int, start: int = _TURN // 2, turn: int = -_TURN) -> Scanner:
+        """The scanner whose rows share a field of view evenly.
+
+        Args:
+            rows: Number of rows.
+            up: Elevation of the upper edge of the first row.
+            down: Elevation of the lower edge of the last row.
+            start: As of the class, as for ``turn``.
+            turn: See ``start``.
+        """
+        return cls(even_elevations(rows, up, down), (0,) * rows, start, turn)
+
+    def azimuths(self, columns: int) -> npt.NDArray[np.float64]:
+        """Azimuth of the middle of each column in radians: (columns,)."""
+        middles = self.start + self.turn * (np.arange(columns) + 0.5) / columns
+        return np.radians(middles / UNITS)
+
+    def columns(self, azimuths: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+        """Columns of the image that azimuths lie in; what lies outside of a sector goes to its nearer edge.
+
+        Args:
+            azimuths: In radians, (points,).
+            count: Columns of the image.
+        """
+        along = np.sign(self.turn) * (np.degrees(azimuths) * UNITS - self.start) % _TURN
+        beyond = (abs(self.turn) + _TURN) / 2  # half way through what the image leaves out
+        along = np.where(along >= beyond, 0.0, along)
+        return np.minimum(np.floor(along / abs(self.turn) * count), count - 1).astype(np.int64)
+
+    def points(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> Points:
+        """The points of a range image, row after row.
+
+        Args:
+            ranges: (rows, columns), metres from the origin.
+            returned: (rows, columns), True where there is a point.
+        """
+        rows, columns = np.nonzero(returned)
+        distance = ranges[returned].astype(np.float64)
+        elevation = np.radians(np.array(self.elevations) / UNITS)[rows]
+        height = (np.array(self.heights) / UNITS)[rows]
+        azimuth = self.azimuths(ranges.shape[1])[columns]
+        # Along the ray to the sphere of that distance around the origin.
+        across = np.maximum(distance**2 - (height * np.cos(elevation)) ** 2, 0.0)
+        along = np.maximum(np.sqrt(across) - height * np.sin(elevation), 0.0)
+        level = along * np.cos(elevation)
+        xyz = [level * np.cos(azimuth), level * np.sin(azimuth), height + along * np.sin(elevation)]
+        return np.stack(xyz, axis=1).astype(np.float32)
+
+
+def even_elevations(rows: int, up: int, down: int) -> tuple[int, ...]:
+    """Elevations of the middles of rows that share a field of view evenly, in hundredths of a degree."""
+    return tuple((2 * rows * up + (2 * row + 1) * (down - up) + rows) // (2 * rows) for row in range(rows))
