@@ -101,7 +101,11 @@ class Real:
         Raises:
             QuinrError: That names them.
         """
-        if not self.low <= float(value) <= self.high:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise QuinrError("must be a number") from None
+        if not self.low <= number <= self.high:
             raise QuinrError(f"must lie between {self.low:g} and {self.high:g}")
 
 

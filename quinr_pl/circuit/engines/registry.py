@@ -32,6 +32,8 @@ ENGINES: Registry[str, type[Engine]] = Registry(
         "lightning_vjp": "quinr_pl.circuit.engines.lightning_vjp:LightningVjpEngine",
         "lightning": "quinr_pl.circuit.engines.lightning:LightningEngine",
         "shots": "quinr_pl.circuit.engines.shots:ShotsEngine",
+        "noisy": "quinr_pl.circuit.engines.noisy:NoisyEngine",
+        "device": "quinr_pl.circuit.engines.device:DeviceEngine",
     },
 )
 
@@ -64,7 +66,8 @@ def make_engine(engine: EngineLike = "auto") -> Engine:
         engine: A name, with which options have their defaults: ``cpu`` (fused and batched, for the CPU),
             ``cuda`` and ``triton`` (fused and batched, for CUDA), ``torch`` (batched, for any torch device),
             ``lightning`` (PennyLane's lightning.qubit, the reference), ``lightning_vjp`` (the same simulator
-            without the QNode), ``shots`` (frequencies of finitely many measurements), ``auto``: the fastest
+            without the QNode), ``shots`` (frequencies of finitely many measurements), ``noisy`` (errors in
+            gates and measurements), ``device`` (any PennyLane device, by its name), ``auto``: the fastest
             exact one of each device; or the name of an engine that another package offers, or its import
             path.
             Or a name and options. As a mapping, ``{"shots": 1000, "seed": 0}``: one key names the engine,
@@ -143,6 +146,9 @@ def _built(kind: type[Engine], options: Mapping[str, Any], told: Any) -> Engine:
         raise QuinrError(
             f"engine {told}: {kind.name} has {_told_options(kind)}, and not {', '.join(sorted(unknown))}"
         )
+    for option, parameter in _options(kind).items():
+        if parameter.default is inspect.Parameter.empty and option not in options:
+            raise QuinrError(f"engine {told}: {kind.name} needs {option}; give it, as in {kind.name}=VALUE")
     return kind(**options)
 
 
