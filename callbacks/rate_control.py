@@ -14,13 +14,17 @@ from quinr_pl.codec.file.encoder import mask_bytes
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.network.base import known_mse
+from quinr_pl.signals import SignalSpec
 
 _HEADER_BYTES = 32
-_BITS_PER_WEIGHT = 6.6
+_BITS_PER_WEIGHT, _PRICE, _BITS_PER_OCTAVE = 6.6, 2.0**-25, 0.22
 _MEASUREMENTS = 100
-_SETTLING = 0.1  # share of the steered steps in which a deviation falls to 1/e
+_SETTLING = 0.1  # share of the steered steps in which a deviation moves the level of ln(λ) by itself
+_URGENCY = 4.0  # for how much a deviation moves ln(λ) at once, over the share that is left to undo it
+_SWIFTEST, _LEAP = 20.0, 1.5
 _STEERED = 0.92  # of these steps: at the end of their schedule latents follow no more
 _FAR = 0.5
+_TRUSTED = 0.25  # share of the steered steps before which bits say less: finer grids have only just joined
 _ROUNDING_DB = 0.12  # what the rounding of weights costs, and a little to trim
 _LOWEST, _HIGHEST = 1e-7, 1.0
 
@@ -30,7 +34,8 @@ class RateControl(Callback):
 
     It begins with the network's own ``rate_weight`` where all integers take part in the training, measures
     the rounded integers by the network's own estimate now and then, expects what the rest of the training
-    will still change, and leaves λ alone before the integers do not follow it any more. The final rounding of
+    will still change, moves λ the more strongly the less of it is left (a proportional-integral controller),
+    and leaves λ alone before the integers do not follow it any more. The final rounding of
     WeightQuantization is given the same target and does the rest. One of the arguments is given.
 
     Args:
@@ -51,14 +56,16 @@ class RateControl(Callback):
             raise QuinrError(f"RateControl {given}: give one of bpp, most_bytes and psnr, a positive number")
         self.bpp, self.most_bytes, self.psnr = bpp, most_bytes, psnr
         self._weight: float | None = None
+        self._level = 0.0  # of λ, without what a deviation moves it by at once
 
     def state_dict(self) -> dict[str, Any]:
-        """Where λ is."""
-        return {"rate_weight": self._weight}
+        """Where λ is, and its level."""
+        return {"rate_weight": self._weight, "level": self._level}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from an earlier fit."""
         self._weight = state_dict["rate_weight"]
+        self._level = state_dict.get("level", self._weight)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gives the target to the final rounding, and an earlier fit's λ to the network.
@@ -73,7 +80,7 @@ class RateControl(Callback):
                 "leave the callback out"
             )
         if self._weight is None:
-            self._weight = network.rate_weight
+            self._weight = self._level = network.rate_weight
         network.rate_weight = self._weight
         quantization = find_quantization(trainer, self)
         way = quantization.final or quantization.quantization
@@ -95,10 +102,12 @@ class RateControl(Callback):
         excess = self._excess(trainer, pl_module, batch, share)
         if share > _STEERED:
             return
-        assert self._weight is not None, "no fit has started"
+        excess = min(max(excess, -_FAR), _FAR) * min(1.0, share / _TRUSTED)
         gain = interval / ((end - begin) * steps * _SETTLING)
-        moved = self._weight * math.exp(gain * min(max(excess, -_FAR), _FAR))
-        self._weight = min(max(moved, _LOWEST), _HIGHEST)
+        self._level = _bounded(self._level * math.exp(gain * excess))
+        # Latents follow the more slowly the lower their learning rate: a level alone would come too late.
+        at_once = excess * min(_URGENCY * share / (1 - share), _SWIFTEST)
+        self._weight = _bounded(self._level * math.exp(min(max(at_once, -_LEAP), _LEAP)))
         network.rate_weight = self._weight
         pl_module.log("rate/weight", self._weight)
 
@@ -113,7 +122,7 @@ class RateControl(Callback):
         """How far the file would be above its size, or below its quality, on a logarithmic scale."""
         network = fitted_network(module)
         spec = trainer.datamodule.spec  # type: ignore[attr-defined]
-        size = _HEADER_BYTES + mask_bytes(spec) + network.parameter_count() * _BITS_PER_WEIGHT / 8
+        size = _HEADER_BYTES + mask_bytes(spec) + _weights_bytes(network, spec)
         latents = float(network.integer_bits()) / 8 / _shrinking(share)
         module.log("rate/expected_bytes", size + latents)
         most_bytes = self._most_bytes(trainer)
@@ -134,6 +143,17 @@ def steered_shares(network: Network) -> tuple[float, float]:
             begin, end = min(begin, done), done + stage.steps
         done += stage.steps
     return begin, end
+
+
+def _weights_bytes(network: Network, spec: SignalSpec) -> float:
+    """What the rounding will leave of the weights: the finer, the less a bit costs against the error."""
+    price = network.rate_weight / spec.pixels
+    bits = _BITS_PER_WEIGHT - _BITS_PER_OCTAVE * math.log2(price / _PRICE)
+    return network.parameter_count() * bits / 8
+
+
+def _bounded(rate_weight: float) -> float:
+    return min(max(rate_weight, _LOWEST), _HIGHEST)
 
 
 def _shrinking(share: float) -> float:
