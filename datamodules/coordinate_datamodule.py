@@ -20,7 +20,7 @@ from quinr_pl.datamodules.coordinates import (
     WholeSignalSampler,
 )
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import Signal, SignalSpec, coordinates
+from quinr_pl.signals import Points, Signal, SignalSpec, coordinates
 
 
 class CoordinateDataModule(LightningDataModule):
@@ -44,6 +44,7 @@ class CoordinateDataModule(LightningDataModule):
             out.
         coordinates: (pixels, axes) float32 in [-1, 1].
         valid: (*shape) bool of pixels with a return; None where every pixel counts.
+        points: (points, 3) of the scan that a range image was made from; None for other signals.
     """
 
     name: str
@@ -52,6 +53,7 @@ class CoordinateDataModule(LightningDataModule):
     targets: Tensor
     coordinates: Tensor
     valid: npt.NDArray[np.bool_] | None
+    points: Points | None
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class CoordinateDataModule(LightningDataModule):
             return
         signal = self.read()
         self.values, self.spec, self.valid = signal.values, signal.spec, signal.valid
+        self.points = signal.points
         targets = self.spec.normalize(self.values).reshape(self.spec.pixels, self.spec.channels)
         if self.spec.mask is not None:
             targets[~self.spec.mask.ravel()] = np.nan

@@ -154,7 +154,7 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
         mask=valid if projection.mask else None,
         scanner=_scanner(placed, projection),
     )
-    return Signal(ranges[:, :, None], spec, valid)
+    return Signal(ranges[:, :, None], spec, valid, placed.xyz.astype(np.float32))
 
 
 def _scanner(placed: PlacedPoints, projection: Projection) -> Scanner:

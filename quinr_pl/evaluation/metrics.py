@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.signals import SignalSpec
+from quinr_pl.signals import Points, SignalSpec
 from quinr_pl.signals.distortion import psnr
+from quinr_pl.signals.point_distortion import point_figures
 
 
 def bits_per_pixel(size: int, pixels: int) -> float:
@@ -29,6 +30,8 @@ def rate_and_distortion(
     decoded: npt.NDArray,
     spec: SignalSpec,
     valid: npt.NDArray[np.bool_] | None,
+    points: Points | None = None,
+    decoded_points: Points | None = None,
 ) -> dict[str, float]:
     """The figures of a decoded file.
 
@@ -38,13 +41,22 @@ def rate_and_distortion(
         decoded: What the file decodes to, of the same shape.
         spec: Of the signal.
         valid: Pixels that were measured, (*shape); None where all were.
+        points: Of the scan that the signal was made from, (points, 3).
+        decoded_points: What the file gives of them; those of the decoded pixels when left out.
 
     Returns:
-        ``bytes``, ``bpp`` and ``psnr``, and what the signal's kind measures beyond them.
+        ``bytes``, ``bpp`` and ``psnr``, and what the signal's kind measures beyond them; of a scan also
+        ``bits_per_point`` and the figures of `point_figures`.
     """
-    return {
+    figures = {
         "bytes": size,
         "bpp": bits_per_pixel(size, spec.pixels),
         "psnr": psnr(values, decoded, spec.peak),
         **spec.kind.measure(values, decoded, spec.peak, valid),
     }
+    if decoded_points is None:
+        decoded_points = spec.points(decoded)
+    if points is not None and decoded_points is not None:
+        figures |= point_figures(points, decoded_points)
+        figures["bits_per_point"] = 8 * size / len(points)
+    return figures

@@ -127,14 +127,18 @@ def measure(job: Job, folder: Path, file: str, data: CoordinateDataModule | None
 
     Returns:
         ``bytes``, ``bpp``, ``psnr`` and ``decode_seconds``; for range images ``rmse`` in metres too, and
-        ``psnr_valid`` and ``rmse_valid`` over the pixels with a return.
+        ``psnr_valid`` and ``rmse_valid`` over the pixels with a return, and the figures of its points.
     """
     data = data or load_data(job)
     encoded = (folder / file).read_bytes()
     start = time.perf_counter()
-    decoded = find_method(job.settings["kind"]).decode(job, data, encoded)
+    method = find_method(job.settings["kind"])
+    decoded = method.decode(job, data, encoded)
     seconds = time.perf_counter() - start
-    result = rate_and_distortion(len(encoded), data.values, decoded, data.spec, data.valid)
+    points = None if data.points is None else method.decode_points(job, data, encoded, decoded)
+    result = rate_and_distortion(
+        len(encoded), data.values, decoded, data.spec, data.valid, data.points, points
+    )
     return result | {"decode_seconds": round(seconds, 3)}
 
 

@@ -57,6 +57,9 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
 _OF_RANGE_IMAGES = {
     "psnr_valid": "PSNR over pixels with a return (dB)",
     "rmse_valid": "RMSE over pixels with a return (m)",
+    "chamfer": "Chamfer distance (m)",
+    "d1_psnr": "D1 PSNR, peak 59.7 m (dB)",
+    "d2_psnr": "D2 PSNR, peak 59.7 m (dB)",
 }
 
 

@@ -12,6 +12,7 @@ from quinr_pl.atomic_file import atomic_path
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals.kinds import all_kinds
 from quinr_pl.signals.point_files import POINT_SUFFIXES, write_points
+from quinr_pl.signals.scanner import Points
 from quinr_pl.signals.spec import SignalSpec
 
 
@@ -24,11 +25,13 @@ class Signal:
             against them.
         spec: Shape and range.
         valid: (*shape) bool, where a range image has a return; None for other signals.
+        points: Of the scan that a range image was made from.
     """
 
     values: npt.NDArray
     spec: SignalSpec
     valid: npt.NDArray[np.bool_] | None = None
+    points: Points | None = None
 
 
 def read_by_kind(path: Path) -> Signal | None:

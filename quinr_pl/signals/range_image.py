@@ -21,12 +21,20 @@ KITTI_DEPTH_SCALE = 256
 
 @dataclass(frozen=True)
 class RangeImage(SignalKind):
-    """Metres from 0, where there is no return, to the peak."""
+    """Metres from 0, where there is no return, to the peak.
+
+    Figures of points come from `quinr_pl.signals.point_distortion`, where the points of the scan are known.
+    """
 
     figures: ClassVar[Mapping[str, tuple[str, str]]] = {
         "psnr_valid": ("PSNR, valid (dB)", "{:.2f}"),
         "rmse": ("RMSE (m)", "{:.3f}"),
         "rmse_valid": ("RMSE, valid (m)", "{:.3f}"),
+        "chamfer": ("Chamfer (m)", "{:.4f}"),
+        "d1_psnr": ("D1 PSNR (dB)", "{:.2f}"),
+        "d2_psnr": ("D2 PSNR (dB)", "{:.2f}"),
+        "f1": ("F1 at 2 cm", "{:.3f}"),
+        "bits_per_point": ("bits/point", "{:.4f}"),
     }
 
     def check_range(self, low: float, high: float) -> None:

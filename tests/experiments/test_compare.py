@@ -167,10 +167,19 @@ def test_jpeg2000_with_our_mask(tmp_path, capsys):
     assert all(float(m["psnr"]) > float(p["psnr"]) + 1 for p, m in zip(plain[1:], masked[1:], strict=True))
     assert all(float(row["bpp"]) <= float(row["point"]) * 1.02 for row in masked)
     assert main(["compare", "--config", str(config), "--verify"]) == 0
-    for quality in ("psnr_valid", "rmse_valid"):
+    counts = {8 * int(row["bytes"]) / float(row["bits_per_point"]) for row in rows}
+    assert (
+        max(counts) == pytest.approx(min(counts)) == pytest.approx(round(min(counts)))
+    )  # points of the scan
+    for figure, sign in (("chamfer", -1), ("d1_psnr", 1), ("d2_psnr", 1), ("f1", 1)):
+        # Pixels taken for points hang before the scanner.
+        gains = [sign * (float(m[figure]) - float(p[figure])) for m, p in zip(masked, plain, strict=True)]
+        assert min(gains[1:]) > 0, figure
+    for quality in ("psnr_valid", "rmse_valid", "chamfer", "d1_psnr", "d2_psnr"):
         assert (tmp_path / "runs" / "report" / f"street-0_{quality}.png").is_file()
     page = (tmp_path / "runs" / "report" / "index.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 6
+    assert "D1 PSNR (dB)" in page
     text = TINY.replace("points: [1, 4]", "points: [1], settings: {{mask: true}}").format(
         folder=tmp_path / "b"
     )

@@ -80,6 +80,6 @@ def test_a_range_image_is_measured_in_metres_and_over_returns():
     assert figures["rmse_valid"] == pytest.approx(1.0)
     assert figures["rmse"] == pytest.approx(np.sqrt(52 / 4))
     assert figures["psnr_valid"] == pytest.approx(20 * np.log10(80.0))
-    assert figures.keys() == RANGE_IMAGE.figures.keys()
+    assert figures.keys() < RANGE_IMAGE.figures.keys()
     assert RANGE_IMAGE.measure(values, decoded, 80.0, None) == {}
     assert psnr(values, decoded, 80.0) < figures["psnr_valid"]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.experiments.sweep import Job
 from quinr_pl.experiments.trees import Tree
+from quinr_pl.signals import Points
 
 WHOLE_SIGNAL = 1 << 17
 """Pixels, for estimates of cost: how large a signal is only its job finds out."""
@@ -58,3 +59,9 @@ class Method(ABC):
     @abstractmethod
     def decode(self, job: Job, data: CoordinateDataModule, encoded: bytes) -> npt.NDArray:
         """The signal of a file, as large as the one that was encoded."""
+
+    def decode_points(
+        self, job: Job, data: CoordinateDataModule, encoded: bytes, decoded: npt.NDArray
+    ) -> Points | None:
+        """The points of a scan's file, (points, 3): here those of the pixels that ``decode`` gave."""
+        return data.spec.points(decoded)
