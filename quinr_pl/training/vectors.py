@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.ops.adam import adam_step
+
 
 class Vectors:
     """Vectors, and arrays that are no linear maps, of one group of parameters.
@@ -45,13 +47,8 @@ class Vectors:
             size: What the update is multiplied by, 0-dimensional.
         """
         gradients = gradients_of(self._parameters)
-        torch._foreach_lerp_(self._first, gradients, 1 - self._betas[0])
-        torch._foreach_lerp_(self._second, torch._foreach_mul(gradients, gradients), 1 - self._betas[1])
-        roots = torch._foreach_sqrt(self._second)
-        torch._foreach_add_(roots, self._eps)
-        updates = torch._foreach_div(self._first, roots)
-        torch._foreach_mul_(updates, size)
-        torch._foreach_add_(self._parameters, updates)
+        moments = self._first, self._second
+        adam_step(self._parameters, gradients, *moments, size, self._betas, self._eps)
 
 
 def gradients_of(parameters: Sequence[Tensor]) -> list[Tensor]:
