@@ -24,19 +24,24 @@ def squared_error(keep: bool, values: Tensor, *, picture: Tensor, known: Tensor)
     check_shapes("squared error", (picture, known), [tuple(values.shape)] * 2)
     given = {"values": values.contiguous(), "picture": picture.contiguous(), "known": known.contiguous()}
     count = values.numel()
-    mean = _run("forward", given, sums=1)[0] / count
+    if not keep:
+        return _sum("forward", given) / count, _no_gradients
+    gradient = torch.empty_like(given["values"])
+    factor = gradient.new_full((1,), 1 / count)
+    total = _sum("with_gradient", {**given, "factor": factor, "gradient": gradient})
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
-        gradient = torch.empty_like(given["values"])
-        factor = (2 / count * cotangent).reshape(1)
-        _run("backward", {**given, "factor": factor, "gradient": gradient})
-        return [gradient]
+        return [gradient if cotangent == 1 else gradient * cotangent]
 
-    return mean, gradients
+    return total / count, gradients
 
 
-def _run(name: str, tensors: dict[str, Tensor], sums: int = 0) -> Tensor:
+def _no_gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor]:
+    raise AssertionError("gradients were not asked for")
+
+
+def _sum(name: str, tensors: dict[str, Tensor]) -> Tensor:
     like = tensors["values"]
     addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()}
     size = (-(-like.numel() // ROW), ROW)
-    return _KERNELS.run(name, like, {"count": like.numel(), **addresses}, size=size, sums=sums)
+    return _KERNELS.run(name, like, {"count": like.numel(), **addresses}, size=size, sums=1)[0]

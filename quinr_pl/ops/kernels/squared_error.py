@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from quinr_pl.native.arguments import Arguments
 from quinr_pl.native.arrays import Numbers, Vectors
 from quinr_pl.native.code import Code, Program
@@ -27,28 +29,25 @@ class Kernel(Arguments):
 
 
 def build(precision: Precision) -> Program:
-    """The kernels ``forward`` and ``backward``, whose gradient is multiplied by ``factor``."""
-    return Program("squared_error", precision, {"forward": _forward, "backward": _backward})
+    """The kernels ``forward`` and ``with_gradient``, which keeps the sum's gradient times ``factor``, too."""
+    return Program(
+        "squared_error",
+        precision,
+        {"forward": partial(_sum, keep=False), "with_gradient": partial(_sum, keep=True)},
+    )
 
 
-def _forward(code: Code) -> None:
+def _sum(code: Code, keep: bool) -> None:
     k = Kernel(code)
     k.sums[0] = 0.0
+    double = 2.0 * k.factor[0] if keep else code.constant(0.0)
 
     def add(place: Place) -> None:
         error = place.read(k.values) - place.read(k.picture)
-        k.sums[0] = fma(place.read(k.known) * error, error, k.sums[0])
+        weighed = place.read(k.known) * error
+        k.sums[0] = fma(weighed, error, k.sums[0])
+        if keep:
+            place.write(k.gradient, weighed * double)
 
     each(code, (k.first_row, k.last_row), k.count, add)
     k.totals.set_sum(0, k.sums[0])
-
-
-def _backward(code: Code) -> None:
-    k = Kernel(code)
-    factor = k.factor[0]
-
-    def derive(place: Place) -> None:
-        error = place.read(k.values) - place.read(k.picture)
-        place.write(k.gradient, place.read(k.known) * error * factor)
-
-    each(code, (k.first_row, k.last_row), k.count, derive)
