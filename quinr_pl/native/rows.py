@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from itertools import accumulate
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.native.machine_code import load
-from quinr_pl.native.memory import AnyArray, address, scratch, summed, zeros
+from quinr_pl.native.memory import AnyArray, address, like_of, scratch, summed
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.threads import Deal, chunks_of, in_parallel
 
@@ -57,11 +59,9 @@ class RowKernels:
     most_chunks: int | None = None
     unit: int = 1
 
-    def chunks(self, rows: int) -> list[tuple[int, int]]:
-        """First row of each chunk of a plane, and the row past its last."""
-        units = -(-rows // self.unit)
-        found = chunks_of(units, self.least_rows // self.unit, self.most_chunks or units)
-        return [(first * self.unit, min(last * self.unit, rows)) for first, last in found]
+    def chunks(self, rows: int) -> npt.NDArray[np.int64]:
+        """First row of each chunk of a plane, and the row past its last: (chunks, 2)."""
+        return _chunks(rows, self.unit, self.least_rows // self.unit, self.most_chunks)
 
     def run(
         self,
@@ -94,7 +94,8 @@ class RowKernels:
         rows, row = size
         pieces = [Plane(rows, words) for words in planes]
         numbers = len(planes) * rows * row
-        return summed(self.run_planes(name, like, shared, pieces, numbers, sums, memory, settings))
+        totals = self._totals(name, like, shared, pieces, numbers, sums, memory, settings)
+        return like_of(summed(totals), like)
 
     def run_planes(
         self,
@@ -122,17 +123,32 @@ class RowKernels:
         Returns:
             The sums of each chunk of each plane, one plane after the other, (chunks, sums).
         """
-        kernel = load(self.emitter, self.title, *settings, Precision.of(like))[name]
-        names = self.emitter.Kernel.names()
-        words = np.concatenate([self._words(shared, plane, names) for plane in planes])
-        totals = zeros(like, len(words), sums)
+        return like_of(self._totals(name, like, shared, planes, numbers, sums, memory, settings), like)
+
+    def _totals(
+        self,
+        name: str,
+        like: AnyArray,
+        shared: Words,
+        planes: Sequence[Plane],
+        numbers: int,
+        sums: int,
+        memory: Words | None,
+        settings: Sequence[object],
+    ) -> npt.NDArray[Any]:
+        """The sums of each chunk as an array of NumPy, whose operations on so few numbers begin sooner."""
+        precision = Precision.of(like)
+        kernel = load(self.emitter, self.title, *settings, precision)[name]
+        at = _positions(self.emitter)
+        words = self._words(shared, planes)
+        totals = np.zeros((len(words), sums), precision.dtype)
         if sums:
             step = sums * totals.itemsize
-            words[:, names.index("totals")] = address(totals) + step * np.arange(len(words))
+            words[:, at["totals"]] = address(totals) + step * np.arange(len(words))
         of_sums = {"sums": sums * VECTOR_BYTES} if sums else {}
         starts: Words
         starts, own_bytes = _places({**of_sums, **(memory or {})})
-        places = np.array([names.index(part) for part in starts], np.int64)
+        places = np.array([at[part] for part in starts], np.int64)
         offsets = np.array([*starts.values()], np.int64)
 
         def work(deal: Deal) -> None:
@@ -142,15 +158,35 @@ class RowKernels:
         in_parallel(work, len(words), 1 + numbers // self.thread_numbers)
         return totals
 
-    def _words(self, shared: Words, plane: Plane, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The words of each chunk of a plane, (chunks, words)."""
-        chunks = np.array(self.chunks(plane.rows))
-        words = np.empty((len(chunks), len(names)), np.int64)
-        words[:] = self.emitter.Kernel.words(**shared, **plane.words)
-        words[:, [names.index("first_row"), names.index("last_row")]] = chunks
-        for name, column in plane.of_chunks.items():
-            words[:, names.index(name)] = column
+    def _words(self, shared: Words, planes: Sequence[Plane]) -> npt.NDArray[np.int64]:
+        """The words of each chunk of each plane, one plane after the other, (chunks, words)."""
+        at = _positions(self.emitter)
+        chunks = [self.chunks(plane.rows) for plane in planes]
+        words = np.empty((sum(map(len, chunks)), len(at)), np.int64)
+        words[:] = self.emitter.Kernel.words(**shared)
+        start = 0
+        for plane, bounds in zip(planes, chunks, strict=True):
+            own = words[start : start + len(bounds)]
+            own[:, at["first_row"]], own[:, at["last_row"]] = bounds.T
+            for name, value in (*plane.words.items(), *plane.of_chunks.items()):
+                own[:, at[name]] = value
+            start += len(bounds)
         return words
+
+
+@cache
+def _positions(emitter: ModuleType) -> dict[str, int]:
+    """Where each word of a kernel lies among its arguments."""
+    return {name: position for position, name in enumerate(emitter.Kernel.names())}
+
+
+@lru_cache(maxsize=1024)
+def _chunks(rows: int, unit: int, least: int, most: int | None) -> npt.NDArray[np.int64]:
+    units = -(-rows // unit)
+    found = np.array(chunks_of(units, least, most or units), np.int64).reshape(-1, 2) * unit
+    found[:, 1] = np.minimum(found[:, 1], rows)
+    found.flags.writeable = False
+    return found
 
 
 def _places(sizes: Words) -> tuple[Words, int]:

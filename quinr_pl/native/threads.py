@@ -11,17 +11,17 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import ModuleType
 
 import numpy as np
 
 from quinr_pl.native.cpu_quota import cpu_quota
 
-_pool: ThreadPoolExecutor | None = None
-_pool_threads = 0
 _threads: int | None = None
+_idle: list[_Worker] = []
+"""Threads without work."""
 
 
 def thread_count() -> int:
@@ -96,35 +96,83 @@ def chunks_of(size: int, least: int, most: int) -> list[tuple[int, int]]:
 
 def in_parallel(work: Callable[[Deal], None], items: int, most_threads: int) -> None:
     """Have the work take items 0 to ``items - 1``, on as many threads as native code has, or fewer."""
-    global _pool, _pool_threads
     threads = min(thread_count(), items, most_threads)
     deal = Deal(items)
     if threads <= 1:
         return work(deal)
-    if _pool is None or _pool_threads < threads - 1:
-        _pool, _pool_threads = ThreadPoolExecutor(threads - 1, "quinr-cpu"), threads - 1
-    others: list[Future[None]] = []
+    others: list[_Worker] = []
     try:
         for _ in range(threads - 1):
-            others.append(_pool.submit(work, deal))
+            others.append(_idle_worker())
+            others[-1].begin(work, deal)
         work(deal)
     finally:
-        _settle(others)
-    for other in others:
-        other.result()
+        failures = _settle(others)
+        _idle.extend(others)
+    for failure in failures:
+        raise failure
+    return None
 
 
-def _settle(others: list[Future[None]]) -> None:
+class _Worker(threading.Thread):
+    """A thread that sleeps until there is work, with as little as can be between it and the work."""
+
+    def __init__(self) -> None:
+        super().__init__(name="quinr-cpu", daemon=True)
+        self._jobs: SimpleQueue[tuple[Callable[[Deal], None], Deal]] = SimpleQueue()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._at_work = False
+        self._failure: BaseException | None = None
+        self.start()
+
+    def begin(self, work: Callable[[Deal], None], deal: Deal) -> None:
+        """Hand the thread its part of some work."""
+        self._at_work = True
+        self._jobs.put((work, deal))
+
+    def settled(self) -> BaseException | None:
+        """Wait for the end of the work, and say what it raised."""
+        while self._at_work:  # an interrupt may come between a wake and its notice: wakes are not counted
+            self._wakes.get()
+        failure, self._failure = self._failure, None
+        return failure
+
+    def run(self) -> None:
+        """Works whenever there is work, as long as the process lives."""
+        while True:
+            work, deal = self._jobs.get()
+            try:
+                work(deal)
+            except BaseException as failure:
+                self._failure = failure
+            del work, deal  # what the work holds need not outlive it
+            self._at_work = False
+            self._wakes.put(None)
+
+
+def _idle_worker() -> _Worker:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Worker()
+
+
+def _settle(others: list[_Worker]) -> list[BaseException]:
     """Wait for all threads, even if interrupted: what they write to is freed when the caller leaves."""
     interrupt: KeyboardInterrupt | None = None
-    while True:
-        try:
-            wait(others)
-            break
-        except KeyboardInterrupt as again:
-            interrupt = again
+    failures: list[BaseException] = []
+    for other in others:
+        while True:
+            try:
+                failure = other.settled()
+                break
+            except KeyboardInterrupt as again:
+                interrupt = again
+        if failure is not None:
+            failures.append(failure)
     if interrupt is not None:
         raise interrupt
+    return failures
 
 
 class Deal:
@@ -155,11 +203,6 @@ class Deal:
             yield item
 
 
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
-
-
 if hasattr(os, "register_at_fork"):
     # A child has none of its parent's threads.
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_idle.clear)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from quinr_pl.native.memory import check_readable, check_shapes, summed
+from quinr_pl.native.memory import check_readable, check_shapes, numbers, summed
 from quinr_pl.native.operation import Gradients
 from quinr_pl.native.precision import VECTOR_BYTES
 from quinr_pl.native.rows import Plane, RowKernels
@@ -161,8 +161,9 @@ class _Gradient:
 
     def found(self, place: Window) -> tuple[Tensor, Tensor]:
         """Both of them; the grid lies at a place of its frame."""
-        for (first, _), halo in zip(self._chunks, self.halos, strict=True):
-            self.own.whole[0, first : first + self._reach] += halo  # whose rows begin in the margin
+        whole = numbers(self.own.whole)[0]
+        for (first, _), halo in zip(self._chunks, numbers(self.halos), strict=True):
+            whole[first : first + self._reach] += halo  # whose rows begin in the margin
         return place.of(self.own.whole)[0], self.coarser.signal[0]
 
     def words(self) -> tuple[dict[str, int], dict[str, npt.NDArray[np.int64]]]:
@@ -188,6 +189,6 @@ def _plane(frame: Framed[Tensor], above: Framed[Tensor], bias: Tensor, gradient:
 
 
 def _zeros(shape: Sequence[int], margin: int, like: Tensor) -> Framed[Tensor]:
-    found = Framed(1, shape, margin, like)
+    found = Framed(1, shape, margin, like, clear=False)
     found.whole.zero_()
     return found

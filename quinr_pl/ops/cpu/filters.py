@@ -58,7 +58,7 @@ def _gradients(
 
 def _convolved(frame: Framed[AnyArray], weight: AnyArray, bias: AnyArray, margin: int) -> Framed[AnyArray]:
     """Values plus their convolution; what lies around them in the frame is undefined."""
-    result = _empty(frame, margin)
+    result = Framed(len(frame.whole), (frame.rows, frame.columns), margin, frame.whole)
     addresses = {
         "bias": address(bias),
         "result": result.address(0, 0, 0),
@@ -73,7 +73,7 @@ def _back(
     frame: Framed[Tensor], weight: Tensor, given: Framed[Tensor]
 ) -> tuple[Framed[Tensor], Tensor, Tensor]:
     """Gradients in the values that were convolved, with a clear margin, in weight and in bias."""
-    found = _empty(frame, _MARGIN)
+    found = Framed(len(frame.whole), (frame.rows, frame.columns), _MARGIN, frame.whole, clear=False)
     addresses = {
         "cotangent": given.address(0, 0, 0),
         "of_values": found.address(0, -_REPEATED, -_REPEATED),
@@ -82,10 +82,6 @@ def _back(
     found.fold_edges(_REPEATED)
     of_weight, of_bias = sums.split([weight.numel(), len(weight)])
     return found, of_weight.view_as(weight), of_bias
-
-
-def _empty(frame: Framed[AnyArray], margin: int) -> Framed[AnyArray]:
-    return Framed(len(frame.whole), (frame.rows, frame.columns), margin, frame.whole)
 
 
 def _run(

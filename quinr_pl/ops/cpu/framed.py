@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic
 
-from quinr_pl.native.memory import AnyArray, address, contiguous, copied, empty, strides
+from quinr_pl.native.memory import AnyArray, address, contiguous, copied, empty, numbers, strides
 from quinr_pl.native.precision import Precision
 
 
@@ -21,6 +21,7 @@ class Framed(Generic[AnyArray]):
         shape: Rows and columns of the signal.
         margin: Rows and columns around it.
         like: An array with the type and the dtype.
+        clear: Whether the margin is set to zero; without, all of the frame is uninitialized.
 
     Attributes:
         rows: Rows of the signal.
@@ -29,13 +30,16 @@ class Framed(Generic[AnyArray]):
         whole: (planes, rows + 2 margin, row).
     """
 
-    def __init__(self, planes: int, shape: Sequence[int], margin: int, like: AnyArray) -> None:
+    def __init__(
+        self, planes: int, shape: Sequence[int], margin: int, like: AnyArray, clear: bool = True
+    ) -> None:
         self.rows, self.columns = shape
         self._margin = margin
         lanes = Precision.of(like).lanes
         self.row = _up_to(self.columns + 2 * margin, 2 * lanes) + 2 * margin
         self.whole: AnyArray = empty(like, planes, self.rows + 2 * margin, self.row)
-        self.clear_margin()
+        if clear:
+            self.clear_margin()
 
     @property
     def signal(self) -> AnyArray:
@@ -46,8 +50,9 @@ class Framed(Generic[AnyArray]):
     def clear_margin(self) -> None:
         """Set everything to zero but the signal."""
         top, bottom, left, right = self._edges()
-        self.whole[:, :top] = self.whole[:, bottom:] = 0
-        self.whole[:, :, :left] = self.whole[:, :, right:] = 0
+        whole = numbers(self.whole)
+        whole[:, :top] = whole[:, bottom:] = 0
+        whole[:, :, :left] = whole[:, :, right:] = 0
 
     @classmethod
     def around(cls, signal: AnyArray, margin: int) -> Framed[AnyArray]:
@@ -78,20 +83,24 @@ class Framed(Generic[AnyArray]):
     def repeat_edges(self, rings: int) -> None:
         """Fill the innermost rings of the margin with the edges of the signal."""
         top, bottom, left, right = self._edges()
-        inside = self.whole[:, top:bottom]
+        whole = numbers(self.whole)
+        inside = whole[:, top:bottom]
         inside[:, :, left - rings : left] = inside[:, :, left : left + 1]
         inside[:, :, right : right + rings] = inside[:, :, right - 1 : right]
-        self.whole[:, top - rings : top] = self.whole[:, top : top + 1]
-        self.whole[:, bottom : bottom + rings] = self.whole[:, bottom - 1 : bottom]
+        whole[:, top - rings : top] = whole[:, top : top + 1]
+        whole[:, bottom : bottom + rings] = whole[:, bottom - 1 : bottom]
 
     def fold_edges(self, rings: int) -> None:
         """The adjoint of repeating them: add the rings to the edges they repeat, and clear the margin."""
         top, bottom, left, right = self._edges()
+        rows = numbers(self.whole)[:, :, left - rings : right + rings]
+        columns = rows[:, top:bottom]
         for ring in range(rings):
-            self.whole[:, top] += self.whole[:, top - rings + ring]
-            self.whole[:, bottom - 1] += self.whole[:, bottom + ring]
-            self.whole[:, :, left] += self.whole[:, :, left - rings + ring]
-            self.whole[:, :, right - 1] += self.whole[:, :, right + ring]
+            rows[:, top] += rows[:, top - rings + ring]
+            rows[:, bottom - 1] += rows[:, bottom + ring]
+        for ring in range(rings):
+            columns[:, :, rings] += columns[:, :, ring]
+            columns[:, :, -rings - 1] += columns[:, :, ring - rings]
         self.clear_margin()
 
     def _edges(self) -> tuple[int, int, int, int]:

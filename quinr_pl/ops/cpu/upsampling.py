@@ -14,6 +14,7 @@ from quinr_pl.native.memory import (
     check_shapes,
     contiguous,
     empty,
+    numbers,
     strides,
     zeros,
 )
@@ -116,8 +117,9 @@ def _back(weight: Tensor, frame: Framed[Tensor], given: Framed[Tensor]) -> tuple
     grids = len(frame.whole)
     joins = len(given.whole) - grids
     lines = empty(weight, grids, 2 * (frame.rows + LINES_MARGIN), frame.row)
-    lines[:, :LINES_MARGIN] = lines[:, LINES_MARGIN + 2 * frame.rows :] = 0
-    found = Framed(grids, (frame.rows, frame.columns), MARGIN, weight)
+    edges = numbers(lines)
+    edges[:, :LINES_MARGIN] = edges[:, LINES_MARGIN + 2 * frame.rows :] = 0
+    found = Framed(grids, (frame.rows, frame.columns), MARGIN, weight, clear=False)
     planes = [
         {
             "values": frame.address(grid, -MARGIN, -MARGIN),
