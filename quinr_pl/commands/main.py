@@ -14,6 +14,7 @@ from quinr_pl._version import __version__
 from quinr_pl.commands.compare import compare
 from quinr_pl.commands.compress import compress
 from quinr_pl.commands.decompress import decompress
+from quinr_pl.commands.export import export
 from quinr_pl.commands.fit import lightning
 from quinr_pl.commands.inspect import inspect
 from quinr_pl.commands.interruption import Terminated, exit_status, interrupted_by_signals
@@ -37,6 +38,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "compress": (compress, "photo.png -> photo.quinr"),
     "decompress": (decompress, "photo.quinr -> photo.png or .npy"),
     "inspect": (inspect, "architecture, shape, bytes by section"),
+    "export": (export, "the circuit of photo.quinr as OpenQASM 3"),
     "search": (search, "the best settings at a number of bytes: --config kodak_search.yaml | your own"),
     "compare": (compare, "rate and distortion of methods: --config kodak_rd.yaml | kitti_rd.yaml | your own"),
 }
@@ -110,7 +112,7 @@ def _run(arguments: list[str]) -> int:
         raise QuinrError(f"{name}: no such command{near or '; there are ' + ', '.join(COMMANDS)}")
     command, _ = COMMANDS[name]
     # The others import what they need of it by themselves.
-    if name not in ("inspect", "decompress") and not {"-h", "--help"} & set(arguments):
+    if name not in ("inspect", "decompress", "export") and not {"-h", "--help"} & set(arguments):
         import_away_from_the_current_folder()
     return command(arguments if command is lightning else arguments[1:])
 
