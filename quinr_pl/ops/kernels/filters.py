@@ -6,6 +6,7 @@ row, ``plane`` numbers a channel, the same for every array of a kernel but for `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 
@@ -59,19 +60,52 @@ def build(precision: Precision) -> Program:
 def _forward(k: Kernel) -> None:
     code = k.code
     for y in code.range(k.first_row, k.last_row):
-        for index in code.range(0, ceil_div(k.columns, code.lanes)):
-            at = y * k.row + index * code.lanes
-            for o in code.range(0, k.channels):
-                own = at + o * k.plane
-                total = code.variable(k.values.vector(own) + k.bias[o])
-                for i in code.range(0, k.channels, total):
-                    weights = k.weight.at((o * k.channels + i) * 9)
-                    plane = at + i * k.plane
-                    for tap, (down, right) in enumerate(_TAPS):
-                        near = plane + k.row * (down - 1) + (right - 1)
-                        total.value = fma(weights[tap], k.values.vector(near), total.value)
-                to = y * k.result_row + index * code.lanes + o * k.result_plane
-                k.result.set_vector(to, total.value)
+        blocks = ceil_div(k.columns, code.lanes)
+        for o in code.range(0, k.channels):
+            own, to = y * k.row + o * k.plane, y * k.result_row + o * k.result_plane
+            for x in _columns(k, blocks):
+                k.result.set_vector(to + x, k.values.vector(own + x) + k.bias[o])
+            for i in code.range(0, k.channels):
+                start = y * k.row + i * k.plane
+                _add_weighed(k, (o, i), (k.result, to), (k.values, start), blocks)
+
+
+def _columns(k: Kernel, blocks: AnyIndex) -> Iterator[AnyIndex]:
+    """A loop over the vectors of a row; gives the column of each."""
+    for index in k.code.range(0, blocks):
+        yield index * k.code.lanes
+
+
+def _add_weighed(
+    k: Kernel,
+    channels: tuple[AnyIndex, AnyIndex],
+    target: tuple[Numbers, AnyIndex],
+    source: tuple[Numbers, AnyIndex],
+    blocks: AnyIndex,
+    sign: int = 1,
+) -> None:
+    """Add to a row what a row of one channel and its neighbours give through one channel's taps.
+
+    Taps stay in registers along the row: to read them with each value takes as long as the arithmetic.
+
+    Args:
+        k: The kernel under construction.
+        channels: Whose taps: what the convolution gives, and what it is given.
+        target: Where the row lies.
+        source: Where the other row lies.
+        blocks: Vectors of the row.
+        sign: -1 for the adjoint, which looks the other way.
+    """
+    o, i = channels
+    weights = k.weight.at((o * k.channels + i) * 9)
+    taps = [weights[tap] for tap in range(9)]
+    (result, to), (values, start) = target, source
+    for x in _columns(k, blocks):
+        total = result.vector(to + x)
+        for weight, (down, right) in zip(taps, _TAPS, strict=True):
+            near = start + k.row * (sign * (down - 1)) + (x + sign * (right - 1))
+            total = fma(weight, values.vector(near), total)
+        result.set_vector(to + x, total)
 
 
 def _backward(k: Kernel) -> None:
@@ -82,39 +116,44 @@ def _backward(k: Kernel) -> None:
     for at in code.range(0, sums):
         k.sums[at] = 0.0
     for y in code.range(k.first_row, k.last_row):
-        for index in code.range(0, ceil_div(k.columns + 2, code.lanes)):
-            _of_values(k, y * k.row + index * code.lanes)
+        _of_values(k, y)
         code.when(y < k.rows, partial(_of_weights, k, y, biases))
     for at in code.range(0, sums):
         k.totals.set_sum(at, k.sums[at])
 
 
-def _of_values(k: Kernel, at: AnyIndex) -> None:
-    """The gradient of the frame's values in a vector of every channel."""
+def _of_values(k: Kernel, y: AnyIndex) -> None:
+    """A row of the gradient of the frame's values, in every channel."""
     code = k.code
+    blocks = ceil_div(k.columns + 2, code.lanes)
     for i in code.range(0, k.channels):
-        own = at + i * k.plane - k.row + -1  # values go past the convolution, too
-        total = code.variable(k.cotangent.vector(own))
-        for o in code.range(0, k.channels, total):
-            weights = k.weight.at((o * k.channels + i) * 9)
-            plane = at + o * k.plane
-            for tap, (down, right) in enumerate(_TAPS):
-                near = plane + k.row * -down + -right
-                total.value = fma(weights[tap], k.cotangent.vector(near), total.value)
-        k.of_values.set_vector(at + i * k.plane, total.value)
+        to = y * k.row + i * k.plane
+        for x in _columns(k, blocks):
+            # Values go past the convolution, too. The frame's row and column before the signal's are -1.
+            k.of_values.set_vector(to + x, k.cotangent.vector(to - k.row + (x + -1)))
+        for o in code.range(0, k.channels):
+            start = (y + -1) * k.row + o * k.plane + -1
+            _add_weighed(k, (o, i), (k.of_values, to), (k.cotangent, start), blocks, sign=-1)
 
 
 def _of_weights(k: Kernel, y: AnyIndex, biases: AnyIndex) -> None:
     """The share of a row of every channel in the gradients of weights and biases."""
     code = k.code
-    for index in code.range(0, ceil_div(k.columns, code.lanes)):
-        at = y * k.row + index * code.lanes
-        for o in code.range(0, k.channels):
-            given = k.cotangent.vector(at + o * k.plane)
-            k.sums[biases + o] += given
-            for i in code.range(0, k.channels):
-                first = (o * k.channels + i) * 9
-                plane = at + i * k.plane
-                for tap, (down, right) in enumerate(_TAPS):
-                    value = k.values.vector(plane + k.row * (down - 1) + (right - 1))
-                    k.sums[first + tap] = fma(given, value, k.sums[first + tap])
+    blocks = ceil_div(k.columns, code.lanes)
+    for o in code.range(0, k.channels):
+        own = y * k.row + o * k.plane
+        bias = code.variable(k.sums[biases + o])
+        for index in code.range(0, blocks, bias):
+            bias.value += k.cotangent.vector(own + index * code.lanes)
+        k.sums[biases + o] = bias.value
+        for i in code.range(0, k.channels):
+            first, start = (o * k.channels + i) * 9, y * k.row + i * k.plane
+            totals = [code.variable(k.sums[first + tap]) for tap in range(9)]
+            for index in code.range(0, blocks, *totals):
+                x = index * code.lanes
+                given = k.cotangent.vector(own + x)
+                for total, (down, right) in zip(totals, _TAPS, strict=True):
+                    value = k.values.vector(start + k.row * (down - 1) + (x + (right - 1)))
+                    total.value = fma(given, value, total.value)
+            for tap, total in enumerate(totals):
+                k.sums[first + tap] = total.value
