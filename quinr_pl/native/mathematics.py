@@ -41,22 +41,25 @@ def _near_cos_sin(x: Vector) -> Complex:
     The argument is brought into [-π/4, π/4] by subtracting a multiple of π/2, kept in three parts
     (Cody and Waite 1980), and Taylor's series ends below half a unit in the last place.
     """
-    precision = x.emitter.precision
     turns = rint(x * (2 / pi))
-    for part in _half_pi_parts(precision):
+    for part in _half_pi_parts(x.emitter.precision):
         x = fma(turns, -part, x)
-    terms = range(1, 5 if precision.name == "float32" else 9)
-    square = x * x
-    odd = polynomial([(-1) ** k / factorial(2 * k + 1) for k in terms], square)
-    even = polynomial([(-1) ** k / factorial(2 * k) for k in terms], square)
-    sin = fma(odd * square, x, x)
-    cos = fma(even, square, 1.0)
+    cos, sin = small_cos_sin(x)
     quadrant = turns.as_integers()
     swapped = (quadrant & 1).is_not_zero()
     flips = _sign_of_second_bit(quadrant + 1), _sign_of_second_bit(quadrant)
     chosen = where(swapped, sin, cos), where(swapped, cos, sin)
     cosine, sine = ((value.as_bits() ^ flip).as_vector() for value, flip in zip(chosen, flips, strict=True))
     return Complex(cosine, sine)
+
+
+def small_cos_sin(x: Vector) -> Complex:
+    """What :func:`cos_sin` gives up to π/4, bit for bit, in less than half the operations."""
+    terms = range(1, 5 if x.emitter.precision.name == "float32" else 9)
+    square = x * x
+    odd = polynomial([(-1) ** k / factorial(2 * k + 1) for k in terms], square)
+    even = polynomial([(-1) ** k / factorial(2 * k) for k in terms], square)
+    return Complex(fma(even, square, 1.0), fma(odd * square, x, x))
 
 
 def _sign_of_second_bit(integers: Bits) -> Bits:

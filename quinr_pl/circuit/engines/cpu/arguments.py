@@ -11,6 +11,9 @@ from quinr_pl.native.values import AnyIndex, Index, Vector
 MATRIX = 6
 """Vectors of one matrix: tan(φ/2), sin φ, e^{iα}, e^{iγ}; in layer 0 its column: a, 1, b."""
 
+SMALL = 0.785
+"""Radians, below π/4."""
+
 
 class Kernel(Arguments):
     """A kernel under construction and its arguments, which arrive as one array of 64-bit words.
@@ -23,7 +26,7 @@ class Kernel(Arguments):
     """
 
     # Sizes. Where nothing goes past the circuit, or nothing is added, ``skipped`` and ``offsets`` are 0, else
-    # they are ``outputs``.
+    # they are ``outputs``. ``small`` says that half of an embedded angle stays within SMALL radians.
     first_block: Index
     last_block: Index
     batch: Index
@@ -36,6 +39,7 @@ class Kernel(Arguments):
     layers: Index
     width: Index
     sine: Index
+    small: Index
     state_stride: Index
     input_gradient: Index
     controlled: Index

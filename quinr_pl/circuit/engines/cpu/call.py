@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.cpu.arguments import ARGUMENTS, MATRIX, state_vectors
+from quinr_pl.circuit.engines.cpu.arguments import ARGUMENTS, MATRIX, SMALL, state_vectors
 from quinr_pl.circuit.engines.cpu.compile import Kernels, kernels
 from quinr_pl.circuit.lowering.plan import Plan, plan
 from quinr_pl.native.memory import AnyArray, Bytes, address, contiguous, empty, lent, scratch, strides, summed
@@ -95,6 +95,7 @@ class Layout:
             "layers": circuit.layers,
             "width": circuit.columns.shape[2],
             "sine": int(shape.embedded),
+            "small": int(abs(shape.scale / 2) <= SMALL),
             "controlled": circuit.diagonal.shape[1],
             "sums": sizes["phase_sum"] + sizes["bloch_sum"] + self.reduced,
             "reduced": self.reduced,

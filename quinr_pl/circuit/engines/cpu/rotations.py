@@ -7,11 +7,12 @@ the X axis by its angle. So no matrix is ever differentiated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from quinr_pl.circuit.engines.cpu.arguments import Kernel
 from quinr_pl.native.arrays import Vectors
-from quinr_pl.native.mathematics import cos_sin, reciprocal_sqrt
+from quinr_pl.native.mathematics import cos_sin, reciprocal_sqrt, small_cos_sin
 from quinr_pl.native.values import AnyIndex, Complex, Index, Vector, dot, fma, where
 
 
@@ -42,22 +43,25 @@ def embed(k: Kernel, block: AnyIndex, slopes: bool) -> None:
     def sines() -> None:
         for i in code.range(0, k.inputs):
             k.inputs_block[i] = k.read_x(block, i)
+        code.choose(k.small.is_not_zero(), partial(angles, small_cos_sin), partial(angles, cos_sin))
+
+    def angles(trigonometry: Callable[[Vector], Complex]) -> None:
         for column in code.range(0, k.angles):
-            _sine(k, column, slopes)
+            _sine(k, column, slopes, trigonometry)
 
     code.choose(k.sine.is_not_zero(), sines, given)
     for layer in code.range(0, k.layers):
         code.when(k.embeds[layer].is_not_zero(), partial(_matrices, k, layer))
 
 
-def _sine(k: Kernel, column: AnyIndex, slopes: bool) -> None:
+def _sine(k: Kernel, column: AnyIndex, slopes: bool, trigonometry: Callable[[Vector], Complex]) -> None:
     """Trigonometry of half of an angle that is a sine of the inputs."""
     row = k.embedding.at(column * k.inputs)
     linear = k.code.variable(k.bias[column])
     for i in k.code.range(0, k.inputs, linear):
         linear.value = fma(row[i], k.inputs_block[i], linear.value)
     cos, sin = cos_sin(k.scales[2] * linear.value)
-    k.trigonometry[column] = cos_sin(sin * k.scales[0])
+    k.trigonometry[column] = trigonometry(sin * k.scales[0])
     if slopes:
         k.slopes[column] = cos * k.scales[1]
 
