@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,13 @@ import numpy.typing as npt
 from quinr_pl.datamodules.beam_rays import beams_of
 from quinr_pl.datamodules.beams import find_beams
 from quinr_pl.datamodules.notice import notice
+from quinr_pl.datamodules.scan_layout import columns_of, field_of, sector_of
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import RANGE_IMAGE, Scanner, Signal, SignalSpec
 from quinr_pl.signals.scanner import UNITS
 
-PROJECTIONS = ("field_of_view", "beam_order")
+PROJECTIONS = ("field_of_view", "beam_order", "auto")
+_FIELD_ROWS = 64  # of a scan whose beams are not known
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,14 @@ class Projection:
 
     Args:
         method: "field_of_view" takes the row from a point's elevation (RangeNet++, Milioto et al. 2019);
-            "beam_order" gives each beam a row, which leaves fewer holes and collisions, see `find_beams`.
-        height: Rows of the range image.
-        width: Columns of a full turn.
-        fov_up: Elevation of the upper edge in degrees, for "field_of_view".
-        fov_down: Elevation of the lower edge in degrees, negative below the horizon.
+            "beam_order" gives each beam a row, which leaves fewer holes and collisions, see `find_beams`;
+            "auto" takes beams where they are found and neither height nor field of view speak against it.
+        height: Rows of the range image; None for the number of beams, or 64 where they are not known.
+        width: Columns of a full turn; None for one in two firings of the scanner, and of a cropped scan only
+            the sector that it fills.
+        fov_up: Elevation of the upper edge in degrees, for "field_of_view"; None for that of the scan.
+        fov_down: Elevation of the lower edge in degrees, negative below the horizon; None for that of the
+            scan.
         peak: Range in metres that target 1 stands for; longer ranges are cut to it.
         mask: Whether the file says which pixels have a return, so that the network need not.
 
@@ -36,20 +41,23 @@ class Projection:
     """
 
     method: str = "field_of_view"
-    height: int = 64
-    width: int = 1024
-    fov_up: float = 3.0
-    fov_down: float = -25.0
+    height: int | None = 64
+    width: int | None = 1024
+    fov_up: float | None = 3.0
+    fov_down: float | None = -25.0
     peak: float = 80.0
     mask: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in PROJECTIONS:
             raise QuinrError(f"--data.projection {self.method}: choose from {', '.join(PROJECTIONS)}")
-        for flag in ("height", "width"):
-            if getattr(self, flag) < 1:
-                raise QuinrError(f"--data.{flag} {getattr(self, flag)}: must be at least 1")
-        if not -90 <= self.fov_down < self.fov_up <= 90:
+        for flag, size in (("height", self.height), ("width", self.width)):
+            if size is not None and size < 1:
+                raise QuinrError(f"--data.{flag} {size}: must be at least 1")
+        up, down = (90 if edge is None else edge for edge in (self.fov_up, self.fov_down))
+        if not (
+            -90 <= up <= 90 and -90 <= down <= 90 and (down < up or None in (self.fov_up, self.fov_down))
+        ):
             raise QuinrError(
                 f"--data.fov_up {self.fov_up} and --data.fov_down {self.fov_down}: need "
                 "-90 <= fov_down < fov_up <= 90 degrees"
@@ -67,21 +75,24 @@ class PlacedPoints:
         distance: (points,), from the scanner.
         row: (points,).
         column: (points,).
+        shape: Rows and columns of the range image.
+        scanner: Rays that lead back to the points: of beams as these tell them, else of even rows.
     """
 
     xyz: npt.NDArray[np.float64]
     distance: npt.NDArray[np.float64]
     row: npt.NDArray[np.int64]
     column: npt.NDArray[np.int64]
+    shape: tuple[int, int]
+    scanner: Scanner
 
-    def ranges(self, projection: Projection) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Distances cut to the peak and where there is one, see `project`."""
-        nearest = np.full(projection.height * projection.width, np.inf)
-        np.minimum.at(nearest, self.row * projection.width + self.column, self.distance)
+    def ranges(self, peak: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Distances cut to the peak, and where there is one; see `project`."""
+        nearest = np.full(self.shape[0] * self.shape[1], np.inf)
+        np.minimum.at(nearest, self.row * self.shape[1] + self.column, self.distance)
         valid = np.isfinite(nearest)
-        ranges = np.where(valid, np.minimum(nearest, projection.peak), 0.0).astype(np.float32)
-        shape = (projection.height, projection.width)
-        return ranges.reshape(shape), valid.reshape(shape)
+        ranges = np.where(valid, np.minimum(nearest, peak), 0.0).astype(np.float32)
+        return ranges.reshape(self.shape), valid.reshape(self.shape)
 
 
 def project(
@@ -103,35 +114,47 @@ def project(
     Raises:
         QuinrError: If no point is left, or there are no beams that "beam_order" could tell apart.
     """
-    return _placed(points, projection, name).ranges(projection)
+    return place(points, projection, name).ranges(projection.peak)
 
 
-def _placed(points: npt.NDArray[np.float32], projection: Projection, name: str) -> PlacedPoints:
+def place(points: npt.NDArray[np.float32], projection: Projection, name: str) -> PlacedPoints:
+    """The pixel of each point, and the rays of the pixels; arguments and errors are those of `project`."""
     distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
     seen = distance > 0
     if not seen.any():
         raise QuinrError(f"{name}: no point away from the scanner, nothing to project")
     points, distance = points[seen], distance[seen]
     xyz = points[:, :3].astype(np.float64)
-    outside = 0
-    if projection.method == "beam_order":
-        row = _beam_rows(points, projection.height, name)
+    azimuth = np.arctan2(xyz[:, 1], xyz[:, 0])
+    beams = _beam_rows(points, projection, name)
+    sector = sector_of(azimuth) if projection.width is None else Scanner.FULL_TURN
+    width = projection.width or columns_of(azimuth, beams, sector[1])
+    outside, edges = 0, (0.0, 0.0)
+    if beams is not None:
+        row, height = beams, projection.height or int(beams.max()) + 1
+        scanner = beams_of(xyz, row, height)
     else:
-        share = _elevation_share(xyz[:, 2] / distance, projection)
-        row = _bins(share, projection.height)
-        outside = int(np.sum((share < 0) | (share > 1)))
-    _say_what_is_changed(len(points), int((distance > projection.peak).sum()), outside, projection, name)
-    return PlacedPoints(xyz, distance, row, _columns(xyz, projection.width))
+        sine, height = xyz[:, 2] / distance, projection.height or _FIELD_ROWS
+        edges = _edges(sine, projection)
+        share = _elevation_share(sine, *edges)
+        row, outside = _bins(share, height), int(np.sum((share < 0) | (share > 1)))
+        scanner = Scanner.even(height, *(round(edge * UNITS) for edge in edges))
+    scanner = replace(scanner, start=sector[0], turn=sector[1])
+    beyond = int((distance > projection.peak).sum())
+    _say_what_is_changed(len(points), beyond, outside, edges, projection.peak, name)
+    return PlacedPoints(xyz, distance, row, scanner.columns(azimuth, width), (height, width), scanner)
 
 
-def _say_what_is_changed(count: int, beyond: int, outside: int, projection: Projection, name: str) -> None:
+def _say_what_is_changed(
+    count: int, beyond: int, outside: int, edges: tuple[float, float], peak: float, name: str
+) -> None:
     changes = []
     if beyond:
-        changes.append(f"{beyond} lie beyond --data.peak {projection.peak:g} and are cut to it")
+        changes.append(f"{beyond} lie beyond --data.peak {peak:g} and are cut to it")
     if outside:
         changes.append(
-            f"{outside} lie outside of --data.fov_down {projection.fov_down:g} to --data.fov_up "
-            f"{projection.fov_up:g} and go to the edge rows"
+            f"{outside} lie outside of --data.fov_down {edges[1]:g} to --data.fov_up {edges[0]:g} and go to "
+            "the edge rows"
         )
     if changes:
         notice(f"{name}: of {count} points {', '.join(changes)}")
@@ -143,8 +166,8 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
     Raises:
         QuinrError: As `project` does.
     """
-    placed = _placed(points, projection, name)
-    ranges, valid = placed.ranges(projection)
+    placed = place(points, projection, name)
+    ranges, valid = placed.ranges(projection.peak)
     spec = SignalSpec(
         RANGE_IMAGE,
         ranges.shape,
@@ -152,45 +175,50 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
         low=0.0,
         high=projection.peak,
         mask=valid if projection.mask else None,
-        scanner=_scanner(placed, projection),
+        scanner=placed.scanner,
     )
     return Signal(ranges[:, :, None], spec, valid, placed.xyz.astype(np.float32))
 
 
-def _scanner(placed: PlacedPoints, projection: Projection) -> Scanner:
-    """The rays that lead back to the points: of beams as the points tell them, else of even rows."""
-    if projection.method == "beam_order":
-        return beams_of(placed.xyz, placed.row, projection.height)
-    up, down = (round(edge * UNITS) for edge in (projection.fov_up, projection.fov_down))
-    return Scanner.even(projection.height, up, down)
-
-
-def _beam_rows(points: npt.NDArray[np.float32], height: int, name: str) -> npt.NDArray[np.int64]:
+def _beam_rows(
+    points: npt.NDArray[np.float32], projection: Projection, name: str
+) -> npt.NDArray[np.int64] | None:
+    """The row of each point by its beam; None for rows by elevation."""
+    automatic, height = projection.method == "auto", projection.height
+    if projection.method == "field_of_view" or (automatic and projection.fov_up is not None):
+        return None
     beam = find_beams(points)
     if beam is None:
+        if automatic:
+            return None
         raise QuinrError(
             f"{name}: --data.projection beam_order finds no beams in the order of the points; take "
             "field_of_view"
         )
     found = int(beam.max()) + 1
     # Rows that stay empty in half of the image mean another scanner.
-    if not height < 2 * found <= 2 * height:
-        raise QuinrError(
-            f"{name}: --data.projection beam_order finds {found} beams for --data.height {height}; set "
-            f"--data.height {found}, or take field_of_view"
-        )
-    return beam
+    if height is None or height < 2 * found <= 2 * height:
+        return beam
+    if automatic:
+        return None
+    raise QuinrError(
+        f"{name}: --data.projection beam_order finds {found} beams for --data.height {height}; set "
+        f"--data.height {found}, or take field_of_view"
+    )
 
 
-def _elevation_share(sine: npt.NDArray[np.float64], projection: Projection) -> npt.NDArray[np.float64]:
+def _edges(sine: npt.NDArray[np.float64], projection: Projection) -> tuple[float, float]:
+    """Upper and lower edge of the field of view in degrees: those asked for, else those of the scan."""
+    up, down = field_of(np.arcsin(np.clip(sine, -1.0, 1.0)))
+    up = up if projection.fov_up is None else projection.fov_up
+    down = down if projection.fov_down is None else projection.fov_down
+    return (up, down) if down < up else (up, up - 1.0)
+
+
+def _elevation_share(sine: npt.NDArray[np.float64], up: float, down: float) -> npt.NDArray[np.float64]:
     """How far from the upper edge of the field of view to the lower one: 0 to 1 within it."""
     pitch = np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0)))
-    return 1.0 - (pitch - projection.fov_down) / (projection.fov_up - projection.fov_down)
-
-
-def _columns(xyz: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.int64]:
-    yaw = -np.arctan2(xyz[:, 1], xyz[:, 0])
-    return _bins(0.5 * (yaw / np.pi + 1.0), width)
+    return 1.0 - (pitch - down) / (up - down)
 
 
 def _bins(share: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:

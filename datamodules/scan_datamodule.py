@@ -16,11 +16,11 @@ class RangeImageDataModule(CoordinateDataModule):
 
     Args:
         name: Short name of the signal: the stem of the files made from it.
-        projection: "field_of_view" or "beam_order", see `Projection`, as for the following.
-        height: Rows of a range image.
-        width: Columns of a range image.
-        fov_up: Elevation of its upper edge in degrees.
-        fov_down: Elevation of its lower edge in degrees.
+        projection: "field_of_view", "beam_order" or "auto", see `Projection`, as for the following.
+        height: Rows of a range image; null for those of the scan.
+        width: Columns of a range image; null for those of the scan.
+        fov_up: Elevation of its upper edge in degrees; null for that of the scan.
+        fov_down: Elevation of its lower edge in degrees; null for that of the scan.
         peak: Range in metres that target 1 stands for.
         mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
         **blocks: Further arguments of `CoordinateDataModule`.
@@ -30,10 +30,10 @@ class RangeImageDataModule(CoordinateDataModule):
         self,
         name: str,
         projection: str = "field_of_view",
-        height: int = 64,
-        width: int = 1024,
-        fov_up: float = 3.0,
-        fov_down: float = -25.0,
+        height: int | None = 64,
+        width: int | None = 1024,
+        fov_up: float | None = 3.0,
+        fov_down: float | None = -25.0,
         peak: float = 80.0,
         mask: bool = True,
         **blocks: Any,

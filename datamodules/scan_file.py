@@ -145,6 +145,24 @@ def finite_points(points: npt.NDArray, path: Path) -> npt.NDArray[np.float32]:
     return points
 
 
+def check_reach(xyz: npt.NDArray[np.float64], path: Path) -> None:
+    """Refuses points that do not lie around a scanner.
+
+    Args:
+        xyz: (points, 3) in metres, finite.
+        path: Their file, for messages.
+
+    Raises:
+        QuinrError: If they lie in a map's frame, or in another unit.
+    """
+    if not _coordinates(xyz):
+        far = float(np.median(np.abs(xyz).max(axis=1)))
+        raise QuinrError(
+            f"{path}: half of the points lie {far:.4g} m or more away, so not around a scanner; subtract its "
+            "place, or say by --data.unit 0.001 that they are in millimetres"
+        )
+
+
 def _points(data: bytes, scan_format: ScanFormat) -> npt.NDArray:
     whole = len(data) // (scan_format.numbers * scan_format.dtype.itemsize)
     numbers = np.frombuffer(data, scan_format.dtype, whole * scan_format.numbers)

@@ -20,7 +20,10 @@ from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 
-_ACCEPTED = "give an image (8 or 16 bit), a KITTI .bin scan or a .npy array"
+_ACCEPTED = "give an image (8 or 16 bit), a scan (.bin, .pcd, .ply, .las, .laz) or a .npy array"
+
+_SUFFIXES = {b"\x93NUMPY": ".npy", b"# .PCD": ".pcd", b"ply\n": ".ply", b"LASF": ".las"}
+"""Of what comes from a pipe, by its first bytes."""
 
 
 def compress(args: list[str]) -> int:
@@ -64,8 +67,8 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image (8 or 16 bit), KITTI .bin scan or .npy array; - for standard input; with --out-dir "
-        "several, or folders",
+        help="image (8 or 16 bit), scan (.bin, .pcd, .ply, .las, .laz) or .npy array; - for standard input; "
+        "with --out-dir several, or folders",
     )
     parser.add_argument(
         "-o", "--output", help="the file to write; - for standard output (default: input with .quinr)"
@@ -121,6 +124,7 @@ def _readable_twice(name: str) -> Iterator[Path]:
         return
     data = read_file(name, remedy=_ACCEPTED)
     with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder:
-        path = Path(folder, "input.npy" if data.startswith(b"\x93NUMPY") else "input")
+        suffix = next((suffix for magic, suffix in _SUFFIXES.items() if data.startswith(magic)), "")
+        path = Path(folder, f"input{suffix}")
         path.write_bytes(data)
         yield path

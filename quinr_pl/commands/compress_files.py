@@ -151,10 +151,12 @@ def _is_readable(path: Path) -> bool:
     """Whether a file of a folder is one to compress, by its suffix."""
     from PIL import Image
 
+    from quinr_pl.datamodules.point_file import POINT_READERS
     from quinr_pl.signals.kinds import all_kinds
 
     of_kinds = {suffix for kind in all_kinds() for suffix in kind.read_suffixes}
-    return path.suffix.lower() in {".npy", ".bin"} | of_kinds | Image.registered_extensions().keys()
+    suffixes = {".npy", ".bin"} | POINT_READERS.keys() | of_kinds | Image.registered_extensions().keys()
+    return path.suffix.lower() in suffixes
 
 
 def check_outputs(files: Sequence[InputFile]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,9 @@ class Scanner:
     Raises:
         QuinrError: If no scanner has such rays.
     """
+
+    FULL_TURN: ClassVar[tuple[int, int]] = (_TURN // 2, -_TURN)
+    """Start and turn of an image that begins and ends behind the scanner."""
 
     elevations: tuple[int, ...]
     heights: tuple[int, ...]
@@ -73,10 +77,10 @@ class Scanner:
             azimuths: In radians, (points,).
             count: Columns of the image.
         """
-        along = np.sign(self.turn) * (np.degrees(azimuths) * UNITS - self.start) % _TURN
-        beyond = (abs(self.turn) + _TURN) / 2  # half way through what the image leaves out
-        along = np.where(along >= beyond, 0.0, along)
-        return np.minimum(np.floor(along / abs(self.turn) * count), count - 1).astype(np.int64)
+        share = np.sign(self.turn) * (azimuths - np.radians(self.start / UNITS)) / (2 * np.pi) % 1.0
+        sector = abs(self.turn) / _TURN
+        share = np.where(share >= (sector + 1) / 2, 0.0, share)  # nearer to the first edge
+        return np.minimum(np.floor(share / sector * count), count - 1).astype(np.int64)
 
     def points(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> Points:
         """The points of a range image, row after row.

@@ -152,7 +152,7 @@ def test_quality_is_measured_against_what_was_given(tmp_path):
 
 @pytest.mark.parametrize(
     ("suffix", "remedy"),
-    [(".pcd", ".bin file"), (".ply", ".bin file"), (".csv", "numpy.save"), (".npz", "numpy.save")],
+    [(".e57", ".bin file"), (".xyz", ".bin file"), (".csv", "numpy.save"), (".npz", "numpy.save")],
 )
 def test_other_kinds_of_file_name_what_to_do(tmp_path, suffix, remedy):
     (tmp_path / f"a{suffix}").write_text("1,2,3\n")

@@ -1,0 +1,83 @@
+"""Files of points that name their fields: `.pcd`, `.ply`, `.las` and `.laz`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+
+from quinr_pl.datamodules.pcd import Columns, read_pcd
+from quinr_pl.datamodules.scan_file import check_reach, finite_points
+from quinr_pl.errors import QuinrError
+
+_BEAM_FIELDS = ("ring", "channel", "beam", "laser_id", "laser", "line")
+"""Names that drivers give to the number of a point's beam."""
+_REQUIREMENTS = {"plyfile": "plyfile>=1.0", "laspy": "laspy[lazrs]>=2.5"}
+
+
+def read_points(path: Path, unit: float = 1.0) -> npt.NDArray[np.float32]:
+    """The points of a file, without those that have no place, as where organized clouds have no return.
+
+    Args:
+        path: With one of `POINT_READERS`' suffixes.
+        unit: Metres that a coordinate of 1 stands for.
+
+    Returns:
+        (points, 3 or 4) float32: x, y and z in metres, and the number of the beam where the file has one.
+
+    Raises:
+        QuinrError: If the file is malformed, its points are not those of a scanner, or the package that reads
+            it is not installed.
+    """
+    columns = POINT_READERS[path.suffix.lower()](path)
+    by_name = {name.lower(): column for name, column in columns.items()}
+    missing = [axis for axis in "xyz" if axis not in by_name]
+    if missing:
+        raise QuinrError(f"{path}: no field {missing[0]}; a scan has x, y and z")
+    xyz = np.stack([by_name[axis].astype(np.float64) for axis in "xyz"], axis=1) * unit
+    placed = np.isfinite(xyz).all(axis=1)
+    if not placed.any():
+        raise QuinrError(f"{path}: no point with finite x, y and z")
+    check_reach(xyz[placed], path)
+    beam = next((by_name[name] for name in _BEAM_FIELDS if name in by_name), None)
+    table = xyz if beam is None else np.column_stack([xyz, beam])
+    return finite_points(table[placed], path)
+
+
+def _read_ply(path: Path) -> Columns:
+    plyfile = _library("plyfile", path)
+    try:
+        vertices = plyfile.PlyData.read(str(path))["vertex"]
+        scalars = [one.name for one in vertices.properties if type(one).__name__ == "PlyProperty"]
+        return {name: np.asarray(vertices[name]) for name in scalars}
+    except (plyfile.PlyParseError, ValueError, KeyError, IndexError) as error:
+        reason = str(error).split("\n")[0]
+        raise QuinrError(f"{path}: cut or not a PLY file of vertices ({reason}); write it again") from error
+
+
+def _read_las(path: Path) -> Columns:
+    laspy = _library("laspy", path)
+    try:
+        las = laspy.read(path)
+    except Exception as error:  # laspy and its back ends raise whatever the broken file leads to
+        reason = str(error).split("\n")[0]
+        raise QuinrError(f"{path}: cut or not a LAS file ({reason}); write it again") from error
+    extra = {name: np.asarray(las[name]) for name in las.point_format.extra_dimension_names}
+    return {**extra, "x": np.asarray(las.x), "y": np.asarray(las.y), "z": np.asarray(las.z)}
+
+
+def _library(name: str, path: Path) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise QuinrError(
+            f"{path}: {name}, which reads {path.suffix}, is not installed; pip install "
+            f"'{_REQUIREMENTS[name]}'"
+        ) from error
+
+
+POINT_READERS = {".pcd": read_pcd, ".ply": _read_ply, ".las": _read_las, ".laz": _read_las}
+"""By the suffix of the files, in lower case."""
