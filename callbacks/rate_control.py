@@ -42,19 +42,25 @@ class RateControl(Callback):
         bpp: Bits for each pixel of the file, at most.
         most_bytes: Size of the file, at most.
         psnr: dB of the decoded file, at least.
+        bias: How far above the target training is steered, in ln of the integers' bits or of the inverse
+            error, where the final rounding is known to miss it.
 
     Raises:
         QuinrError: If not one of them is given, or it is not positive.
     """
 
     def __init__(
-        self, bpp: float | None = None, most_bytes: int | None = None, psnr: float | None = None
+        self,
+        bpp: float | None = None,
+        most_bytes: int | None = None,
+        psnr: float | None = None,
+        bias: float = 0.0,
     ) -> None:
         asked = {"bpp": bpp, "most_bytes": most_bytes, "psnr": psnr}
         given = {name: value for name, value in asked.items() if value is not None}
         if len(given) != 1 or not all(0 < value < math.inf for value in given.values()):
             raise QuinrError(f"RateControl {given}: give one of bpp, most_bytes and psnr, a positive number")
-        self.bpp, self.most_bytes, self.psnr = bpp, most_bytes, psnr
+        self.bpp, self.most_bytes, self.psnr, self.bias = bpp, most_bytes, psnr, bias
         self._weight: float | None = None
         self._level = 0.0  # of λ, without what a deviation moves it by at once
 
@@ -99,7 +105,7 @@ class RateControl(Callback):
         if trainer.global_step % interval:
             return
         share = (trainer.global_step / steps - begin) / (end - begin)
-        excess = self._excess(trainer, pl_module, batch, share)
+        excess = self._excess(trainer, pl_module, batch, share) - self.bias
         if share > _STEERED:
             return
         excess = min(max(excess, -_FAR), _FAR) * min(1.0, share / _TRUSTED)

@@ -6,7 +6,7 @@ import inspect
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from quinr_pl.datamodules import ImageDataModule
     from quinr_pl.fitting import FitResult
 
-STEERED_TRIES = 2
+STEERED_TRIES, MOST_TRIES_OF_SMALL = 2, 4
+_SMALL_PIXELS = 1 << 14
+"""A signal whose steps take a few milliseconds, so that more fits are bearable."""
 PSNR_TRIES = 5
+_SIZE_TOLERANCE = 0.03
 _PSNR_TOLERANCE = 0.1
+_NEARER = 0.9
+_BEYOND = 1.5
 _SIZED_TOLERANCE, _SIZED_MOST_BPP = 0.2, 2.0
 _USUAL_BPP = 0.1
 
@@ -178,29 +183,49 @@ class RatedFit:
         return fit({**settings, "data": data}, folder, name="signal", title=title or self.title)
 
     def _steered(self, settings: dict[str, Any], folder: Path) -> FitResult:
-        """A fit that moves its rate_weight, and another one where the first misses what is asked for."""
+        """A fit that moves its rate_weight, and others that aim elsewhere while it misses what is asked."""
         size = self.ask.size(self._data.spec, self._mask_bytes)
-        settings = _with_rate_control(settings, {"most_bytes": size, "psnr": self.ask.psnr})
+        small = size is not None and self._data.spec.pixels <= _SMALL_PIXELS
+        most_tries = MOST_TRIES_OF_SMALL if small else STEERED_TRIES
         results: list[FitResult] = []
-        for number in range(STEERED_TRIES):
-            result = self._fit(settings, folder / str(number))
-            if size is not None:
-                missed = math.log2(result.bytes / size)
-                if missed <= 0 or self.ask.of_nothing:
-                    return result
-            else:
-                assert self.ask.psnr is not None
-                missed = (result.psnr - self.ask.psnr) / _PSNR_TOLERANCE / 2
-                if 0 <= missed <= 0.5:
-                    return result
+        aims: list[tuple[float, float]] = []
+        bias = 0.0
+        for number in range(most_tries):
+            control = {"most_bytes": size, "psnr": self.ask.psnr, "bias": bias}
+            title = f"{self.title}, try {number + 1}" if number else self.title
+            result = self._fit(_with_rate_control(settings, control), folder / str(number), title)
             results.append(result)
-            weight = result.rate_weight * 2 ** min(max(missed, -2.0), 2.0)
+            missed, tolerated = self._missed(result, size)
+            if tolerated or self.ask.of_nothing:
+                break
+            if aims and abs(missed) > _NEARER * abs(aims[-1][1]) and not missed > 0:
+                break  # more of it would not help either
+            aims.append((bias, missed))
+            bias = _next_bias(aims)
+            weight = result.rate_weight * math.exp(min(max(missed, -1.0), 1.0))
             settings = _with_network(settings, {"rate_weight": weight})
+        return replace(self._best_of(results, size), encode_seconds=sum(r.encode_seconds for r in results))
+
+    def _best_of(self, results: list[FitResult], size: int | None) -> FitResult:
+        """The one with the highest quality of those that are small enough, or the smallest good enough."""
+        if size is None:
+            assert self.ask.psnr is not None
+            return self._smallest_of(results, self.ask.psnr, "use a higher --effort")
+        fitting = [result for result in results if result.bytes <= size or self.ask.of_nothing]
+        if not fitting:
+            raise OutOfReachError(self._too_few(size, min(result.bytes for result in results)))
+        return max(fitting, key=lambda result: result.psnr)
+
+    def _missed(self, result: FitResult, size: int | None) -> tuple[float, bool]:
+        """How far a file is above its size, or its quality, in ln of bytes or of the inverse error.
+
+        Also whether that may be.
+        """
         if size is not None:
-            smallest = min(result.bytes for result in results)
-            raise OutOfReachError(self._too_few(size, smallest))
+            return math.log(result.bytes / size), (1 - _SIZE_TOLERANCE) * size <= result.bytes <= size
         assert self.ask.psnr is not None
-        return self._smallest_of(results, self.ask.psnr, "use a higher --effort")
+        above = min(result.psnr, 200.0) - self.ask.psnr
+        return math.log(10) / 10 * above, 0 <= above <= _PSNR_TOLERANCE
 
     def _smallest_of(self, results: list[FitResult], psnr: float, remedy: str) -> FitResult:
         """The smallest file that is good enough."""
@@ -290,6 +315,16 @@ class RatedFit:
             measured = [(result.bytes, min(result.psnr, 200.0)) for result in results]
             size = max(fewest, min(bytes_for_psnr(measured, wanted + _SIZED_TOLERANCE / 2), most))
         return self._smallest_of(results, wanted, "fit longer (--trainer.max_steps)")
+
+
+def _next_bias(aims: list[tuple[float, float]]) -> float:
+    """Where to steer next, from biases and what was missed with each: between them, or beyond the last."""
+    short = [bias for bias, missed in aims if missed < 0]
+    over = [bias for bias, missed in aims if missed > 0]
+    if short and over:
+        return (max(short) + min(over)) / 2
+    bias, missed = aims[-1]
+    return bias - min(max(_BEYOND * missed, -1.0), 1.0)
 
 
 def _network_class(settings: Mapping[str, Any]) -> type:
