@@ -13,7 +13,7 @@ from torch import Tensor
 
 from quinr_pl.native.memory import check_readable, check_shapes, numbers, summed
 from quinr_pl.native.operation import Gradients
-from quinr_pl.native.precision import VECTOR_BYTES
+from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.rows import Plane, RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import context as emitter
@@ -121,6 +121,11 @@ def _run(
     above = [*frames[1:], _zeros(nothing, reach, weights[0])]
     gradients = [_Gradient(*pair, reach) if keep else None for pair in zip(frames, above, strict=True)]
     planes = [_plane(*each) for each in zip(frames, above, weights[-1], gradients, strict=True)]
+    neighbours, like = len(context.offsets), weights[0]
+    kept = {"hidden": width, "seen": neighbours + 1, "of_output": 2}
+    memory = {name: emitter.TILE * count * VECTOR_BYTES for name, count in kept.items()}
+    widest, lanes = max(frame.columns for frame in frames), Precision.of(like).lanes
+    memory["received"] = like.itemsize * emitter.received_numbers(neighbours, widest, lanes)
     totals = _KERNELS.run_planes(
         "gradient" if keep else "forward",
         weights[0],
@@ -128,7 +133,7 @@ def _run(
         planes,
         sum(frame.rows * frame.columns for frame in frames),
         emitter.sums_count(len(context.offsets), width),
-        memory={"hidden": width * VECTOR_BYTES},
+        memory=memory,
         settings=(context.offsets, context.octaves, context.least),
     )
     parts = totals.split([len(_KERNELS.chunks(frame.rows)) for frame in frames])

@@ -1,7 +1,6 @@
 """The context model as vector code: bits of a grid's latents, and the gradients of their sum in one pass.
 
-A vector is sixteen latents of a row (eight in float64). Hidden units live for one vector only; nothing but
-the latents, the bits' sum and the gradients touches memory.
+A vector is sixteen latents of a row (eight in float64). Hidden units live for a few vectors only.
 """
 
 from __future__ import annotations
@@ -31,6 +30,9 @@ from quinr_pl.native.values import (
 
 Offsets = Sequence[tuple[int, int]]
 
+TILE = 8
+"""Vectors of a row that are worked on together: what is kept of all of them fits the first cache."""
+
 
 class Kernel(Arguments):
     """What both kernels are given: rows ``first_row`` to ``last_row`` of one grid.
@@ -55,6 +57,13 @@ class Kernel(Arguments):
     output_weight: Numbers
     output_bias: Numbers
     hidden: Vectors
+    """Of a thread: TILE vectors of each hidden unit, then of its gradient."""
+    seen: Vectors
+    """Of a thread: TILE vectors of each input of the model."""
+    of_output: Vectors
+    """Of a thread: derivatives by mean and logarithm of the scale, TILE vectors of either in turn."""
+    received: Numbers
+    """Of a thread: a line for the gradients in each input of a row, and one for those in its own latents."""
     sums: Vectors
     halo: Numbers
     of_grid: Numbers
@@ -66,6 +75,11 @@ class Kernel(Arguments):
 def reach_of(offsets: Offsets) -> int:
     """Rows up and columns to either side that neighbours lie within."""
     return max(max(-down, abs(right)) for down, right in offsets)
+
+
+def received_numbers(neighbours: int, columns: int, lanes: int) -> int:
+    """Numbers of ``received``."""
+    return (neighbours + 2) * lanes * (-(-columns // lanes) + 2)
 
 
 def sums_count(neighbours: int, width: int) -> int:
@@ -117,12 +131,32 @@ class _Grid:
         k, code = self.k, self.k.code
         for at in code.range(0, self.sums):
             k.sums[at] = 0.0
+        blocks = ceil_div(k.columns, code.lanes)
+        if self.gradient:
+            for line in code.range(0, self.inputs + 1):
+                k.received.set_vector(self._line(line) + -code.lanes, 0.0)
+                k.received.set_vector(self._line(line + 1) + -2 * code.lanes, 0.0)
         for y in code.range(k.first_row, k.last_row):
-            above = self._rows_above(y)
-            for index in code.range(0, ceil_div(k.columns, code.lanes)):
-                self._latents(y, index * code.lanes, above)
+            tiles = ceil_div(blocks, TILE)
+            for tile in code.range(0, tiles):
+                first, last = (blocks * number // tiles for number in (tile, tile + 1))
+                self._tile(y, first, last - first)
+            if self.gradient:
+                self._spread(y)
         for wanted in code.range(0, self.sums if self.gradient else 1):
             k.totals.set_sum(wanted, k.sums[wanted])
+
+    def _tile(self, y: AnyIndex, first: AnyIndex, count: AnyIndex) -> None:
+        """Some vectors of a row, from one on; with gradients, those of the weights by hidden units."""
+        k, code = self.k, self.k.code
+        for v in code.range(0, count):
+            self._bits(y, (first + v) * code.lanes, v)
+        if not self.gradient:
+            return
+        for j in code.range(0, k.width):
+            self._of_weights(count, j)
+        for v in code.range(0, count):
+            self._of_latents((first + v) * code.lanes, v)
 
     def _rows_above(self, y: AnyIndex) -> list[Numbers]:
         """Rows of the gradient by how far up they lie: in the frame, or in the halo."""
@@ -136,33 +170,39 @@ class _Grid:
             above.append(pick(k.first_row + up <= y, own, other))
         return above
 
-    def _latents(self, y: AnyIndex, x: AnyIndex, above: Sequence[Numbers]) -> None:
-        """A vector of latents from column ``x`` on."""
-        k, code = self.k, self.k.code
+    def _seen(self, y: AnyIndex, x: AnyIndex) -> list[Vector]:
+        """What a vector of latents from column ``x`` on is predicted from."""
+        k = self.k
         at = y * k.stride + x
         seen = [k.grid.vector(at + k.stride * down + right) for down, right in self.offsets]
-        at_coarser = (y >> 1) * k.coarser_stride + (x >> 1)
-        coarser = k.coarser.vector(at_coarser)
-        seen.append(interleave(coarser, coarser)[0])
-        mean, scale = self._output(seen)
+        coarser = k.coarser.vector(self._at_coarser(y, x))
+        return [*seen, interleave(coarser, coarser)[0]]
+
+    def _at_coarser(self, y: AnyIndex, x: AnyIndex) -> AnyIndex:
+        return (y >> 1) * self.k.coarser_stride + (x >> 1)
+
+    def _bits(self, y: AnyIndex, x: AnyIndex, v: AnyIndex) -> None:
+        """Bits of a vector of latents from column ``x`` on, the tile's number ``v``; keeps derivatives."""
+        k, code = self.k, self.k.code
+        seen = self._seen(y, x)
+        if self.gradient:  # rows of the grid begin anywhere in a line of the cache
+            for i, value in enumerate(seen):
+                k.seen[i * TILE + v] = value
+        mean, scale = self._output(seen, v)
         valid = code.lanes_below(k.columns - x)
-        deviation = k.grid.vector(at) - mean
+        deviation = k.grid.vector(y * k.stride + x) - mean
         bits, of_deviation, of_scale = self.laplace.bits(deviation, scale)
         bits = where(valid, bits, 0.0)
         k.sums[0] += bits
         if not self.gradient:
             return
-        of_deviation = where(valid, of_deviation, 0.0)
+        of_mean = -where(valid, of_deviation, 0.0)
         of_scale = where(valid, of_scale, 0.0)  # so is what the coarser grid receives
-        *received, of_coarser = self._backward(seen, -of_deviation, of_scale)
-        even, odd = deinterleave(of_coarser, code.constant(0.0))
-        k.of_coarser.set_vector(at_coarser, k.of_coarser.vector(at_coarser) + (even + odd))
-        above[0].set_vector(x, above[0].vector(x) + of_deviation)
-        for (down, right), value in zip(self.offsets, received, strict=True):
-            row, place = above[-down], x + right
-            row.set_vector(place, row.vector(place) + value)
+        k.of_output[v * 2], k.of_output[v * 2 + 1] = of_mean, of_scale
+        k.sums[self.output_bias] += of_mean
+        k.sums[self.output_bias + 1] += of_scale
 
-    def _output(self, seen: Sequence[Vector]) -> tuple[Vector, Vector]:
+    def _output(self, seen: Sequence[Vector], v: AnyIndex) -> tuple[Vector, Vector]:
         """Mean and binary logarithm of the scale, from what is seen; keeps the hidden units."""
         k, code = self.k, self.k.code
         mean, scale = code.variable(k.output_bias[0]), code.variable(k.output_bias[1])
@@ -173,33 +213,76 @@ class _Grid:
                 total = fma(weights[i], value, total)
             total = maximum(total, 0.0)
             if self.gradient:
-                k.hidden[j] = total
+                k.hidden[j * TILE + v] = total
             second = k.output_weight[k.width + j]
             mean.value = fma(k.output_weight[j], total, mean.value)
             scale.value = fma(second, total, scale.value)
         return mean.value, scale.value
 
-    def _backward(self, seen: Sequence[Vector], of_mean: Vector, of_scale: Vector) -> list[Vector]:
-        """Gradients in what is seen; those in the weights are added to the sums."""
+    def _of_weights(self, count: AnyIndex, j: AnyIndex) -> None:
+        """What a tile adds to the gradients of a hidden unit's weights, whose sums stay in registers.
+
+        The unit's own gradient takes its place.
+        """
         k, code = self.k, self.k.code
-        k.sums[self.output_bias] += of_mean
-        k.sums[self.output_bias + 1] += of_scale
-        received = [code.variable() for _ in seen]
-        for j in code.range(0, k.width, *received):
-            hidden = k.hidden[j]
-            first, second = self.output_weight + j, self.output_weight + k.width + j
-            k.sums[first] = fma(of_mean, hidden, k.sums[first])
-            k.sums[second] = fma(of_scale, hidden, k.sums[second])
-            of_hidden = fma(k.output_weight[k.width + j], of_scale, k.output_weight[j] * of_mean)
+        row = 1 + j * self.inputs
+        bias = self.hidden_bias + j
+        of_outputs = (self.output_weight + j, self.output_weight + k.width + j)
+        places = [*of_outputs, bias, *(row + i for i in range(self.inputs))]
+        totals = [code.variable(k.sums[place]) for place in places]
+        of_mean_total, of_scale_total, of_bias, *of_inputs = totals
+        weights = k.output_weight[j], k.output_weight[k.width + j]
+        for v in code.range(0, count, *totals):
+            hidden, of_mean, of_scale = k.hidden[j * TILE + v], k.of_output[v * 2], k.of_output[v * 2 + 1]
+            of_mean_total.value = fma(of_mean, hidden, of_mean_total.value)
+            of_scale_total.value = fma(of_scale, hidden, of_scale_total.value)
+            of_hidden = fma(weights[1], of_scale, weights[0] * of_mean)
             of_hidden = where(hidden > 0.0, of_hidden, 0.0)
-            k.sums[self.hidden_bias + j] += of_hidden
-            weights = k.hidden_weight.at(j * self.inputs)
-            row = 1 + j * self.inputs
-            for i, value in enumerate(seen):
-                k.sums[row + i] = fma(of_hidden, value, k.sums[row + i])
-            for i, total in enumerate(received):
+            k.hidden[j * TILE + v] = of_hidden
+            of_bias.value += of_hidden
+            for i, total in enumerate(of_inputs):
+                total.value = fma(of_hidden, k.seen[i * TILE + v], total.value)
+        for place, total in zip(places, totals, strict=True):
+            k.sums[place] = total.value
+
+    def _of_latents(self, x: AnyIndex, v: AnyIndex) -> None:
+        """Gradients of a vector of latents and of all that they are predicted from, into ``received``."""
+        k, code = self.k, self.k.code
+        totals = [code.variable() for _ in range(self.inputs)]
+        for j in code.range(0, k.width, *totals):
+            weights, of_hidden = k.hidden_weight.at(j * self.inputs), k.hidden[j * TILE + v]
+            for i, total in enumerate(totals):
                 total.value = fma(weights[i], of_hidden, total.value)
-        return [total.value for total in received]
+        for line, value in enumerate((*(total.value for total in totals), -k.of_output[v * 2])):
+            k.received.set_vector(self._line(line) + x, value)
+
+    def _line(self, line: AnyIndex) -> AnyIndex:
+        """Where column 0 of a line of ``received`` lies; before and after each line there are zeros."""
+        lanes = self.k.code.lanes
+        return (ceil_div(self.k.columns, lanes) * lanes + 2 * lanes) * line + lanes
+
+    def _spread(self, y: AnyIndex) -> None:
+        """Adds what a row gives to the gradients of the rows that it is predicted from.
+
+        Row by row: added to vector by vector, places that overlap would have to wait for one another.
+        """
+        k, lanes = self.k, self.k.code.lanes
+        reach = reach_of(self.offsets)
+        places = (*self.offsets, None, (0, 0))  # as lines are ordered: the coarser grid's is not among them
+        for up, row in enumerate(self._rows_above(y)):
+            lines = [(line, place[1]) for line, place in enumerate(places) if place and place[0] == -up]
+            for index in k.code.range(0, ceil_div(k.columns + 2 * reach, lanes)):
+                x = index * lanes + -reach
+                total = row.vector(x)
+                for line, right in lines:
+                    total += k.received.vector(self._line(line) + (x + -right))
+                row.set_vector(x, total)
+        line, start = self._line(len(self.offsets)), (y >> 1) * k.coarser_stride
+        for index in k.code.range(0, ceil_div(k.columns, 2 * lanes)):
+            pair = (k.received.vector(line + index * (2 * lanes) + part) for part in (0, lanes))
+            even, odd = deinterleave(*pair)
+            at = start + index * lanes
+            k.of_coarser.set_vector(at, k.of_coarser.vector(at) + (even + odd))
 
 
 @dataclass(frozen=True)
