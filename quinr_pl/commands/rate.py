@@ -154,7 +154,7 @@ class RatedFit:
     def _too_few(self, size: int, fewest: int) -> str:
         mask, remedy = "", "ask for that or more"
         if self._mask_bytes:
-            mask = f", {self._mask_bytes} of them its mask"
+            mask = f", {self._mask_bytes} of them its mask and rays"
             remedy += ", or leave the mask out (--data.mask false)"
         return (
             f"{self.ask}: {size} bytes are too few; the smallest possible file has {fewest}{mask}; {remedy}"

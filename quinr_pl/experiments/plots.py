@@ -23,14 +23,16 @@ def rate_distortion_figure(
     title: str,
     published: Mapping[str, Points] | None = None,
     quality: str = "PSNR (dB)",
+    rate: str = "bits per pixel",
 ) -> Figure:
     """Curves of quality against rate.
 
     Args:
-        measured: Method -> pairs of bits per pixel and quality: lines with markers.
+        measured: Method -> pairs of rate and quality: lines with markers.
         title: Above the curves.
         published: Curves of others: thin dashed lines, cut to the rates that were measured.
         quality: Label of the vertical axis.
+        rate: Label of the horizontal axis.
     """
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -45,7 +47,7 @@ def rate_distortion_figure(
         if len(inside):
             shade = str(0.25 + 0.5 * index / max(len(published or {}) - 1, 1))
             axes.plot(*inside.T, "--", marker=".", color=shade, linewidth=1, label=f"{method} (published)")
-    axes.set(xscale="log", xlim=(low, high), xlabel="bits per pixel", ylabel=quality, title=title)
+    axes.set(xscale="log", xlim=(low, high), xlabel=rate, ylabel=quality, title=title)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     axes.xaxis.set_minor_formatter("{x:g}")

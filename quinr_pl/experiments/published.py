@@ -1,4 +1,4 @@
-"""Rate-distortion points that others published on Kodak."""
+"""Rate-distortion points that others published, on Kodak and on scans of KITTI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class PublishedCurve:
     Args:
         method: Name of the method.
         source: Repository and file that publish it.
-        points: Pairs of bits per pixel and PSNR in dB, by rising rate.
+        points: Pairs of bits per pixel and PSNR in dB, or of bits per point and another figure, by rising
+            rate.
     """
 
     method: str
@@ -39,6 +40,17 @@ def kodak_image(image: str) -> dict[str, PublishedCurve]:
         method: PublishedCurve(method, curves["source"], _points(curves["points"][image]))
         for method, curves in _data()["per_image"].items()
         if image in curves["points"]
+    }
+
+
+@cache
+def scan_curves(quality: str) -> dict[str, PublishedCurve]:
+    """Curves of codecs of points on KITTI, by method: bits per point, and ``chamfer`` or ``d1_psnr``."""
+    curves = json.loads(files(__package__).joinpath("scans_rd.json").read_text()).items()
+    return {
+        method: PublishedCurve(method, curve["source"], _points(curve[quality]))
+        for method, curve in curves
+        if quality in curve
     }
 
 

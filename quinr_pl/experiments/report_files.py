@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
@@ -36,11 +36,16 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
         drawn[image] = [
             _draw(plots.rate_distortion_figure(curves, image, points), target / folder_name(image))
         ]
-    for quality, label in _OF_RANGE_IMAGES.items():
-        if all(quality in row for row in rows):
-            for image, curves in table.curves(rows, quality).items():
-                figure = plots.rate_distortion_figure(curves, image, quality=label)
-                drawn[image].append(_draw(figure, target / f"{folder_name(image)}_{quality}"))
+    for plot in _OF_RANGE_IMAGES:
+        if not all(plot.quality in row and plot.rate in row for row in rows):
+            continue
+        others = published.scan_curves(plot.quality) if comparison.published else {}
+        sources |= {name: curve.source for name, curve in others.items()}
+        points = {name: curve.points for name, curve in others.items()}
+        for image, curves in table.curves(rows, plot.quality, plot.rate).items():
+            label = "bits per point" if plot.rate == "bits_per_point" else "bits per pixel"
+            figure = plots.rate_distortion_figure(curves, image, points, plot.label, label)
+            drawn[image].append(_draw(figure, target / f"{folder_name(image)}_{plot.quality}"))
     page = Report(
         f"Rate and distortion: {folder.name}",
         rows,
@@ -54,13 +59,19 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
     _write_tensorboard(rows, target / "tensorboard")
 
 
-_OF_RANGE_IMAGES = {
-    "psnr_valid": "PSNR over pixels with a return (dB)",
-    "rmse_valid": "RMSE over pixels with a return (m)",
-    "chamfer": "Chamfer distance (m)",
-    "d1_psnr": "D1 PSNR, peak 59.7 m (dB)",
-    "d2_psnr": "D2 PSNR, peak 59.7 m (dB)",
-}
+class _Plot(NamedTuple):
+    quality: str
+    label: str
+    rate: str = "bits_per_point"
+
+
+_OF_RANGE_IMAGES = (
+    _Plot("psnr_valid", "PSNR over pixels with a return (dB)", "bpp"),
+    _Plot("rmse_valid", "RMSE over pixels with a return (m)", "bpp"),
+    _Plot("chamfer", "Chamfer distance (m)"),
+    _Plot("d1_psnr", "D1 PSNR, peak 59.7 m (dB)"),
+    _Plot("d2_psnr", "D2 PSNR, peak 59.7 m (dB)"),
+)
 
 
 def _draw(figure: Figure, path: Path) -> str:

@@ -37,16 +37,17 @@ def write_json(rows: Sequence[Row], anchors: Sequence[str]) -> str:
     return json.dumps({"rows": list(rows), "summary": summary(rows, anchors)}, indent=2) + "\n"
 
 
-def curves(rows: Sequence[Row], quality: str = "psnr") -> dict[str, dict[str, Points]]:
-    """Image -> method -> pairs of bits per pixel and quality, means over the seeds, by rising rate.
+def curves(rows: Sequence[Row], quality: str = "psnr", rate: str = "bpp") -> dict[str, dict[str, Points]]:
+    """Image -> method -> pairs of rate and quality, means over the seeds, by rising rate.
 
     Where there are several images, "average" holds the means over those that all methods have.
 
     Args:
         rows: The figures of every job.
         quality: Column that every row has.
+        rate: Another one.
     """
-    points = _by_point(rows, quality)
+    points = _by_point(rows, quality, rate)
     found: dict[str, dict[str, Points]] = {
         image: {method: sorted(pairs.values()) for method, pairs in methods.items()}
         for image, methods in points.items()
@@ -81,13 +82,15 @@ def summary(rows: Sequence[Row], anchors: Sequence[str]) -> dict[str, dict[str, 
     }
 
 
-def _by_point(rows: Sequence[Row], quality: str) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+def _by_point(
+    rows: Sequence[Row], quality: str, rate: str
+) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
     groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for row in rows:
         key = row["image"], row["method"], row["point"]
-        groups.setdefault(key, []).append((row["bpp"], row[quality]))
+        groups.setdefault(key, []).append((row[rate], row[quality]))
     found: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
     for (image, method, point), pairs in groups.items():
-        bpp, mean = np.mean(pairs, axis=0)
-        found.setdefault(image, {}).setdefault(method, {})[point] = float(bpp), float(mean)
+        mean_rate, mean = np.mean(pairs, axis=0)
+        found.setdefault(image, {}).setdefault(method, {})[point] = float(mean_rate), float(mean)
     return found

@@ -82,6 +82,26 @@ class Scanner:
         share = np.where(share >= (sector + 1) / 2, 0.0, share)  # nearer to the first edge
         return np.minimum(np.floor(share / sector * count), count - 1).astype(np.int64)
 
+    def ranges(self, points: Points, columns: int, peak: float) -> npt.NDArray[np.float32]:
+        """The range image of points that lie anywhere: each in the row whose ray is nearest in elevation.
+
+        Args:
+            points: (points, 3).
+            columns: Of the image.
+            peak: Longer ranges are cut to it.
+
+        Returns:
+            (rows, columns) metres; the nearest point of each pixel, 0 where there is none.
+        """
+        x, y, z = points.astype(np.float64).T
+        level, height = np.hypot(x, y), np.array(self.heights) / UNITS
+        elevation = np.radians(np.array(self.elevations) / UNITS)
+        off = [np.abs(np.arctan2(z - h, level) - e) for h, e in zip(height, elevation, strict=True)]
+        row, column = np.argmin(off, axis=0), self.columns(np.arctan2(y, x), columns)
+        nearest = np.full((len(self.elevations), columns), np.inf)
+        np.minimum.at(nearest, (row, column), np.hypot(level, z))
+        return np.where(np.isfinite(nearest), np.minimum(nearest, peak), 0.0).astype(np.float32)
+
     def points(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> Points:
         """The points of a range image, row after row.
 

@@ -190,17 +190,18 @@ def test_compress_a_scan_with_its_mask_to_a_rate(capsys):
     shape = ["--data.height", "64", "--data.width=128"]
     assert main(["compress", "scan.bin", "--bpp", "1.0", *shape, *FEW_STEPS]) == 0
     assert 0.95 <= 8 * Path("scan.quinr").stat().st_size / (64 * 128) <= 1.0
-    _, valid = project(points, Projection(width=128))
-    assert main(["decompress", "scan.quinr", "-o", "scan.npy"]) == 0
+    _, valid = project(points, Projection("auto", 64, 128, None, None))
+    assert main(["decompress", "scan.quinr", "-o", "scan.npy", "--range-image"]) == 0
     assert (np.load("scan.npy")[~valid] == 0).all()
     capsys.readouterr()
     assert main(["inspect", "scan.quinr", "--json"]) == 0
-    mask = json.loads(capsys.readouterr().out)["sections"]["mask"]
-    assert mask > 100
+    sections = json.loads(capsys.readouterr().out)["sections"]
+    assert sections["mask"] > 100
+    known = sections["mask"] + 3 + sections["scanner"] + 2
     again = ["compress", "scan.bin", "-o", "less.quinr", "--bpp", "0.2", *shape, *FEW_STEPS]
     assert main(again) == 2
     shown = capsys.readouterr().err
-    assert f"the smallest possible file has {mask + 123}, {mask + 3} of them its mask" in shown
+    assert f"the smallest possible file has {known + 120}, {known} of them its mask and rays" in shown
     assert main([*again, "--data.mask", "false"]) == 0
     assert 0.19 <= 8 * Path("less.quinr").stat().st_size / (64 * 128) <= 0.2
 

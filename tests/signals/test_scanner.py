@@ -42,6 +42,15 @@ def test_a_point_lies_in_the_column_that_it_came_from(start, turn):
     np.testing.assert_array_equal(columns, np.arange(36))
 
 
+def test_the_range_image_of_points_is_where_they_came_from():
+    scanner = Scanner((200, -150, -2400), (20, -5, 12), 4500, -9000)
+    ranges = np.random.default_rng(0).uniform(5, 90, (3, 8)).astype(np.float32)
+    ranges[1, 2:5] = 0
+    points = scanner.points(ranges, ranges > 0)
+    farther = np.concatenate([1.01 * points, points, 1.02 * points]).astype(np.float32)
+    np.testing.assert_allclose(scanner.ranges(farther, 8, 80.0), np.minimum(ranges, 80), rtol=1e-5)
+
+
 def test_what_lies_beside_a_sector_goes_to_its_nearer_edge():
     scanner = Scanner((0,), (0,), 4500, -9000)
     azimuths = np.radians([46.0, 60.0, -60.0, 179.0, -179.0])

@@ -18,6 +18,7 @@ METHODS: Registry[str, type[Method]] = Registry(
         "webp": f"{_HERE}.pillow:PillowMethod",
         "avif": f"{_HERE}.pillow:PillowMethod",
         "coin": f"{_HERE}.coin:COINMethod",
+        "draco": f"{_HERE}.draco:DracoMethod",
     },
 )
 
