@@ -97,7 +97,7 @@ def test_weight_decay_shrinks_weights_of_hidden_features_alone(
 
 
 def test_soap_takes_latents_one_by_one(tmp_path):
-    network = LatentQuINR(height=16, width=16, grids=3, rate_weight=1e-9)
+    network = LatentQuINR(height=16, width=16, grids=3, rate_weight=1e-3)
     data = SampleDataModule(longer_side=16, batch_size=None, steps_per_epoch=4)
     module = CoordinateNetworkModule(network, 1e-3, "soap", schedule="constant")
     trainer(tmp_path, max_steps=2).fit(module, datamodule=data)

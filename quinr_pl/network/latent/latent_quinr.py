@@ -130,12 +130,17 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self._stages = Stages(coarse_steps, self._tiles.count)
         self._step, self._touched = 0, Touched()
         self.pyramid = LatentPyramid(height, width, finest, grids)
-        self.synthesis = make_synthesis(synthesis, grids, out_features, self.ansatz, angle_scale, engine)
+        # A latent of the next grid is seen on four times the pixels: half the step gives an equal error.
+        units = 0.5 ** torch.arange(grids)
+        self.synthesis = make_synthesis(
+            synthesis, grids, out_features, self.ansatz, angle_scale, engine, units
+        )
         self.skip = nn.Linear(grids, out_features, bias=False)
         # Pictures are mostly gray: what is alike in all channels need not be learned first. A latent's unit
         # is the step of uniform quantization at a slope of λ (squared error step**2 / 12, 6 dB a bit).
         gain = min(0.1, math.sqrt(12 / (2 * math.log(2)) * rate_weight))
         nn.init.normal_(self.skip.weight, mean=gain, std=0.1 * gain)
+        self.skip.weight.data.mul_(units)
         self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)

@@ -29,6 +29,7 @@ class CircuitSynthesis(nn.Module):
         ansatz: Ansatz of the circuit.
         angle_scale: Largest angle in radians.
         engine: What runs the circuit: a name or an engine.
+        units: (in_features,) what a unit of each feature is worth beside the first one's, at the start.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class CircuitSynthesis(nn.Module):
         ansatz: Ansatz,
         angle_scale: float,
         engine: EngineLike,
+        units: Tensor,
     ) -> None:
         super().__init__()
         self.embedding = SinusoidalEmbedding(in_features, ansatz.features_count, 1.0, angle_scale)
@@ -45,6 +47,7 @@ class CircuitSynthesis(nn.Module):
         self.readout = LinearReadout(ansatz.states, out_features)
         # Latents grow to tens: larger weights would wrap their phases around.
         nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
+        self.embedding.weight.data.mul_(units)
         self.readout.weight.data.mul_(_QUIET)
 
     def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
@@ -73,13 +76,15 @@ class ReluSynthesis(nn.Module):
         in_features: Size of the features.
         out_features: Size of the values.
         width: Number of hidden units.
+        units: (in_features,) what a unit of each feature is worth beside the first one's, at the start.
     """
 
-    def __init__(self, in_features: int, out_features: int, width: int) -> None:
+    def __init__(self, in_features: int, out_features: int, width: int, units: Tensor) -> None:
         super().__init__()
         self.hidden = nn.Linear(in_features, width)
         self.readout = nn.Linear(width, out_features)
         with torch.no_grad():
+            self.hidden.weight.mul_(units)
             self.readout.weight.mul_(_QUIET)
             self.readout.bias.fill_(0.5)
 
@@ -97,8 +102,9 @@ def make_synthesis(
     ansatz: Ansatz,
     angle_scale: float,
     engine: EngineLike,
+    units: Tensor,
 ) -> CircuitSynthesis | ReluSynthesis:
     """The synthesis of a kind."""
     if kind == "circuit":
-        return CircuitSynthesis(in_features, out_features, ansatz, angle_scale, engine)
-    return ReluSynthesis(in_features, out_features, twin_width(ansatz, in_features, out_features))
+        return CircuitSynthesis(in_features, out_features, ansatz, angle_scale, engine, units)
+    return ReluSynthesis(in_features, out_features, twin_width(ansatz, in_features, out_features), units)
