@@ -41,10 +41,7 @@ class DeviceEngine(ParameterShiftEngine):
         arguments: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        given = {"shots": (SHOTS, shots), "seed": (SEED, seed)}
-        for option, (field, value) in given.items():
-            if value is not None:
-                check_options(self.name, {option: field}, {option: value})
+        check_options(self.name, shots=(SHOTS, shots), seed=(SEED, seed))
         self.device, self.shots, self.seed, self.arguments = device, shots, seed, dict(arguments or {})
         self._calls = 0
         self._made(1)  # what cannot be made fails here, not at the first step

@@ -50,13 +50,15 @@ class NoisyEngine(ParameterShiftEngine):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        fields = {"depolarizing": _SHARE, "amplitude_damping": _SHARE, "readout": _SHARE, "seed": SEED}
-        values = {"depolarizing": depolarizing, "amplitude_damping": amplitude_damping, "readout": readout}
-        check_options(self.name, fields, values | {"seed": seed})
-        if shots is not None:
-            check_options(self.name, {"shots": SHOTS}, {"shots": shots})
-        if trajectories is not None:
-            check_options(self.name, {"trajectories": _TRAJECTORIES}, {"trajectories": trajectories})
+        check_options(
+            self.name,
+            depolarizing=(_SHARE, depolarizing),
+            amplitude_damping=(_SHARE, amplitude_damping),
+            readout=(_SHARE, readout),
+            shots=(SHOTS, shots),
+            trajectories=(_TRAJECTORIES, trajectories),
+            seed=(SEED, seed),
+        )
         self.errors, self.readout = GateErrors(depolarizing, amplitude_damping), readout
         self.shots, self.trajectories, self.seed, self._calls = shots, trajectories, seed, 0
 

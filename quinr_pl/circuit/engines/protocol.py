@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -144,22 +144,22 @@ class FusedEngine(Engine):
         return values + torch.nn.functional.linear(inputs, skip, offset)
 
 
-def check_options(name: str, fields: Mapping[str, Field], options: Mapping[str, Value]) -> None:
+def check_options(name: str, **options: tuple[Field, Value | None]) -> None:
     """Refuse options of an engine that their fields do not allow.
 
     Args:
         name: The engine's.
-        fields: What is allowed, by the options' names.
-        options: A value for each field.
+        **options: What is allowed, and the value; None for an option that is left out.
 
     Raises:
         QuinrError: That names the engine, the option, the value and what would be right.
     """
-    for option, field in fields.items():
+    for option, (field, value) in options.items():
         try:
-            field.check(options[option])
+            if value is not None:
+                field.check(value)
         except QuinrError as error:
-            raise QuinrError(f"engine {name} with {option} {options[option]}: {error}") from None
+            raise QuinrError(f"engine {name} with {option} {value}: {error}") from None
 
 
 def check(

@@ -40,8 +40,8 @@ class ShotsEngine(ParameterShiftEngine):
         self, shots: int = 1000, seed: int = 0, gradients: Literal["measured", "exact"] = "measured"
     ) -> None:
         super().__init__()
-        fields = {"shots": SHOTS, "seed": SEED, "gradients": Switch("measured", "exact")}
-        check_options(self.name, fields, {"shots": shots, "seed": seed, "gradients": gradients})
+        ways = Switch("measured", "exact")
+        check_options(self.name, shots=(SHOTS, shots), seed=(SEED, seed), gradients=(ways, gradients))
         self.shots, self.seed, self.gradients, self._calls = shots, seed, gradients, 0
 
     def refusal(self, device: torch.device) -> str:
