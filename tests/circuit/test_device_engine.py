@@ -68,6 +68,7 @@ def test_arguments_go_to_the_device():
         ("device", "engine device: device needs device; give it, as in device=VALUE"),
         ("device=no.such", "engine device no.such with {}: DeviceError: Device no.such does not exist"),
         ("{device: default.qubit, arguments: {colour: 1}}", "unexpected keyword argument 'colour'"),
+        ("device=default.qubit,arguments=3", "engine device with arguments 3: give a mapping"),
         ("device=default.qubit,shots=0", "engine device with shots 0: must lie between"),
         ("device=default.qubit,noise=1", "device has the options device, shots, seed, arguments"),
     ],

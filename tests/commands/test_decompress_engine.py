@@ -72,6 +72,15 @@ def test_what_cannot_run_is_refused_and_nothing_is_written(file, tmp_path, capsy
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("engine", ["shots=0", "{shots: 5, colour: 2}", "device=no.such"])
+def test_fit_refuses_what_no_engine_is_in_one_line(tmp_path, monkeypatch, capsys, engine):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", TINY, *QUICK, "--model.network.engine", engine]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert "engine" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_fit_takes_the_description_trains_with_it_and_tells_what_it_ran(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     Path("shots.yaml").write_text("model: {network: {init_args: {engine: {shots: 1000, seed: 0}}}}\n")

@@ -42,6 +42,8 @@ class DeviceEngine(ParameterShiftEngine):
     ) -> None:
         super().__init__()
         check_options(self.name, shots=(SHOTS, shots), seed=(SEED, seed))
+        if not isinstance(arguments, dict | None):
+            raise QuinrError(f"engine device with arguments {arguments}: give a mapping, such as {{seed: 1}}")
         self.device, self.shots, self.seed, self.arguments = device, shots, seed, dict(arguments or {})
         self._calls = 0
         self._made(1)  # what cannot be made fails here, not at the first step
