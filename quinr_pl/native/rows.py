@@ -168,8 +168,10 @@ class RowKernels:
         for plane, bounds in zip(planes, chunks, strict=True):
             own = words[start : start + len(bounds)]
             own[:, at["first_row"]], own[:, at["last_row"]] = bounds.T
-            for name, value in (*plane.words.items(), *plane.of_chunks.items()):
+            for name, value in plane.words.items():
                 own[:, at[name]] = value
+            for name, column in plane.of_chunks.items():
+                own[:, at[name]] = column
             start += len(bounds)
         return words
 

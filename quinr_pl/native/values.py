@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import overload
 
 from quinr_pl.native.emitter import Emitter, Op, Raw
 
@@ -99,6 +100,14 @@ AnyIndex = Index | int
 def raw_index(emitter: Emitter, index: AnyIndex) -> Raw:
     """An index in the emitter's own terms."""
     return index.raw if isinstance(index, Index) else emitter.index(index)
+
+
+@overload
+def ceil_div(a: Index, b: int) -> Index: ...
+
+
+@overload
+def ceil_div(a: AnyIndex, b: int) -> AnyIndex: ...
 
 
 def ceil_div(a: AnyIndex, b: int) -> AnyIndex:

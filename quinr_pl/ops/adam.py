@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -11,10 +9,10 @@ from quinr_pl.ops.cpu import adam as on_cpu
 
 
 def adam_step(
-    parameters: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    first: Sequence[Tensor],
-    second: Sequence[Tensor],
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
     size: Tensor,
     betas: tuple[float, float],
     eps: float,
@@ -38,10 +36,10 @@ def adam_step(
         settings = torch.cat([shares, size.to(shares.dtype)[None]])
         return on_cpu.adam_step(parameters, gradients, first, second, settings)
     torch._foreach_lerp_(first, gradients, 1 - betas[0])
-    torch._foreach_lerp_(second, torch._foreach_mul(gradients, gradients), 1 - betas[1])
-    roots = torch._foreach_sqrt(second)
+    torch._foreach_lerp_(second, list(torch._foreach_mul(gradients, gradients)), 1 - betas[1])
+    roots = list(torch._foreach_sqrt(second))
     torch._foreach_add_(roots, eps)
-    updates = torch._foreach_div(first, roots)
+    updates = list(torch._foreach_div(first, roots))
     torch._foreach_mul_(updates, size)
     torch._foreach_add_(parameters, updates)
     return None

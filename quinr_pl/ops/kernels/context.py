@@ -139,8 +139,8 @@ class _Grid:
         for y in code.range(k.first_row, k.last_row):
             tiles = ceil_div(blocks, TILE)
             for tile in code.range(0, tiles):
-                first, last = (blocks * number // tiles for number in (tile, tile + 1))
-                self._tile(y, first, last - first)
+                first = blocks * tile // tiles
+                self._tile(y, first, blocks * (tile + 1) // tiles - first)
             if self.gradient:
                 self._spread(y)
         for wanted in code.range(0, self.sums if self.gradient else 1):
@@ -277,9 +277,9 @@ class _Grid:
                 for line, right in lines:
                     total += k.received.vector(self._line(line) + (x + -right))
                 row.set_vector(x, total)
-        line, start = self._line(len(self.offsets)), (y >> 1) * k.coarser_stride
+        coarser, start = self._line(len(self.offsets)), (y >> 1) * k.coarser_stride
         for index in k.code.range(0, ceil_div(k.columns, 2 * lanes)):
-            pair = (k.received.vector(line + index * (2 * lanes) + part) for part in (0, lanes))
+            pair = (k.received.vector(coarser + index * (2 * lanes) + part) for part in (0, lanes))
             even, odd = deinterleave(*pair)
             at = start + index * lanes
             k.of_coarser.set_vector(at, k.of_coarser.vector(at) + (even + odd))
