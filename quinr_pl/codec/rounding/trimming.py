@@ -243,7 +243,9 @@ class _Trim:
             decoded = self._spec.denormalize(self._network.signal(start, stop, self._spec.shape).numpy())
             values = torch.from_numpy(self._spec.normalize(decoded))
             parts.append((values - self._targets[start:stop]).square().nansum(1).numpy())
-        return np.concatenate(parts).reshape(self._spec.shape) / np.float32(self._targets.numel())
+        errors: npt.NDArray[np.float32] = np.concatenate(parts).reshape(self._spec.shape)
+        errors /= self._targets.numel()
+        return errors
 
     def measured(self, quantized: QuantizedNetwork, steps: _Steps, price: float) -> _Steps:
         """The steps that look best at a price, and what each of them really changes in the error.
