@@ -27,7 +27,7 @@ PSNR_TRIES = 5
 _SIZE_TOLERANCE = 0.03
 _PSNR_TOLERANCE = 0.1
 _NEARER = 0.9
-_BEYOND = 1.5
+_BEYOND, _LEAST_BEYOND = 1.5, 0.1
 _SIZED_TOLERANCE, _SIZED_MOST_BPP = 0.2, 2.0
 _USUAL_BPP = 0.1
 
@@ -324,7 +324,9 @@ def _next_bias(aims: list[tuple[float, float]]) -> float:
     if short and over:
         return (max(short) + min(over)) / 2
     bias, missed = aims[-1]
-    return bias - min(max(_BEYOND * missed, -1.0), 1.0)
+    if missed < 0:  # what is a little too much is trimmed, and what is too little is lost
+        return bias + min(max(-_BEYOND * missed, _LEAST_BEYOND), 1.0)
+    return bias - min(_BEYOND * missed, 1.0)
 
 
 def _network_class(settings: Mapping[str, Any]) -> type:
