@@ -28,7 +28,7 @@ _MOST_PIXELS = 1 << 22
 _BISECTIONS = 9
 _BPP_RANGE = 0.01, 8.0
 _OCTAVES = 0.4
-_HONEST = 1.2  # a codestream that is so much larger than it was to be: headers are most of it
+_HONEST = 1.2  # a codestream that is so much larger than it was to be: JPEG 2000 cannot be so small
 _OF_JPEG2000 = 0.7  # its errors are larger than a latent network's, and so is what a bit takes off them
 _USUAL_WEIGHT, _USUAL_BPP, _USUAL_EXPONENT = 6e-3, 0.1, 1.15
 _FEWEST_STEPS, _MOST_STEPS, _TIMED_SECONDS = 2, 10, 0.4
@@ -41,6 +41,8 @@ _FURTHER_SECONDS = 3.0
 @dataclass(frozen=True)
 class Jpeg2000Curve:
     """What JPEG 2000 makes of a signal at any rate; of a large one, of its middle.
+
+    Rates are those of what it says of the signal: the headers, most of a small file, do not count.
 
     Args:
         values: (*shape, channels).
@@ -72,13 +74,19 @@ class Jpeg2000Curve:
         spec = self.spec
         return values, SignalSpec(spec.kind, values.shape[:-1], spec.channels, spec.low, spec.high)
 
+    @cached_property
+    def _headers(self) -> float:
+        """Bits for each pixel of a codestream that says nothing of the signal."""
+        values, spec = self._middle
+        return 8 * len(JPEG2000(bits=16).encode(np.zeros_like(values), spec, 1.0)) / spec.pixels
+
     def point(self, bpp: float) -> tuple[float, float]:
         """Rate and PSNR of the codestream that aims at a rate."""
         values, spec = self._middle
         codec = JPEG2000(bits=16)
-        codestream = codec.encode(values, spec, bpp)
+        codestream = codec.encode(values, spec, bpp + self._headers)
         reached = psnr(values, codec.decode(codestream, spec), spec.peak)
-        return 8 * len(codestream) / spec.pixels, reached
+        return 8 * len(codestream) / spec.pixels - self._headers, reached
 
     def psnr(self, bpp: float) -> float:
         """PSNR at a rate."""

@@ -1,0 +1,17 @@
+"""What a fit is expected to come to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from quinr_pl.commands.estimate import Jpeg2000Curve
+from quinr_pl.signals import image_spec
+
+
+@pytest.mark.parametrize("shape", [(48, 64, 3), (80, 100, 1), (256, 256, 3)])
+def test_headers_of_jpeg_2000_are_no_part_of_its_rates(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    curve = Jpeg2000Curve(pixels, image_spec(pixels))
+    rate, _ = curve.point(1.0)
+    assert rate == pytest.approx(1.0, rel=0.2), "its headers are 0.2 to 0.5 bits a pixel of the small ones"
