@@ -73,7 +73,7 @@ def test_latents_are_steered_to_the_quality_asked_for(capsys):
 @pytest.mark.slow
 def test_16_bits_and_a_strip_in_latents():
     write_edges("strip.png", 1, 300, 1, np.uint16, noise=0.05)  # no bit is for nothing
-    few = ["--network", "latents", "--bytes", "250", *FEW_LATENT_STEPS]
+    few = ["--network", "latents", "--bytes", "250", *FEW_LATENT_STEPS, "--trainer.max_steps", "400"]
     assert main(["compress", "strip.png", *few]) == 0
     assert 0.97 * 250 <= Path("strip.quinr").stat().st_size <= 250
 
