@@ -92,7 +92,7 @@ NETWORKS: tuple[tuple[float, float, dict[str, Any]], ...] = (
 
 More qubits gained nothing in the time that their steps take; see docs/research/short-fits.md."""
 
-_FEWER_PASSES = 0.2
+_FEWER_PASSES = 0.25
 """By this power of its size a large signal has fewer passes: its weights learn from more pixels in each."""
 _LARGE_EPOCHS = 4  # validations of a large signal, each of which takes as long as many steps
 

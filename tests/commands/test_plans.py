@@ -27,8 +27,8 @@ def test_a_training_on_tiles_visits_pixels_about_as_often_as_one_on_the_whole(ef
         passes.append([n / network._tiles.count(octave) for n, octave in zip(steps, (2, 1, 0), strict=True)])
     whole, medium, large = passes
     assert sum(whole) == pytest.approx(training.steps)
-    assert medium == pytest.approx([0.715 * number for number in whole], rel=0.02)
-    assert large == pytest.approx([0.535 * number for number in whole], rel=0.02)
+    assert medium == pytest.approx([0.658 * number for number in whole], rel=0.02)
+    assert large == pytest.approx([0.457 * number for number in whole], rel=0.02)
 
 
 def test_large_pictures_are_seldom_validated():
