@@ -115,7 +115,8 @@ def test_shuffled_and_padded_uploads_are_written_out(features):
 
 @pytest.mark.parametrize("flags", [[], ["--pixel", "0,1"]])
 def test_the_grammar_of_openqasm_3_takes_it(flags, tmp_path):
-    parser = pytest.importorskip("openqasm3", reason="needs openqasm3[parser]")
+    pytest.importorskip("antlr4", reason="needs openqasm3[parser]")
+    parser = pytest.importorskip("openqasm3")
     program = parser.parse(exported("quinr_rgb8.quinr", tmp_path, *flags))
     gates = [statement for statement in program.statements if isinstance(statement, parser.ast.QuantumGate)]
     decoded = decode((DATA / "quinr_rgb8.quinr").read_bytes())
