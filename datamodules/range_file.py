@@ -11,7 +11,7 @@ from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.datamodules.range_image import Projection
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import RANGE_IMAGE, Scanner, Signal, SignalSpec
+from quinr_pl.signals import Scanner, Signal
 from quinr_pl.signals.range_image import KITTI_DEPTH_SCALE
 from quinr_pl.signals.scanner import UNITS
 
@@ -44,15 +44,7 @@ def read_range_image(path: Path, projection: Projection, unit: float | None = No
             "are cut to it"
         )
     ranges = np.where(valid, np.minimum(metres, projection.peak, where=valid, out=np.zeros_like(metres)), 0.0)
-    spec = SignalSpec(
-        RANGE_IMAGE,
-        ranges.shape,
-        channels=1,
-        low=0.0,
-        high=projection.peak,
-        mask=valid if projection.mask else None,
-        scanner=_scanner(projection, len(ranges)),
-    )
+    spec = projection.spec(valid, _scanner(projection, len(ranges)))
     return Signal(ranges.astype(np.float32)[:, :, None], spec, valid)
 
 

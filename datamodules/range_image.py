@@ -65,6 +65,16 @@ class Projection:
         if not (np.isfinite(self.peak) and self.peak > 0):
             raise QuinrError(f"--data.peak {self.peak}: must be a positive number of metres")
 
+    def spec(self, valid: npt.NDArray[np.bool_], scanner: Scanner | None) -> SignalSpec:
+        """The spec of a range image, its mask in it if the projection says so.
+
+        Args:
+            valid: (rows, columns), where there is a return.
+            scanner: Rays of its pixels, where they are known.
+        """
+        mask = valid if self.mask else None
+        return SignalSpec(RANGE_IMAGE, valid.shape, 1, low=0.0, high=self.peak, mask=mask, scanner=scanner)
+
 
 @dataclass(frozen=True)
 class PlacedPoints:
@@ -168,15 +178,7 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
     """
     placed = place(points, projection, name)
     ranges, valid = placed.ranges(projection.peak)
-    spec = SignalSpec(
-        RANGE_IMAGE,
-        ranges.shape,
-        channels=1,
-        low=0.0,
-        high=projection.peak,
-        mask=valid if projection.mask else None,
-        scanner=placed.scanner,
-    )
+    spec = projection.spec(valid, placed.scanner)
     return Signal(ranges[:, :, None], spec, valid, placed.xyz.astype(np.float32))
 
 
