@@ -30,8 +30,8 @@ from quinr_pl.network.base import known_mse, layers
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec
 
-_FINEST = 2.0**-11
-_OCTAVES = 10
+_FINEST = 2.0**-16  # a photograph of 1 bit a pixel needs steps of the read-out below 2**-13
+_OCTAVES = 15
 _TRIALS_PER_OCTAVE = 2
 _ERROR_PIXELS, _BANDS = 1 << 17, 8  # of a larger signal, what so many bands show: hundreds of trials add up
 _RISES = 2
