@@ -18,6 +18,8 @@ USUAL_EFFORT = 3
 USUAL_PRESET = "medium"
 LATENTS, COORDINATES = "latents", "coordinates"
 _LARGEST_PSNR = 100.0
+_KITTI_PSNR, _KITTI_CHAMFER = 36.0, 0.24
+_NEPERS_PER_DECIBEL = 0.05  # of the distance: edges, where most error is, weigh less in it
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Ask:
         preset: A name of PRESETS, which a mask comes on top of.
         effort: How long the fit may take, 1 to 5.
         network: "latents" or "coordinates"; None for what suits the size.
+        bits_per_point: Bits of the file for each point of a scan, at most.
+        chamfer: Symmetric Chamfer distance in metres of a scan's decoded points, at most.
 
     Raises:
         QuinrError: If a value is one that no file can have.
@@ -42,6 +46,8 @@ class Ask:
     preset: str | None = None
     effort: int = USUAL_EFFORT
     network: str | None = None
+    bits_per_point: float | None = None
+    chamfer: float | None = None
 
     def __post_init__(self) -> None:
         given = [flag for flag, value in self._given().items() if value is not None]
@@ -53,6 +59,12 @@ class Ask:
             raise QuinrError(f"--bytes {self.most_bytes}: must be a positive number of bytes")
         if self.psnr is not None and not 0 < self.psnr <= _LARGEST_PSNR:
             raise QuinrError(f"--psnr {self.psnr:g}: must lie between 0 and {_LARGEST_PSNR:g} dB")
+        for flag, number, what in (
+            ("bits-per-point", self.bits_per_point, "bits for each point"),
+            ("chamfer", self.chamfer, "metres"),
+        ):
+            if number is not None and not 0 < number < math.inf:
+                raise QuinrError(f"--{flag} {number:g}: must be a positive number of {what}")
         for flag, value, known in (
             ("preset", self.preset, PRESETS),
             ("effort", self.effort, EFFORTS),
@@ -62,27 +74,51 @@ class Ask:
                 raise QuinrError(f"--{flag} {value}: choose from {', '.join(map(str, known))}")
 
     def _given(self) -> dict[str, object]:
-        return {"--bpp": self.bpp, "--bytes": self.most_bytes, "--psnr": self.psnr, "--preset": self.preset}
+        return {
+            "--bpp": self.bpp,
+            "--bytes": self.most_bytes,
+            "--psnr": self.psnr,
+            "--bits-per-point": self.bits_per_point,
+            "--chamfer": self.chamfer,
+            "--preset": self.preset,
+        }
 
     @property
     def of_nothing(self) -> bool:
         """Whether neither size nor quality is asked for."""
         return all(value is None for value in self._given().values())
 
+    @property
+    def of_points(self) -> bool:
+        """Whether only the file of a scan of points can have what is asked for."""
+        return self.bits_per_point is not None or self.chamfer is not None
+
+    @property
+    def decibels(self) -> float | None:
+        """The quality that is asked for as `reached` tells it; None where a size is."""
+        return self.psnr if self.chamfer is None else chamfer_in_decibels(self.chamfer)
+
+    def reached(self, psnr: float, chamfer: float | None) -> float:
+        """Quality of a file in dB: its PSNR, or what the Chamfer distance that was asked for stands for."""
+        return psnr if self.chamfer is None or chamfer is None else chamfer_in_decibels(chamfer)
+
     def __str__(self) -> str:
         """The flag that says what is asked for, for messages."""
         said = next((f"{flag} {value}" for flag, value in self._given().items() if value is not None), None)
         return said or f"--preset {USUAL_PRESET}"
 
-    def size(self, spec: SignalSpec, mask: int) -> int | None:
+    def size(self, spec: SignalSpec, mask: int, points: int) -> int | None:
         """Bytes that the file may have; None where a quality is asked for. A preset is never too small.
 
         Args:
             spec: Of the signal.
             mask: Bytes that its mask takes.
+            points: Of the scan; 0 where it is none.
         """
-        if self.psnr is not None:
+        if self.decibels is not None:
             return None
+        if self.bits_per_point is not None:
+            return int(self.bits_per_point * points / 8)
         if self.most_bytes is not None:
             return self.most_bytes
         if self.bpp is not None:
@@ -90,3 +126,8 @@ class Ask:
         from quinr_pl.codec.rate_control import FEWEST_BYTES
 
         return mask + max(FEWEST_BYTES, int(PRESETS[self.preset or USUAL_PRESET] * spec.pixels / 8))
+
+
+def chamfer_in_decibels(metres: float) -> float:
+    """About the PSNR of pixels, at a peak of 80 m, at which scans of KITTI have a Chamfer distance."""
+    return _KITTI_PSNR + math.log(_KITTI_CHAMFER / metres) / _NEPERS_PER_DECIBEL

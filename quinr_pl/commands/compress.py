@@ -29,7 +29,16 @@ _SUFFIXES = {b"\x93NUMPY": ".npy", b"# .PCD": ".pcd", b"ply\n": ".ply", b"LASF":
 def compress(args: list[str]) -> int:
     """Fits a network to each input and writes what the fit's best state encodes to."""
     options, overrides = _arguments(args)
-    ask = Ask(options.bpp, options.bytes, options.psnr, options.preset, options.effort, options.network)
+    ask = Ask(
+        options.bpp,
+        options.bytes,
+        options.psnr,
+        options.preset,
+        options.effort,
+        options.network,
+        options.bits_per_point,
+        options.chamfer,
+    )
     if len(options.inputs) > 1 or options.out_dir is not None or Path(options.inputs[0]).is_dir():
         return compress_files(options, overrides, ask, _ACCEPTED)
     (source,) = options.inputs
@@ -86,6 +95,12 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     rate.add_argument("--bpp", type=float, help="bits for each pixel, at most (default: 0.1)")
     rate.add_argument("--bytes", type=int, help="size of the file, at most")
     rate.add_argument("--psnr", type=float, help="dB, at least")
+    rate.add_argument(
+        "--bits-per-point", type=float, metavar="BITS", help="of a scan, bits for each point, at most"
+    )
+    rate.add_argument(
+        "--chamfer", type=float, metavar="METRES", help="of a scan, Chamfer distance of its points, at most"
+    )
     rate.add_argument("--preset", choices=PRESETS, help="0.02, 0.05, 0.1 or 0.2 bpp, and a mask")
     parser.add_argument(
         "--effort",

@@ -25,7 +25,8 @@ _SMALL_PIXELS = 1 << 14
 """A signal whose steps take a few milliseconds, so that more fits are bearable."""
 PSNR_TRIES = 5
 _SIZE_TOLERANCE = 0.03
-_PSNR_TOLERANCE = 0.1
+_PSNR_TOLERANCE, _CHAMFER_TOLERANCE = 0.1, 1.0  # in dB; the latter is 5 % of a distance
+CHAMFER_TRIES = 4
 _NEARER = 0.9
 _BEYOND, _LEAST_BEYOND = 1.5, 0.1
 _SIZED_TOLERANCE, _SIZED_MOST_BPP = 0.2, 2.0
@@ -42,7 +43,8 @@ class CompressedFile:
 
     Attributes:
         data: Its bytes.
-        figures: ``bytes``, ``bpp``, ``psnr`` in dB, ``seconds``, ``network`` and ``lambda``, for JSON.
+        figures: ``bytes``, ``bpp``, ``psnr`` in dB, ``seconds``, ``network``, ``lambda``, and of a scan
+            `POINT_FIGURES`, for JSON.
     """
 
     data: bytes
@@ -104,6 +106,7 @@ class RatedFit:
             "seconds": result.encode_seconds,
             "network": result.method,
             "lambda": result.rate_weight or None,
+            **result.of_points,
         }
         return CompressedFile(result.path.read_bytes(), figures)
 
@@ -111,13 +114,24 @@ class RatedFit:
     def _data(self) -> ImageDataModule:
         from quinr_pl.commands.fit_flags import read_signal
 
-        return read_signal(self.settings, self.path)
+        data = read_signal(self.settings, self.path)
+        if self.ask.of_points and data.points is None:
+            raise QuinrError(
+                f"{self.ask}: {self.path.name} is no scan of points; ask for --bpp, --bytes or --psnr"
+            )
+        return data
 
     @cached_property
     def _mask_bytes(self) -> int:
         from quinr_pl.codec.file.encoder import mask_bytes
 
         return mask_bytes(self._data.spec)
+
+    @cached_property
+    def _size(self) -> int | None:
+        """Bytes that the file may have; None where a quality is asked for."""
+        points = self._data.points
+        return self.ask.size(self._data.spec, self._mask_bytes, 0 if points is None else len(points))
 
     def _planned(self, folder: Path) -> FitResult:
         """Fits with the settings that a plan has for what is asked for."""
@@ -133,13 +147,13 @@ class RatedFit:
 
         spec, gain = self._data.spec, TRAININGS[self.ask.effort].gain
         curve = Jpeg2000Curve(self._data.values, spec)
-        size = self.ask.size(spec, self._mask_bytes)
+        size, wanted = self._size, self.ask.decibels
         if size is None:
-            assert self.ask.psnr is not None
-            bpp = curve.bpp(self.ask.psnr - gain) if curve.usable else _USUAL_BPP
+            assert wanted is not None
+            bpp = curve.bpp(wanted - gain) if curve.usable else _USUAL_BPP
             size = int(bpp * spec.pixels / 8) + self._mask_bytes
         kind = self.ask.network or network_kind(size, spec)
-        if self.ask.psnr is None and size < fewest_bytes(kind, spec):
+        if wanted is None and size < fewest_bytes(kind, spec):
             raise OutOfReachError(self._too_few(size, fewest_bytes(kind, spec)))
         if kind == COORDINATES:
             return self._sized(coordinate_plan(self.ask.effort), folder)
@@ -169,7 +183,7 @@ class RatedFit:
         spec = self._data.spec
         height, width = spec.shape
         told = told_time(expected_seconds(settings, spec))
-        about = "about " if self.ask.psnr is not None else ""
+        about = "about " if self._size is None else ""
         line = f"{width} x {height}, {about}{8 * size / spec.pixels:.2f} bpp = {size:,} bytes, "
         line += f"effort {self.ask.effort}: about {told}"
         print(line if quality is None else f"{line}, about {quality:.1f} dB", file=sys.stderr)
@@ -184,14 +198,16 @@ class RatedFit:
 
     def _steered(self, settings: dict[str, Any], folder: Path) -> FitResult:
         """A fit that moves its rate_weight, and others that aim elsewhere while it misses what is asked."""
-        size = self.ask.size(self._data.spec, self._mask_bytes)
+        size = self._size
         small = size is not None and self._data.spec.pixels <= _SMALL_PIXELS
         most_tries = MOST_TRIES_OF_SMALL if small else STEERED_TRIES
+        if self.ask.chamfer is not None:
+            most_tries = CHAMFER_TRIES
         results: list[FitResult] = []
         aims: list[tuple[float, float]] = []
         bias = 0.0
         for number in range(most_tries):
-            control = {"most_bytes": size, "psnr": self.ask.psnr, "bias": bias}
+            control = {"most_bytes": size, **self._aim(bias)}
             title = f"{self.title}, try {number + 1}" if number else self.title
             result = self._fit(_with_rate_control(settings, control), folder / str(number), title)
             results.append(result)
@@ -206,11 +222,16 @@ class RatedFit:
             settings = _with_network(settings, {"rate_weight": weight})
         return replace(self._best_of(results, size), encode_seconds=sum(r.encode_seconds for r in results))
 
+    def _aim(self, bias: float) -> dict[str, float | None]:
+        """The PSNR that a fit aims at, if any, and by how much it steers elsewhere; see `RateControl`."""
+        if self.ask.chamfer is None:
+            return {"psnr": self.ask.psnr, "bias": bias}
+        return {"psnr": self.ask.decibels + 10 / math.log(10) * bias}
+
     def _best_of(self, results: list[FitResult], size: int | None) -> FitResult:
         """The one with the highest quality of those that are small enough, or the smallest good enough."""
         if size is None:
-            assert self.ask.psnr is not None
-            return self._smallest_of(results, self.ask.psnr, "use a higher --effort")
+            return self._smallest_of(results, "use a higher --effort")
         fitting = [result for result in results if result.bytes <= size or self.ask.of_nothing]
         if not fitting:
             raise OutOfReachError(self._too_few(size, min(result.bytes for result in results)))
@@ -223,28 +244,34 @@ class RatedFit:
         """
         if size is not None:
             return math.log(result.bytes / size), (1 - _SIZE_TOLERANCE) * size <= result.bytes <= size
-        assert self.ask.psnr is not None
-        above = min(result.psnr, 200.0) - self.ask.psnr
-        return math.log(10) / 10 * above, 0 <= above <= _PSNR_TOLERANCE
+        wanted = self.ask.decibels
+        assert wanted is not None
+        above = min(self._reached(result), 200.0) - wanted
+        tolerance = _PSNR_TOLERANCE if self.ask.chamfer is None else _CHAMFER_TOLERANCE
+        return math.log(10) / 10 * above, 0 <= above <= tolerance
 
-    def _smallest_of(self, results: list[FitResult], psnr: float, remedy: str) -> FitResult:
+    def _reached(self, result: FitResult) -> float:
+        """Quality of a file in dB, as it is asked for."""
+        return self.ask.reached(result.psnr, result.chamfer)
+
+    def _smallest_of(self, results: list[FitResult], remedy: str) -> FitResult:
         """The smallest file that is good enough."""
-        enough = [result for result in results if result.psnr >= psnr]
+        assert self.ask.decibels is not None
+        enough = [result for result in results if self._reached(result) >= self.ask.decibels]
         if not enough:
-            highest = max(result.psnr for result in results)
+            best = max(results, key=self._reached)
+            reached = f"{best.psnr:.2f} dB" if self.ask.chamfer is None else f"{best.chamfer:.3f} m"
             raise OutOfReachError(
-                f"{self.ask}: the best of {len(results)} fits reached {highest:.2f} dB; ask for less, or "
-                f"{remedy}"
+                f"{self.ask}: the best of {len(results)} fits reached {reached}; ask for less, or {remedy}"
             )
         return min(enough, key=lambda result: result.bytes)
 
     def _sized(self, planned: Mapping[str, Any], folder: Path) -> FitResult:
         """A fit of a network of coordinates that has the size asked for; for a quality a few of them."""
         self._require_sizes()
-        if self.ask.psnr is not None:
-            return self._sized_to_psnr(planned, folder)
-        size = self.ask.size(self._data.spec, self._mask_bytes)
-        assert size is not None
+        size = self._size
+        if size is None:
+            return self._sized_to_quality(planned, folder)
         settings = self._of_size(planned, size)
         if not self.flags.configs:
             self._announce(settings, folder, size, None)
@@ -294,12 +321,12 @@ class RatedFit:
             settings["quantization"] = as_options(rounding_for_bytes(own_bytes, weights))
         return settings
 
-    def _sized_to_psnr(self, planned: Mapping[str, Any], folder: Path) -> FitResult:
-        """The smallest of a few files that reaches the PSNR asked for: a whole fit for each try."""
+    def _sized_to_quality(self, planned: Mapping[str, Any], folder: Path) -> FitResult:
+        """The smallest of a few files that reaches the quality asked for: a whole fit for each try."""
         from quinr_pl.codec.rate_control import FEWEST_BYTES, bytes_for_psnr
 
-        assert self.ask.psnr is not None
-        wanted, pixels = self.ask.psnr, self._data.spec.pixels
+        wanted, pixels = self.ask.decibels, self._data.spec.pixels
+        assert wanted is not None
         fewest = FEWEST_BYTES + self._mask_bytes
         size = max(fewest, int(_USUAL_BPP * pixels / 8))
         most = max(fewest, int(_SIZED_MOST_BPP * pixels / 8))
@@ -309,12 +336,12 @@ class RatedFit:
             tried.append(size)
             title = f"try {len(tried)} of at most {PSNR_TRIES}"
             results.append(self._fit(self._of_size(planned, size), folder / str(len(tried) - 1), title))
-            if 0 <= results[-1].psnr - wanted <= _SIZED_TOLERANCE:
+            if 0 <= self._reached(results[-1]) - wanted <= _SIZED_TOLERANCE:
                 break
             # Aim at the middle of what is good enough.
-            measured = [(result.bytes, min(result.psnr, 200.0)) for result in results]
+            measured = [(result.bytes, min(self._reached(result), 200.0)) for result in results]
             size = max(fewest, min(bytes_for_psnr(measured, wanted + _SIZED_TOLERANCE / 2), most))
-        return self._smallest_of(results, wanted, "fit longer (--trainer.max_steps)")
+        return self._smallest_of(results, "fit longer (--trainer.max_steps)")
 
 
 def _next_bias(aims: list[tuple[float, float]]) -> float:

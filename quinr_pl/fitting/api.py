@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from quinr_pl.callbacks import PSNRCheckpoint
 from quinr_pl.errors import QuinrError
 from quinr_pl.fitting.checkpoints import readable_checkpoint
 from quinr_pl.fitting.cli import QuinrCLI
+from quinr_pl.signals.point_distortion import POINT_FIGURES
 
 CONFIG = "fit.yaml"
 _RESULT = "result.json"
@@ -39,6 +40,7 @@ class FitResult:
         encode_seconds: From the first step to the file, over all parts of an interrupted fit.
         decode_seconds: From the file to the signal.
         versions: Of what computed the figures, by package.
+        of_points: Of a scan, ``bits_per_point``, ``chamfer`` and the other figures of `point_figures`.
     """
 
     path: Path
@@ -51,6 +53,12 @@ class FitResult:
     encode_seconds: float
     decode_seconds: float
     versions: Mapping[str, str]
+    of_points: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def chamfer(self) -> float | None:
+        """Symmetric Chamfer distance of the decoded points in metres; None where there are none."""
+        return self.of_points.get("chamfer")
 
 
 def fit(
@@ -109,6 +117,7 @@ def _finished(folder: Path) -> FitResult | None:
     try:
         figures = {"rate_weight": 0.0, **json.loads((folder / _RESULT).read_text())}
         path = folder / f"{figures['image']}.quinr"
+        figures["of_points"] = {name: figures[name] for name in POINT_FIGURES if name in figures}
         kept = {key: figures[key] for key in FitResult.__dataclass_fields__ if key != "path"}
     except (OSError, ValueError, KeyError, TypeError):  # not there, cut, or of another program
         return None

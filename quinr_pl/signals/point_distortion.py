@@ -12,6 +12,14 @@ PEAK = 59.7
 """Of D1 and D2 in metres: what benchmarks of the codecs of LiDAR points take for KITTI."""
 F1_REACH = 0.02
 """In metres."""
+POINT_FIGURES = {
+    "chamfer": ("Chamfer (m)", "{:.4f}"),
+    "d1_psnr": ("D1 PSNR (dB)", "{:.2f}"),
+    "d2_psnr": ("D2 PSNR (dB)", "{:.2f}"),
+    "f1": ("F1 at 2 cm", "{:.3f}"),
+    "bits_per_point": ("bits/point", "{:.4f}"),
+}
+"""What is told of a scan's file: the heading of each figure, and how it is printed."""
 _NEIGHBOURS = 12
 _BATCH = 1 << 14
 

@@ -14,6 +14,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.signals import png
 from quinr_pl.signals.distortion import psnr, rmse
 from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.point_distortion import POINT_FIGURES
 
 KITTI_DEPTH_SCALE = 256
 """Units of KITTI's 16-bit depth pictures in a metre."""
@@ -23,18 +24,14 @@ KITTI_DEPTH_SCALE = 256
 class RangeImage(SignalKind):
     """Metres from 0, where there is no return, to the peak.
 
-    Figures of points come from `quinr_pl.signals.point_distortion`, where the points of the scan are known.
+    Figures of points come from `point_figures`, where the points of the scan are known.
     """
 
     figures: ClassVar[Mapping[str, tuple[str, str]]] = {
         "psnr_valid": ("PSNR, valid (dB)", "{:.2f}"),
         "rmse": ("RMSE (m)", "{:.3f}"),
         "rmse_valid": ("RMSE, valid (m)", "{:.3f}"),
-        "chamfer": ("Chamfer (m)", "{:.4f}"),
-        "d1_psnr": ("D1 PSNR (dB)", "{:.2f}"),
-        "d2_psnr": ("D2 PSNR (dB)", "{:.2f}"),
-        "f1": ("F1 at 2 cm", "{:.3f}"),
-        "bits_per_point": ("bits/point", "{:.4f}"),
+        **POINT_FIGURES,
     }
 
     def check_range(self, low: float, high: float) -> None:

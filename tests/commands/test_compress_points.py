@@ -1,0 +1,92 @@
+"""`quinr-pl compress` of a scan to bits a point or to a Chamfer distance."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from compressing import error_lines, no_fit, write_gray
+
+from quinr_pl.commands.main import main
+from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.fitting import FitResult
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def write_scan(name: str = "scan.bin") -> int:
+    """Writes a scan; gives the number of its points."""
+    points = street_scan(0, azimuths=200)
+    points.tofile(name)
+    return len(points)
+
+
+def asked(settings) -> dict:
+    """What the fit is steered to."""
+    (control,) = (c for c in settings["trainer"]["callbacks"] if c["class_path"].endswith("RateControl"))
+    return control["init_args"]
+
+
+def fake_fit(monkeypatch, chamfer_at, aims: list[float]) -> None:
+    """Fits in no time that reach the PSNR they aim at, with the Chamfer distance that it stands for."""
+
+    def fit(settings, folder, **names):
+        folder.mkdir(parents=True)
+        path = folder / "signal.quinr"
+        path.write_bytes((Path(__file__).parents[1] / "data" / "quinr_rgb8.quinr").read_bytes())
+        aims.append(asked(settings)["psnr"])
+        size = int(100 * aims[-1])
+        of_points = {"chamfer": chamfer_at(aims[-1]), "bits_per_point": 0.25}
+        return FitResult(path, aims[-1], 1.0, size, 1, "LatentQuINR", 1e-3, 1.0, 1.0, {}, of_points)
+
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+
+
+def test_bits_a_point_are_bytes(monkeypatch):
+    settings = []
+
+    def fit(given, folder, **names):
+        settings.append(given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+    points = write_scan()
+    assert main(["compress", "scan.bin", "--bits-per-point", "1.5"]) == 130
+    assert asked(settings[0])["most_bytes"] == int(1.5 * points / 8)
+
+
+@pytest.mark.parametrize("slope", [0.03, 0.05, 0.08])
+def test_a_chamfer_distance_is_reached_by_the_psnr_of_pixels(slope, monkeypatch, capsys):
+    aims: list[float] = []
+    fake_fit(monkeypatch, lambda psnr: 0.3 * math.exp(-slope * (psnr - 35)), aims)
+    write_scan()
+    assert main(["compress", "scan.bin", "--chamfer", "0.25", "--json", "--network", "latents"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert 0.93 * 0.25 <= figures["chamfer"] <= 0.25
+    assert figures["bits_per_point"] == 0.25
+    assert 1 <= len(aims) <= 4
+
+
+def test_a_chamfer_distance_out_of_reach(monkeypatch, capsys):
+    aims: list[float] = []
+    fake_fit(monkeypatch, lambda psnr: 0.2, aims)
+    write_scan()
+    assert main(["compress", "scan.bin", "--chamfer", "0.05", "--network", "latents"]) == 2
+    (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
+    assert "--chamfer 0.05: the best of 2 fits reached 0.200 m" in line
+    assert aims[1] > aims[0]
+    assert not Path("scan.quinr").exists()
+
+
+@pytest.mark.parametrize("flag", ["--bits-per-point", "--chamfer"])
+def test_what_is_no_scan_has_no_points(flag, monkeypatch, capsys):
+    no_fit(monkeypatch)
+    write_gray("photo.png")
+    assert main(["compress", "photo.png", flag, "0.2"]) == 2
+    (line,) = error_lines(capsys)
+    assert f"{flag} 0.2: photo.png is no scan of points" in line
+    for value in ("0", "-1", "inf"):
+        assert main(["compress", "photo.png", flag, value]) == 2
+        assert f"{flag} {value}: must be a positive number" in error_lines(capsys)[0]
