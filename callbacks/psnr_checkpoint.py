@@ -206,7 +206,9 @@ class PSNRCheckpoint(Checkpoint):
             "method": type(module.network).__name__,
             "parameters": fitted_network(module).parameter_count(),
             "rate_weight": fitted_network(module).rate_weight,
-            **rate_and_distortion(size, data.values, best.reconstruction, data.spec, data.valid, data.points),
+            **rate_and_distortion(
+                size, data.values, best.reconstruction, data.spec, data.valid, data.points, best.points
+            ),
             "encode_seconds": round(encode_seconds, 3),
             "decode_seconds": round(best.decode_seconds, 3),
             "seed": int(os.environ.get("PL_GLOBAL_SEED", 0)),

@@ -20,13 +20,16 @@ from quinr_pl.codec import (
     check_encodable,
     compress,
     decode,
+    encode,
     rounding_of,
     untold,
 )
 from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
 from quinr_pl.errors import QuinrError
+from quinr_pl.evaluation.edges import with_best_edges
 from quinr_pl.evaluation.metrics import bits_per_pixel, weighed_psnr
 from quinr_pl.network import Network
+from quinr_pl.signals import Points
 from quinr_pl.signals.distortion import psnr
 
 
@@ -42,6 +45,7 @@ class Measurement:
         bpp: Bits of the file for each pixel.
         encode_seconds: Quantization and entropy coding.
         decode_seconds: From bytes to values.
+        points: Decoded points of a scan, (points, 3); None of other signals.
     """
 
     step: int
@@ -51,6 +55,7 @@ class Measurement:
     bpp: float
     encode_seconds: float
     decode_seconds: float
+    points: Points | None = None
 
     def weighed(self, rate_weight: float) -> float:
         """The PSNR in dB, less what the file's size costs at a price of a bit for each pixel."""
@@ -164,6 +169,10 @@ class WeightQuantization(Callback):
             progress=lambda done, total: tell(f"decoding {len(encoded.data)} bytes", done, total)
         )
         decoded_at = time.perf_counter()
+        spec = decoded.spec
+        if final and data.points is not None:
+            spec = with_best_edges(spec, reconstruction, data.points)
+            encoded = encode(decoded.quantized, spec, decoded.extras)
         decoded_psnr = psnr(data.values, reconstruction, data.spec.peak)
         bpp = bits_per_pixel(len(encoded.data), data.spec.pixels)
         return Measurement(
@@ -174,6 +183,7 @@ class WeightQuantization(Callback):
             bpp,
             encoded_at - start,
             decoded_at - encoded_at,
+            spec.points(reconstruction),
         )
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -447,7 +447,8 @@ def points(data: bytes) -> np.ndarray | None:
     height = read_signal(stream)[1]
     read_network(stream)
     sections = read_sections(stream)
-    if 5 not in sections:
+    number = next((number for number in (5, 6) if number in sections), None)
+    if number is None:
         return None
-    scanner = read_scanner(Bytes(sections[5]), Stack, read_array, height)
+    scanner = read_scanner(Bytes(sections[number]), Stack, read_array, height, number == 6)
     return points_of(decode(data)[:, :, 0], scanner)

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 
 
-def read_scanner(stream: Any, stack_of: Callable[[bytes], Any], arrays: Any, height: int) -> dict[str, Any]:
-    """Elevations and heights of the rows, azimuth and turn of the columns, in hundredths.
+def read_scanner(
+    stream: Any, stack_of: Callable[[bytes], Any], arrays: Any, height: int, edges: bool
+) -> dict[str, Any]:
+    """Elevations and heights of the rows, azimuth and turn of the columns, in hundredths; percent of edges.
 
     Args:
         stream: Bytes of the section.
         stack_of: Makes a stack of bytes.
         arrays: Reads an array of a stack: (stack, count, shift).
         height: Rows.
+        edges: Whether the section is of type 6.
     """
+    percent = stream.varint() if edges else 0
 
     def number() -> int:
         code = stream.varint()
@@ -34,7 +38,8 @@ def read_scanner(stream: Any, stack_of: Callable[[bytes], Any], arrays: Any, hei
         elevations = elevations + np.cumsum(arrays(stack, height, first))
         heights = np.cumsum(arrays(stack, height, second))
         assert stack.rest() == b"\x01"
-    return {"elevations": elevations, "heights": heights, "azimuth": azimuth, "turn": turn}
+    rays = {"elevations": elevations, "heights": heights, "azimuth": azimuth, "turn": turn}
+    return {**rays, "edges": percent}
 
 
 def points_of(ranges: np.ndarray, scanner: dict[str, Any]) -> np.ndarray:
@@ -42,6 +47,10 @@ def points_of(ranges: np.ndarray, scanner: dict[str, Any]) -> np.ndarray:
     width, points = ranges.shape[1], []
     for y, x in zip(*np.nonzero(ranges > 0), strict=True):
         r = float(ranges[y, x])
+        if scanner["edges"] and 0 < x < width - 1 and min(ranges[y, x - 1], ranges[y, x + 1]) > 0:
+            a, b = sorted((float(ranges[y, x - 1]), float(ranges[y, x + 1])))
+            if b - a > scanner["edges"] / 100 * a and 0.1 * (b - a) < r - a < 0.9 * (b - a):
+                continue
         e, h = np.radians(scanner["elevations"][y] / 100), scanner["heights"][y] / 100
         a = np.radians((scanner["azimuth"] + scanner["turn"] * (x + 0.5) / width) / 100)
         t = max(0.0, np.sqrt(max(0.0, r * r - (h * np.cos(e)) ** 2)) - h * np.sin(e))

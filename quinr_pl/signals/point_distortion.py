@@ -48,8 +48,8 @@ def point_figures(points: npt.NDArray, decoded: npt.NDArray) -> dict[str, float]
     if not len(decoded):
         return {"chamfer": math.inf, "d1_psnr": -math.inf, "d2_psnr": -math.inf, "f1": 0.0}
     points, decoded = points.astype(np.float64), decoded.astype(np.float64)
-    there, to_decoded = _nearest(points, decoded)
-    back, to_points = _nearest(decoded, points)
+    there, to_decoded = nearest(points, decoded)
+    back, to_points = nearest(decoded, points)
     normals = surface_normals(points)
     planes = (
         _along(points - decoded[to_decoded], normals),
@@ -85,8 +85,8 @@ def surface_normals(points: npt.NDArray, neighbours: int = _NEIGHBOURS) -> Float
     return normals
 
 
-def _nearest(points: Floats, others: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """Distance to and index of the nearest of the others: (points,) each."""
+def nearest(points: npt.NDArray, others: npt.NDArray) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Distance of each point to the nearest of the others, and its index: (points,) each."""
     distance, index = _tree(others).query(points)
     return distance, index
 

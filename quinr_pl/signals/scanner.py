@@ -12,8 +12,11 @@ from quinr_pl.errors import QuinrError
 
 UNITS = 100
 """Of angles in a degree, and of heights in a metre."""
+MOST_EDGES = 100
+"""Percent."""
 _QUARTER, _TURN = 90 * UNITS, 360 * UNITS
 _HIGHEST = 100 * UNITS
+_ON_SURFACE = 0.1  # of a step, from either side
 
 Points = npt.NDArray[np.float32]
 """(points, 3): x forward, y left, z up, in metres from the scanner."""
@@ -31,6 +34,8 @@ class Scanner:
         heights: Of each row's beam, above the origin of the points.
         start: Azimuth of the left edge of the first column, from x towards y.
         turn: From there to the right edge of the last column; negative clockwise, as seen from above.
+        edges: Percent of a range that make a step in a row, on which `between_surfaces` finds pixels that are
+            no points; 0: all are. None: all are, and files do not tell, as those of earlier versions.
 
     Raises:
         QuinrError: If no scanner has such rays.
@@ -43,6 +48,7 @@ class Scanner:
     heights: tuple[int, ...]
     start: int = _TURN // 2
     turn: int = -_TURN
+    edges: int | None = 0
 
     def __post_init__(self) -> None:
         if len(self.elevations) != len(self.heights):
@@ -51,6 +57,8 @@ class Scanner:
             raise QuinrError("scanner with a beam beyond 90 degrees or 100 metres")
         if abs(self.start) > _TURN or not 0 < abs(self.turn) <= _TURN:
             raise QuinrError("scanner of no turn, or of more than a full one")
+        if self.edges is not None and not 0 <= self.edges <= MOST_EDGES:
+            raise QuinrError(f"scanner with edges of {self.edges} %: from 0 to {MOST_EDGES}")
 
     @classmethod
     def even(cls, rows: int, up: int, down: int, start: int = _TURN // 2, turn: int = -_TURN) -> Scanner:
@@ -103,12 +111,14 @@ class Scanner:
         return np.where(np.isfinite(nearest), np.minimum(nearest, peak), 0.0).astype(np.float32)
 
     def points(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> Points:
-        """The points of a range image, row after row.
+        """The points of a range image, row after row, without those that ``edges`` leaves out.
 
         Args:
             ranges: (rows, columns), metres from the origin.
-            returned: (rows, columns), True where there is a point.
+            returned: (rows, columns), True where there is a return.
         """
+        if self.edges:
+            returned = returned & ~between_surfaces(ranges, returned, self.edges)
         rows, columns = np.nonzero(returned)
         distance = ranges[returned].astype(np.float64)
         elevation = np.radians(np.array(self.elevations) / UNITS)[rows]
@@ -120,6 +130,31 @@ class Scanner:
         level = along * np.cos(elevation)
         xyz = [level * np.cos(azimuth), level * np.sin(azimuth), height + along * np.sin(elevation)]
         return np.stack(xyz, axis=1).astype(np.float32)
+
+
+def between_surfaces(
+    ranges: npt.NDArray, returned: npt.NDArray[np.bool_], edges: int
+) -> npt.NDArray[np.bool_]:
+    """Pixels that hang between a near surface on one side of them in their row and a far one on the other.
+
+    A codec of few bits leaves slopes where a scan has steps, and points on these slopes have none of the scan
+    near them.
+
+    Args:
+        ranges: (rows, columns), in metres.
+        returned: (rows, columns), True where there is a return.
+        edges: Percent of the nearer one by which the ranges on both sides have to differ.
+
+    Returns:
+        (rows, columns), True for those with returns on both sides whose range is farther from either than a
+        tenth of the step.
+    """
+    values, found = ranges.astype(np.float64), np.zeros_like(returned)
+    near, far = np.minimum(values[:, :-2], values[:, 2:]), np.maximum(values[:, :-2], values[:, 2:])
+    step, above = far - near, values[:, 1:-1] - near
+    hangs = (step > edges / 100 * near) & (_ON_SURFACE * step < above) & (above < (1 - _ON_SURFACE) * step)
+    found[:, 1:-1] = hangs & returned[:, :-2] & returned[:, 1:-1] & returned[:, 2:]
+    return found
 
 
 def even_elevations(rows: int, up: int, down: int) -> tuple[int, ...]:

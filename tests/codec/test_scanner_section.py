@@ -29,6 +29,10 @@ def beams(seed: int = 0, rows: int = ROWS) -> Scanner:
     return Scanner(tuple(elevations.tolist()), tuple(heights.tolist()), -9000, 18000)
 
 
+def with_edges(edges: int | None) -> Scanner:
+    return replace(beams(), edges=edges)
+
+
 def spec_of(scanner: Scanner | None) -> SignalSpec:
     mask = np.random.default_rng(1).random((ROWS, 20)) < 0.7
     return SignalSpec(RANGE_IMAGE, (ROWS, 20), 1, 0.0, 80.0, mask, scanner)
@@ -41,10 +45,10 @@ def spec_of(scanner: Scanner | None) -> SignalSpec:
 def test_even_rows_take_few_bytes(rows, up, down):
     scanner = Scanner.even(rows, up, down)
     payload = write_scanner(scanner)
-    assert len(payload) <= 6
+    assert len(payload) <= 7
     assert read_scanner(payload, rows) == scanner
     cropped = replace(scanner, start=-4500, turn=9000)
-    assert len(write_scanner(cropped)) <= 12
+    assert len(write_scanner(cropped)) <= 13
     assert read_scanner(write_scanner(cropped), rows) == cropped
 
 
@@ -61,7 +65,9 @@ def test_beams_of_a_real_layout_take_a_bit_over_a_byte_each():
     assert len(write_scanner(scanner)) < 60
 
 
-@pytest.mark.parametrize("scanner", [None, Scanner.even(ROWS, 300, -2500), beams()])
+@pytest.mark.parametrize(
+    "scanner", [None, Scanner.even(ROWS, 300, -2500), beams(), with_edges(1), with_edges(None)]
+)
 def test_points_of_a_file_and_of_the_independent_decoder(scanner):
     torch.manual_seed(0)
     network = COIN(out_features=1, layers=2, width=6)
@@ -80,26 +86,29 @@ def test_points_of_a_file_and_of_the_independent_decoder(scanner):
         return
     points = decoded.points()
     assert points.dtype == np.float32
-    assert 0 < len(points) == (decoded.reconstruct() > 0).sum()
+    hanging = (decoded.reconstruct() > 0).sum() - len(points)
+    assert hanging > 0 if scanner.edges else hanging == 0
     np.testing.assert_allclose(points, independent_decoder.points(encoded.data), atol=0.02)
 
 
 def test_a_decoder_that_does_not_know_the_section_refuses_the_file(monkeypatch):
     data = compress(COIN(out_features=1, layers=1, width=4), spec_of(beams())).data
-    monkeypatch.delitem(SECTIONS._paths, 5)
-    monkeypatch.delitem(SECTIONS._loaded, 5)
-    with pytest.raises(BitstreamError, match="section type 5 is unknown to this decoder"):
+    monkeypatch.delitem(SECTIONS._paths, 6)
+    monkeypatch.delitem(SECTIONS._loaded, 6)
+    with pytest.raises(BitstreamError, match="section type 6 is unknown to this decoder"):
         decode(data)
 
 
 def test_malformed_payloads():
     payload = write_scanner(beams())
-    cuts = [payload[:cut] for cut in (0, 1, 3, 5, 7, *range(11, len(payload)))]
+    cuts = [payload[:cut] for cut in (0, 1, 2, 4, 6, 8, *range(12, len(payload)))]
     for bad in (*cuts, payload + b"\0", payload + b"\x01\x02\x03\x04\x05", b"\xff\xff\xff\x0f\x00"):
         with pytest.raises(BitstreamError, match="section scanner"):
             read_scanner(bad, ROWS)
     with pytest.raises(BitstreamError, match="of no turn"):
-        read_scanner(b"\x00\x01\x00\x00", ROWS)
+        read_scanner(b"\x00\x00\x01\x00\x00", ROWS)
+    with pytest.raises(BitstreamError, match="edges of 101 %"):
+        read_scanner(b"\x65\x00\x01", ROWS)
 
 
 def test_other_signals_have_none():
@@ -108,6 +117,7 @@ def test_other_signals_have_none():
     write_signal(header, image)
     write_network(header, network, image)
     weights = write_weights(decode(compress(network, image).data).quantized.tensors)
-    data = pack(header.getvalue(), [Section(2, weights), Section(5, write_scanner(beams()))])
-    with pytest.raises(BitstreamError, match="section scanner does not belong"):
-        decode(data)
+    for number, scanner in ((5, with_edges(None)), (6, beams())):
+        data = pack(header.getvalue(), [Section(2, weights), Section(number, write_scanner(scanner))])
+        with pytest.raises(BitstreamError, match="section scanner does not belong"):
+            decode(data)

@@ -19,7 +19,8 @@ SECTIONS: Registry[int, SectionKind] = Registry(
         2: "quinr_pl.codec.sections.weights:WEIGHTS",
         3: "quinr_pl.codec.sections.latents:LATENTS",
         4: "quinr_pl.codec.sections.mask:MASK",
-        5: "quinr_pl.codec.sections.scanner:SCANNER",
+        5: "quinr_pl.codec.sections.scanner:SCANNER_WITHOUT_EDGES",
+        6: "quinr_pl.codec.sections.scanner:SCANNER",
     },
 )
 """Kinds by their number in files, 1 to 127; those from 64 on are free for other packages."""

@@ -21,9 +21,16 @@ _ROW_BYTES = 128
 
 
 class ScannerSection(SectionKind):
-    """Elevation and height of each beam, and the sector that the columns share."""
+    """Elevation and height of each beam, the sector that the columns share, and what edges are.
+
+    Args:
+        edges: Whether files of the kind tell of edges.
+    """
 
     name = "scanner"
+
+    def __init__(self, edges: bool) -> None:
+        self.edges = edges
 
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
@@ -35,24 +42,29 @@ class ScannerSection(SectionKind):
 
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""
-        return None if content.spec.scanner is None else write_scanner(content.spec.scanner)
+        scanner = content.spec.scanner
+        if scanner is None or (scanner.edges is not None) != self.edges:
+            return None
+        return write_scanner(scanner)
 
     def read(self, payload: bytes, content: Content) -> Content:
         """Content with what the payload says; see `SectionKind`."""
-        scanner = read_scanner(payload, content.spec.shape[0])
+        scanner = read_scanner(payload, content.spec.shape[0], self.edges)
         return replace(content, spec=replace(content.spec, scanner=scanner))
 
 
-SCANNER = ScannerSection()
+SCANNER_WITHOUT_EDGES, SCANNER = ScannerSection(edges=False), ScannerSection(edges=True)
 
 
 def write_scanner(scanner: Scanner) -> bytes:
-    """The payload: the edges of an even field of view, the sector, and how the beams differ from these."""
-    up, down = _edges(scanner.elevations)
+    """The payload: what edges are, the limits of an even field of view, the sector, and how beams differ."""
+    up, down = _limits(scanner.elevations)
     writer = Writer()
+    if scanner.edges is not None:
+        writer.varint(scanner.edges)
     for number in (up, down):
         writer.varint(_unsigned(number))
-    even = Scanner.even(len(scanner.elevations), up, down)
+    even = replace(Scanner.even(len(scanner.elevations), up, down), edges=scanner.edges)
     if scanner == even:
         return writer.getvalue()
     for number in (scanner.start, scanner.turn):
@@ -68,20 +80,22 @@ def write_scanner(scanner: Scanner) -> bytes:
     return writer.getvalue()
 
 
-def read_scanner(payload: bytes, rows: int) -> Scanner:
+def read_scanner(payload: bytes, rows: int, edges: bool = True) -> Scanner:
     """The scanner of a payload.
 
     Args:
         payload: What ``write_scanner`` gave.
         rows: Of the range image.
+        edges: Whether the payload tells of edges.
 
     Raises:
         BitstreamError: If the payload cannot come from ``write_scanner``.
     """
     reader = Reader(payload, "section scanner")
+    percent = reader.varint() if edges else None
     up, down = _signed(reader.varint()), _signed(reader.varint())
     try:
-        scanner = Scanner.even(rows, up, down)
+        scanner = replace(Scanner.even(rows, up, down), edges=percent)
         if reader.remaining:
             scanner = replace(scanner, start=_signed(reader.varint()), turn=_signed(reader.varint()))
         if reader.remaining:
@@ -101,14 +115,15 @@ def read_scanner(payload: bytes, rows: int) -> Scanner:
     return scanner
 
 
-def _edges(elevations: Sequence[int]) -> tuple[int, int]:
-    """Edges of the field of view whose even rows the elevations are, or come near to."""
+def _limits(elevations: Sequence[int]) -> tuple[int, int]:
+    """Limits of the field of view whose even rows the elevations are, or come near to."""
     rows = len(elevations)
     first, last = elevations[0], elevations[-1]
     half = (first - last) // (2 * (rows - 1)) if rows > 1 else 1
-    # The edges of whole units next to that; rows that came of such edges find them again.
+    # The limits in whole units next to that; rows that came of such limits find them again.
     around = [(first + half + a, last - half - b) for a in range(-1, 3) for b in range(-1, 3)]
-    return next((edges for edges in around if even_elevations(rows, *edges) == tuple(elevations)), around[5])
+    even = (limits for limits in around if even_elevations(rows, *limits) == tuple(elevations))
+    return next(even, around[5])
 
 
 def _differences(values: Sequence[int], even: Sequence[int]) -> np.ndarray:

@@ -16,6 +16,7 @@ from quinr_pl.experiments.methods.method import WHOLE_SIGNAL, Method
 from quinr_pl.experiments.sweep import Job
 from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.fitting.api import CONFIG, fit
+from quinr_pl.signals import Points
 
 
 class Fit(Method):
@@ -39,6 +40,12 @@ class Fit(Method):
         """Signal of a file; see `Method`."""
         network_class(job.settings["fit"])  # a module that brings a network may tell the decoder of it
         return decode(encoded, data.name, UNLIMITED).reconstruct()
+
+    def decode_points(
+        self, job: Job, data: CoordinateDataModule, encoded: bytes, decoded: npt.NDArray
+    ) -> Points | None:
+        """Points of a file, which says itself what pixels are no points; see `Method`."""
+        return decode(encoded, data.name, UNLIMITED).spec.points(decoded)
 
 
 def fit_settings(tree: Tree, channels: int) -> dict[str, Any]:
