@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -24,6 +24,7 @@ from quinr_pl.experiments.methods import METHODS, find_method
 from quinr_pl.experiments.sweep import Job, check_folders
 from quinr_pl.experiments.table import AVERAGE
 from quinr_pl.experiments.trees import Tree, merge, named
+from quinr_pl.signals import Points
 from quinr_pl.versions import versions
 
 
@@ -130,22 +131,37 @@ def measure(job: Job, folder: Path, file: str, data: CoordinateDataModule | None
         ``psnr_valid`` and ``rmse_valid`` over the pixels with a return, and the figures of its points.
     """
     data = data or load_data(job)
-    encoded = (folder / file).read_bytes()
     start = time.perf_counter()
-    method = find_method(job.settings["kind"])
-    decoded = method.decode(job, data, encoded)
+    _, values, points = reconstruct(job, folder, file, data)
     seconds = time.perf_counter() - start
-    points = None if data.points is None else method.decode_points(job, data, encoded, decoded)
-    result = rate_and_distortion(
-        len(encoded), data.values, decoded, data.spec, data.valid, data.points, points
-    )
+    size = (folder / file).stat().st_size
+    result = rate_and_distortion(size, data.values, values, data.spec, data.valid, data.points, points)
     return result | {"decode_seconds": round(seconds, 3)}
 
 
-def reconstruct(job: Job, folder: Path, file: str) -> tuple[npt.NDArray, npt.NDArray]:
-    """The original and the decoded signal of a finished job, (*shape, channels) each."""
-    data = load_data(job)
-    return data.values, find_method(job.settings["kind"]).decode(job, data, (folder / file).read_bytes())
+class Reconstruction(NamedTuple):
+    """A signal, and what the file of a job gives of it.
+
+    Attributes:
+        data: The signal's data module.
+        values: Decoded, (*shape, channels).
+        points: Decoded, (points, 3), of a scan; None of other signals.
+    """
+
+    data: CoordinateDataModule
+    values: npt.NDArray
+    points: Points | None
+
+
+def reconstruct(
+    job: Job, folder: Path, file: str, data: CoordinateDataModule | None = None
+) -> Reconstruction:
+    """What a job's file in its folder decodes to now."""
+    data = data or load_data(job)
+    encoded, method = (folder / file).read_bytes(), find_method(job.settings["kind"])
+    values = method.decode(job, data, encoded)
+    points = None if data.points is None else method.decode_points(job, data, encoded, values)
+    return Reconstruction(data, values, points)
 
 
 def load_data(job: Job) -> CoordinateDataModule:

@@ -22,9 +22,15 @@ figure { margin: 0; } figcaption { font-size: 13px; }
 .plots, .crops { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 .plots svg { width: 560px; height: auto; background: #fff; }
 .crops img { max-width: 100%; image-rendering: pixelated; display: block; }
+.clouds img { max-width: 100%; }
 details { margin: 1rem 0; } code { font-size: 12px; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 """
+
+_CLOUDS = (
+    "Points from above and from the sensor: of the scan by the distance to the nearest decoded one, and "
+    "decoded ones by that to the nearest of the scan"
+)
 
 # Heading of a column, and how its figures are printed; what kinds of signal measure goes between the two.
 _QUALITY = {
@@ -41,7 +47,7 @@ _COST = {
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a decoded signal.
+    """A picture of a decoded signal, of a part of it or of its points.
 
     Args:
         caption: Method, rate and quality.
@@ -64,6 +70,7 @@ class Report:
         crops: Image -> parts of decoded signals at about one rate.
         notes: Sentences below the title.
         sources: Published curve -> where it comes from.
+        clouds: Scan -> points of the files that ``crops`` show.
     """
 
     title: str
@@ -73,6 +80,7 @@ class Report:
     crops: Mapping[str, Sequence[Crop]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    clouds: Mapping[str, Sequence[Crop]] = field(default_factory=dict)
 
     def html(self) -> str:
         """The page as HTML."""
@@ -93,7 +101,7 @@ class Report:
     def _section(self, image: str) -> str:
         plots = "".join(map(_inline_svg, self.plots.get(image, ())))
         beside = f'<div class="plots">{plots}{self._differences(image)}</div>'
-        return f"<h2>{escape(image)}</h2>{beside}{self._crops(image)}"
+        return f"<h2>{escape(image)}</h2>{beside}{self._pictures(image)}"
 
     def _differences(self, image: str) -> str:
         anchors = [f"against {name}" for name in self.summary[image]]
@@ -111,13 +119,10 @@ class Report:
             lines.append(f"<tr><td>{escape(method)}</td>{cells}</tr>")
         return f'<div class="scroll"><table><tr><th>method</th>{heads}</tr>{"".join(lines)}</table></div>'
 
-    def _crops(self, image: str) -> str:
-        shown = "".join(
-            f'<figure><img alt="{escape(crop.caption)}" src="data:image/png;base64,'
-            f'{base64.b64encode(crop.picture).decode()}"><figcaption>{escape(crop.caption)}</figcaption></figure>'
-            for crop in self.crops.get(image, ())
-        )
-        return f'<h3>At about the same rate</h3><div class="crops">{shown}</div>' if shown else ""
+    def _pictures(self, image: str) -> str:
+        crops, clouds = (_figures(found.get(image, ())) for found in (self.crops, self.clouds))
+        text = f'<h3>At about the same rate</h3><div class="crops">{crops}</div>' if crops else ""
+        return text + (f'<h3>{_CLOUDS}</h3><div class="clouds">{clouds}</div>' if clouds else "")
 
     def _points(self) -> str:
         figures = _QUALITY | figures_of_kinds() | _COST
@@ -157,6 +162,14 @@ class Report:
 
 def _cell(value: Any, form: str) -> str:
     return f"<td>{form.format(value) if value is not None else '–'}</td>"
+
+
+def _figures(pictures: Sequence[Crop]) -> str:
+    return "".join(
+        f'<figure><img alt="{escape(shown.caption)}" src="data:image/png;base64,'
+        f'{base64.b64encode(shown.picture).decode()}"><figcaption>{escape(shown.caption)}</figcaption></figure>'
+        for shown in pictures
+    )
 
 
 def _inline_svg(text: str) -> str:

@@ -12,7 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.experiments import plots, published, table
-from quinr_pl.experiments.comparison import Comparison, load_data, reconstruct
+from quinr_pl.experiments.clouds import clouds_figure
+from quinr_pl.experiments.comparison import Comparison, reconstruct
 from quinr_pl.experiments.report import Crop, Report
 from quinr_pl.experiments.sweep import Job, folder_name, read_result
 from quinr_pl.signals.drawing import Picture
@@ -46,14 +47,16 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
             label = "bits per point" if plot.rate == "bits_per_point" else "bits per pixel"
             figure = plots.rate_distortion_figure(curves, image, points, plot.label, label)
             drawn[image].append(_draw(figure, target / f"{folder_name(image)}_{plot.quality}"))
+    crops, clouds = _pictures(jobs, folder, comparison.crop)
     page = Report(
         f"Rate and distortion: {folder.name}",
         rows,
         table.summary(rows, comparison.anchors),
         drawn,
-        _crops(jobs, folder, comparison),
+        crops,
         [_NOTE],
         sources,
+        clouds,
     )
     write_bytes(target / "index.html", page.html().encode())
     _write_tensorboard(rows, target / "tensorboard")
@@ -101,27 +104,34 @@ def _published(image: str) -> dict[str, published.PublishedCurve]:
     return published.kodak_image(image)
 
 
-def _crops(jobs: Sequence[Job], folder: Path, comparison: Comparison) -> dict[str, list[Crop]]:
-    """The middle of each image: the original, and of each method the point nearest to one rate."""
-    found = {}
+def _pictures(
+    jobs: Sequence[Job], folder: Path, crop: tuple[int, int]
+) -> tuple[dict[str, list[Crop]], dict[str, list[Crop]]]:
+    """The middle of each image, as it is and of each method at the point nearest to one rate; and points."""
+    middles: dict[str, list[Crop]] = {}
+    clouds: dict[str, list[Crop]] = {}
     for image in dict.fromkeys(job.image for job in jobs):
         own = [job for job in jobs if job.image == image]
         results = {job.folder: _row(job, folder) for job in own}
         first = [job for job in own if job.method == own[0].method]
         target = sorted(results[job.folder]["bpp"] for job in first)[len(first) // 2]
-        spec = load_data(own[0]).spec
-        crops: list[Crop] = []
         for method in dict.fromkeys(job.method for job in own):
             candidates = [job for job in own if job.method == method]
             job = min(candidates, key=lambda job: abs(math.log(results[job.folder]["bpp"] / target)))
             result = results[job.folder]
-            original, decoded = reconstruct(job, folder / job.folder, Path(result["file"]).name)
-            if not crops:
-                crops.append(Crop("original", _crop(spec.picture(original), comparison.crop)))
+            data, decoded, points = reconstruct(job, folder / job.folder, Path(result["file"]).name)
+            original = Crop("original", _crop(data.spec.picture(data.values), crop))
             caption = f"{method}: {result['psnr']:.2f} dB at {result['bpp']:.4f} bpp"
-            crops.append(Crop(caption, _crop(spec.picture(decoded), comparison.crop)))
-        found[image] = crops
-    return found
+            shown = Crop(caption, _crop(data.spec.picture(decoded), crop))
+            middles.setdefault(image, [original]).append(shown)
+            if data.points is not None and points is not None:
+                caption = (
+                    f"{method}: Chamfer distance {result['chamfer']:.3f} m, D1 {result['d1_psnr']:.2f} dB at "
+                    f"{result['bits_per_point']:.3f} bits a point"
+                )
+                picture = plots.png(clouds_figure(data.points, points))
+                clouds.setdefault(image, []).append(Crop(caption, picture))
+    return middles, clouds
 
 
 def _crop(picture: Picture, size: tuple[int, int]) -> bytes:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from quinr_pl.evaluation.rate_distortion import bjontegaard_psnr
 from quinr_pl.experiments import plots, table
+from quinr_pl.experiments.clouds import clouds_figure
 from quinr_pl.experiments.report import Crop, Report
 
 ROWS = [
@@ -89,6 +90,8 @@ def test_page_needs_nothing_but_itself():
     figure = plots.rate_distortion_figure(
         table.curves(ROWS)["one"], "one", {"VTM": [(0.2, 30.0), (0.3, 31.0)]}
     )
+    points = np.random.default_rng(0).normal(0, 20, (50, 3)).astype(np.float32)
+    cloud = clouds_figure(points, points[:20])
     crop = Crop("A & B: 20 dB", plots.enlarged(np.zeros((2, 3, 3), np.uint8)))
     report = Report(
         "A <title>",
@@ -98,6 +101,7 @@ def test_page_needs_nothing_but_itself():
         {"one": [crop]},
         ["A note."],
         {"VTM": "somewhere"},
+        {"one": [Crop("A & B: 0.2 m", plots.png(cloud))]},
     )
     page = Page(report.html())
     assert page.open == []
@@ -105,6 +109,23 @@ def test_page_needs_nothing_but_itself():
     assert "A & B" in page.text
     assert "quinr-pl fit <x>" in page.text
     assert re.search(r"\+3\.00 dB", page.text)
+    assert "A & B: 0.2 m" in page.text
+
+
+def test_dots_of_points_are_as_bright_as_what_is_missing_is_far():
+    scan = np.array([[10, 0, 0], [20, 0, 0], [0, 5, -1]], np.float32)
+    figure = clouds_figure(scan, np.array([[10, 0, 0], [0, 5, -0.6]], np.float32))
+    above, _, ahead, *_ = figure.axes
+    (dots,) = above.collections
+    shown = {
+        tuple(place): error
+        for place, error in zip(dots.get_offsets().tolist(), dots.get_array(), strict=True)
+    }
+    assert shown == {(0, 10): 0, (0, 20): 10, (-5, 0): pytest.approx(0.4)}
+    (dots,) = ahead.collections
+    assert dots.get_offsets()[1].tolist() == pytest.approx([-90, -np.degrees(np.arctan2(1, 5))])
+    nothing = clouds_figure(scan, scan[:0])
+    assert (nothing.axes[0].collections[0].get_array() > 1).all()
 
 
 def test_plots_are_reproducible():
