@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +10,10 @@ import numpy.typing as npt
 from quinr_pl.datamodules.pcd import Columns, read_pcd
 from quinr_pl.datamodules.scan_file import check_reach, finite_points
 from quinr_pl.errors import QuinrError
+from quinr_pl.optional_package import optional_package
 
 _BEAM_FIELDS = ("ring", "channel", "beam", "laser_id", "laser", "line")
 """Names that drivers give to the number of a point's beam."""
-_REQUIREMENTS = {"plyfile": "plyfile>=1.0", "laspy": "laspy[lazrs]>=2.5"}
 
 
 def read_points(path: Path, unit: float = 1.0) -> npt.NDArray[np.float32]:
@@ -48,7 +46,7 @@ def read_points(path: Path, unit: float = 1.0) -> npt.NDArray[np.float32]:
 
 
 def _read_ply(path: Path) -> Columns:
-    plyfile = _library("plyfile", path)
+    plyfile = optional_package("plyfile", str(path))
     try:
         vertices = plyfile.PlyData.read(str(path))["vertex"]
         scalars = [one.name for one in vertices.properties if type(one).__name__ == "PlyProperty"]
@@ -59,7 +57,7 @@ def _read_ply(path: Path) -> Columns:
 
 
 def _read_las(path: Path) -> Columns:
-    laspy = _library("laspy", path)
+    laspy = optional_package("laspy", str(path))
     try:
         las = laspy.read(path)
     except Exception as error:  # laspy and its back ends raise whatever the broken file leads to
@@ -67,16 +65,6 @@ def _read_las(path: Path) -> Columns:
         raise QuinrError(f"{path}: cut or not a LAS file ({reason}); write it again") from error
     extra = {name: np.asarray(las[name]) for name in las.point_format.extra_dimension_names}
     return {**extra, "x": np.asarray(las.x), "y": np.asarray(las.y), "z": np.asarray(las.z)}
-
-
-def _library(name: str, path: Path) -> ModuleType:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise QuinrError(
-            f"{path}: {name}, which reads {path.suffix}, is not installed; pip install "
-            f"'{_REQUIREMENTS[name]}'"
-        ) from error
 
 
 POINT_READERS = {".pcd": read_pcd, ".ply": _read_ply, ".las": _read_las, ".laz": _read_las}

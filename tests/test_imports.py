@@ -26,6 +26,8 @@ GROUND = {
     "versions",
     "refusals",
     "lazy_names",
+    "suffixes",
+    "optional_package",
 }
 BELOW_NETWORKS = GROUND | {"native", "circuit", "ops"}
 BELOW_CALLBACKS = BELOW_NETWORKS | {"network", "codec", "baselines", "evaluation"}
@@ -41,11 +43,13 @@ ALLOWED = {
     "registry": {"errors"},
     "spelling": set(),
     "lazy_names": set(),
+    "suffixes": set(),
+    "optional_package": {"errors"},
     "versions": {"_version"},
     "refusals": {"errors"},
     "class_paths": {"errors", "spelling"},
-    "signals": {"errors", "registry", "atomic_file"},
-    "atomic_file": {"errors", "file_lock"},
+    "signals": {"errors", "fields", "registry", "atomic_file", "suffixes", "optional_package"},
+    "atomic_file": {"errors", "file_lock", "suffixes"},
     "checkpoint_io": {"atomic_file"},
     "configs": {"errors"},
     "native": {"errors", "atomic_file", "user_cache"},

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.optional_package import optional_package
 from quinr_pl.signals import Points
 
 
@@ -54,8 +55,4 @@ def decode_draco(data: bytes) -> Points:
 
 
 def _dracopy() -> ModuleType:
-    try:
-        import DracoPy
-    except ImportError as error:
-        raise QuinrError("Draco: DracoPy is not installed; pip install 'DracoPy>=1.5'") from error
-    return DracoPy
+    return optional_package("DracoPy", "Draco")
