@@ -24,6 +24,7 @@ class COIN(COINFormat, CoordinateNetwork):
         layers: Number of SIREN layers.
         width: Units of each SIREN layer.
         omega0: Frequency of every SIREN layer.
+        coordinate_scale: How far weights of coordinates reach at the start; see SinusoidalEmbedding.
         log_range: Nats of the logarithmic scale that the output gives values on; see from_log_scale.
 
     Raises:
@@ -38,6 +39,7 @@ class COIN(COINFormat, CoordinateNetwork):
         width: int = 20,
         omega0: float = 30.0,
         log_range: int = 0,
+        coordinate_scale: float = 1.0,
     ) -> None:
         super().__init__(
             in_features=in_features,
@@ -48,7 +50,7 @@ class COIN(COINFormat, CoordinateNetwork):
             log_range=log_range,
         )
         self.log_range = log_range
-        self.hidden = sine_layers(in_features, layers, width, omega0)
+        self.hidden = sine_layers(in_features, layers, width, omega0, coordinate_scale)
         self.output = nn.Linear(width, out_features)
         bound = math.sqrt(6 / width) / omega0
         nn.init.uniform_(self.output.weight, -bound, bound)

@@ -44,6 +44,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         stage_norm: How they are normalized for it; see StageNorm.
         sine_layers: Classical SIREN layers between the coordinates and the first embedding.
         sine_width: Units of each of them.
+        coordinate_scale: How far weights of coordinates reach at the start; see SinusoidalEmbedding.
         shuffle_seed: Seed of the shuffled re-uploads.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
         engine: What runs the circuit: a name, a name with options or an engine; see
@@ -72,6 +73,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         stage_norm: Literal["none", "centred", "standardized", "scaled"] = "none",
         sine_layers: int = 0,
         sine_width: int = 28,
+        coordinate_scale: float = 1.0,
         shuffle_seed: int = 0,
         log_range: int = 0,
         engine: EngineLike = "auto",
@@ -98,7 +100,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         )
         states = self.ansatz.states
         self.log_range = log_range
-        self.sine_layers = build_sine_layers(in_features, sine_layers, sine_width, omega0)
+        self.sine_layers = build_sine_layers(in_features, sine_layers, sine_width, omega0, coordinate_scale)
         sizes = [sine_width if sine_layers else in_features] + [states] * (stages - 1)
         self.embeddings = nn.ModuleList(
             SinusoidalEmbedding(
@@ -106,7 +108,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
                 self.ansatz.features_count,
                 omega0,
                 angle_scale,
-                first=index == 0 and sine_layers == 0,
+                None if index or sine_layers else coordinate_scale,
             )
             for index, size in enumerate(sizes)
         )

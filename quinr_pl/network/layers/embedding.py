@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from quinr_pl.ops.sines import sines
 
 
-def sine_layers(in_features: int, layers: int, width: int, omega0: float) -> nn.ModuleList:
+def sine_layers(
+    in_features: int, layers: int, width: int, omega0: float, coordinate_scale: float = 1.0
+) -> nn.ModuleList:
     """Layers of ``width`` sines each, the first of them of coordinates."""
     sizes = [in_features] + [width] * (layers - 1)
     return nn.ModuleList(
-        SinusoidalEmbedding(size, width, omega0, first=index == 0)
+        SinusoidalEmbedding(size, width, omega0, coordinate_scale=None if index else coordinate_scale)
         for index, size in enumerate(sizes[:layers])
     )
 
@@ -31,16 +33,25 @@ class SinusoidalEmbedding(nn.Module):
         out_features: Number of angles.
         omega0: Frequency that multiplies the linear layer.
         scale: Largest angle, in radians.
-        first: Whether x is a coordinate.
+        coordinate_scale: Of a coordinate x, how far its weights reach at the start in units of that
+            initialisation: a signal of many periods needs frequencies beyond omega0. None for features.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, omega0: float, scale: float = 1.0, first: bool = True
+        self,
+        in_features: int,
+        out_features: int,
+        omega0: float,
+        scale: float = 1.0,
+        coordinate_scale: float | None = 1.0,
     ) -> None:
         super().__init__()
         self.omega0 = omega0
         self.scale = scale
-        bound = 1 / in_features if first else math.sqrt(6 / in_features) / omega0
+        if coordinate_scale is None:
+            bound = math.sqrt(6 / in_features) / omega0
+        else:
+            bound = coordinate_scale / in_features
         self.weight = nn.Parameter(torch.empty(out_features, in_features).uniform_(-bound, bound))
         bias_bound = 1 / math.sqrt(in_features)
         self.bias = nn.Parameter(torch.empty(out_features).uniform_(-bias_bound, bias_bound))
