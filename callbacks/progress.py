@@ -108,7 +108,8 @@ class FitProgress(ProgressBar):
         if "val/psnr" in metrics:
             figures += f" (float {metrics['val/psnr']:.2f})"
         if "rate/bpp" in metrics:
-            figures += f", {metrics['rate/bpp']:.4f} bpp, {int(metrics['rate/bytes'])} bytes"
+            unit = trainer.datamodule.spec.kind.rate_unit  # type: ignore[attr-defined]
+            figures += f", {metrics['rate/bpp']:.4f} {unit}, {int(metrics['rate/bytes'])} bytes"
         self._show_step(trainer, figures)
         if self._progress.disable:
             print(f"step {trainer.global_step}/{self._steps}: {figures}", file=sys.stderr)

@@ -219,8 +219,9 @@ class PSNRCheckpoint(Checkpoint):
             if isinstance(logger, TensorBoardLogger):
                 final = {"hp/psnr": result["psnr"], "hp/bpp": result["bpp"]}
                 logger.log_hyperparams(dict(module.hparams), final, step=trainer.global_step)
-        figures = f"{result['psnr']:.2f} dB at {result['bpp']:.4f} bpp, {result['bytes']} bytes"
-        print(f"{self.title or self._file}: {figures}")
+        kind = data.spec.kind
+        figures = f"{result['psnr']:.2f} dB at {result['bpp']:.4f} {kind.rate_unit}, {result['bytes']} bytes"
+        print(f"{self.title or self._file}: {figures}{kind.said(result)}")
 
 
 def _best(state: Mapping[str, Any]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from quinr_pl.callbacks.quantization import find_quantization
 from quinr_pl.callbacks.tensorboard import writers
 from quinr_pl.signals import write_signal
 from quinr_pl.signals.drawing import side_by_side
+from quinr_pl.signals.files import usual_suffix
 from quinr_pl.signals.png import write_png
 
 
@@ -82,6 +83,6 @@ class ReconstructionWriter(Callback):
         predictions = torch.cat(list(trainer.predict_loop.predictions)).cpu().numpy()
         values = spec.denormalize(predictions).reshape(*spec.shape, spec.channels)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{data.name}_reconstruction{spec.kind.suffixes[0]}"
+        path = folder / f"{data.name}_reconstruction{usual_suffix(spec, as_points=False)}"
         write_signal(spec.masked(values), spec, path)
         print(f"reconstruction: {path}")

@@ -11,8 +11,8 @@ from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_file import finite_points
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import ARRAY, Signal, SignalSpec, image_spec
+from quinr_pl.signals.interval import check_loss, interval_of
 
-_MOST_LOST = 1e-3
 _WORTH_SAYING = 1e-5
 _POINT_NUMBERS = range(3, 9)
 _FEWEST_POINTS = 256
@@ -83,16 +83,8 @@ def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None
     values = np.array(array, array.dtype.newbyteorder("="), order="C")
     if values.dtype in (np.uint8, np.uint16):
         return Signal(values, image_spec(values))
-    finite = np.isfinite(values)
-    if not finite.all():
-        where = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise QuinrError(f"{path}: element {where} is {values[where]}; replace what is not finite")
-    if max(abs(float(values.min())), abs(float(values.max()))) > float(np.finfo(np.float32).max):
-        raise QuinrError(f"{path}: values beyond the range of float32; scale them")
-    low, high = (float(np.float32(extreme)) for extreme in (values.min(), values.max()))
-    if values.min() == values.max():  # a constant needs an interval around it too
-        high = float(np.float32(low + max(1.0, abs(low) * 1e-3)))
-    _check_loss(values, high - low, path)
+    low, high = interval_of(values, path)
+    _tell_loss(values, high - low, path)
     return Signal(values, SignalSpec.of(ARRAY, values, (low, high)))
 
 
@@ -117,17 +109,12 @@ def _channels_last(array: npt.NDArray, path: Path, channel_axis: int | None) -> 
     return moved
 
 
-def _check_loss(values: npt.NDArray, peak: float, path: Path) -> None:
+def _tell_loss(values: npt.NDArray, peak: float, path: Path) -> None:
     """Compares the values with what float32 can hold of them."""
     if values.dtype in (np.float32, np.float16, np.int8, np.int16):
         return
     # Where float32 tells the extremes apart, float64 measures well what it loses, of integers too.
     rounding = np.abs(values.astype(np.float32) - values.astype(np.float64)).max()
-    lost = float(rounding) / peak if peak > 0 else 1.0
-    if lost > _MOST_LOST:
-        raise QuinrError(
-            f"{path}: values from {values.min()} to {values.max()} would be off by {lost:.1%} of their range "
-            "as float32, which the compressed file holds; subtract their smallest before saving them"
-        )
+    lost = check_loss(float(rounding), peak, values, path)
     if lost > _WORTH_SAYING:
         notice(f"{path}: values decode as float32, which is off by up to {lost:.4%} of their range")

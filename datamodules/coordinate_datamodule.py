@@ -84,6 +84,11 @@ class CoordinateDataModule(LightningDataModule):
         """Values at each pixel, known before `setup`: the signal is read for it, unless a subclass knows."""
         return self.read().spec.channels
 
+    @property
+    def axes(self) -> int:
+        """Axes of the signal, the channels' left out, likewise."""
+        return len(self.read().spec.shape)
+
     @abstractmethod
     def read(self) -> Signal:
         """Read the signal.

@@ -20,6 +20,7 @@ from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import Signal, image_spec
 from quinr_pl.signals.files import read_by_kind
+from quinr_pl.suffixes import stem_of
 
 _SAVE_POINTS = "save the points as float32 x, y, z, intensity in a .bin file, or as an .npy array"
 _REMEDIES = {
@@ -62,7 +63,7 @@ class ImageDataModule(ScanFileDataModule):
         **scan: Any,
     ) -> None:
         layout: dict[str, Any] = {"projection": projection, "height": height, "width": width}
-        super().__init__(Path(path).stem, **layout, fov_up=fov_up, fov_down=fov_down, **scan)
+        super().__init__(stem_of(Path(path)), **layout, fov_up=fov_up, fov_down=fov_down, **scan)
         if unit is not None and not (math.isfinite(unit) and unit > 0):
             raise QuinrError(f"--data.unit {unit}: must be a positive number of metres")
         self.path = Path(path).expanduser()
@@ -89,6 +90,11 @@ class ImageDataModule(ScanFileDataModule):
     def channels(self) -> int:
         """Values at each pixel. The file is read for it: headers of some pictures say otherwise."""
         return self._signal.spec.channels
+
+    @property
+    def axes(self) -> int:
+        """Axes of the signal, the channels' left out. The file is read for it."""
+        return len(self._signal.spec.shape)
 
     def read(self) -> Signal:
         """Read the file.

@@ -86,6 +86,11 @@ class KodakDataModule(CoordinateDataModule):
         self.mirror = mirror
 
     @property
+    def axes(self) -> int:
+        """Rows and columns."""
+        return 2
+
+    @property
     def channels(self) -> int:
         """All of them are RGB."""
         return 3

@@ -45,6 +45,11 @@ class SampleDataModule(CoordinateDataModule):
         self.longer_side = longer_side
 
     @property
+    def axes(self) -> int:
+        """Rows and columns."""
+        return 2
+
+    @property
     def channels(self) -> int:
         """All of them are RGB."""
         return 3

@@ -42,6 +42,11 @@ class RangeImageDataModule(CoordinateDataModule):
         self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
 
     @property
+    def axes(self) -> int:
+        """Rows and columns."""
+        return 2
+
+    @property
     def channels(self) -> int:
         """A range image has one value a pixel."""
         return 1

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.file_lock import lock
+from quinr_pl.suffixes import suffix_of
 
 _ASIDE = ".quinr-pl-"
 _LONGEST_SUFFIX = 16
@@ -38,12 +39,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     with _one_line(path):
         target, before = _destination(path)
         if before is not None and _is_written_to(path, before):
-            with _aside(Path(tempfile.gettempdir()), path.suffix, 0o600) as temporary:
+            with _aside(Path(tempfile.gettempdir()), suffix_of(path), 0o600) as temporary:
                 yield temporary
                 _copy(temporary, path)
             return
         mode = 0o666 if before is None else before.st_mode & 0o777
-        with _aside(target.parent, path.suffix, mode) as temporary:
+        with _aside(target.parent, suffix_of(path), mode) as temporary:
             yield temporary
             if before is not None:
                 _give_permissions(temporary, before)

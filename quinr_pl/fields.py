@@ -1,14 +1,17 @@
-"""Described, bounded values: what a network's constructor takes and what its file holds of them."""
+"""Described, bounded values: what a file's header holds of a network and of a kind of signal."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 
 from quinr_pl.errors import QuinrError
 
-Value = int | float | bool | str
+_LARGEST_SINGLE = (2 - 2**-23) * 2.0**127
+
+Value = int | float | bool | str | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class Choice:
 
     Args:
         names: In the order of their numbers in files; new ones go to the end.
-        default: What its absence from a file means.
+        default: What its absence from a file means; a field without one is always there.
     """
 
     names: tuple[str, ...]
-    default: str
+    default: str | None = None
 
     def check(self, value: Value) -> None:
         """Refuse a value that is none of the names.
@@ -109,7 +112,32 @@ class Real:
             raise QuinrError(f"must lie between {self.low:g} and {self.high:g}")
 
 
-Field = Integer | Choice | Switch | Real
+@dataclass(frozen=True)
+class Numbers:
+    """As many real numbers as the default has, in single precision.
+
+    Args:
+        default: What its absence from a file means.
+    """
+
+    default: tuple[float, ...]
+
+    def check(self, value: Value) -> None:
+        """Refuse a value that is not as many finite numbers.
+
+        Raises:
+            QuinrError: That says how many there must be.
+        """
+        if not isinstance(value, tuple) or len(value) != len(self.default) or not all(map(_is_single, value)):
+            raise QuinrError(f"must be {len(self.default)} finite numbers in single precision")
+
+
+def _is_single(number: float) -> bool:
+    """Whether single precision holds a number: a larger one has none there."""
+    return math.isfinite(number) and abs(number) <= _LARGEST_SINGLE
+
+
+Field = Integer | Choice | Switch | Real | Numbers
 
 
 def check_fields(fields: Mapping[str, Field], values: Mapping[str, Value], flag: str) -> None:

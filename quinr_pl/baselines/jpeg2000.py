@@ -16,6 +16,7 @@ from quinr_pl.openjpeg import glymur
 from quinr_pl.signals import SignalSpec
 
 WAVELETS = ("9/7", "5/3")
+_OWN_TYPES = (np.uint8, np.uint16)
 _MOST_RESOLUTIONS = 6  # OpenJPEG's own default, which small images cannot have
 
 
@@ -29,7 +30,7 @@ class JPEG2000:
     Args:
         wavelet: "9/7" irreversible or "5/3" reversible.
         colour_transform: Whether three channels are decorrelated first.
-        bits: Depth, 8 or 16, that range images and arrays are rounded to; images keep their own.
+        bits: Depth, 8 or 16, that values of other types than 8 and 16 bits without a sign are rounded to.
 
     Raises:
         QuinrError: If a setting is none of these.
@@ -81,12 +82,12 @@ class JPEG2000:
             path.write_bytes(codestream)
             samples = glymur().Jp2k(path)[:]
         samples = samples.reshape(*spec.shape, spec.channels)
-        if spec.kind.is_integer:
+        if spec.dtype in _OWN_TYPES:
             return samples
         return spec.denormalize(samples.astype(np.float64) / (2**self.bits - 1))
 
     def _samples(self, values: npt.NDArray, spec: SignalSpec) -> npt.NDArray:
-        if spec.kind.is_integer:
+        if spec.dtype in _OWN_TYPES:
             return values
         dtype = np.uint8 if self.bits == 8 else np.uint16
         return np.rint(np.clip(spec.normalize(values), 0, 1) * (2**self.bits - 1)).astype(dtype)

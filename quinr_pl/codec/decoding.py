@@ -275,6 +275,7 @@ def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None
         "kind": spec.kind.name,
         "shape": [*spec.shape, spec.channels],
         "range": [spec.low, spec.high],
+        **spec.attributes,
         "network": network.network_name(),
         "architecture": network.architecture(),
         "parameters": parameters,

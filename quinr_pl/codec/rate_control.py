@@ -45,7 +45,7 @@ def rounding_for_bytes(most_bytes: int, weights: int) -> Compensated:
     return Compensated(rate=8 * most_bytes / weights)
 
 
-def network_for_bytes(most_bytes: int, channels: int) -> dict[str, Any]:
+def network_for_bytes(most_bytes: int, channels: int, axes: int = 2) -> dict[str, Any]:
     """The network that fills a file of so many bytes at about six bits for each weight.
 
     ``rounding_for_bytes`` aims at the bytes themselves, so that the file comes out at most that large.
@@ -53,6 +53,7 @@ def network_for_bytes(most_bytes: int, channels: int) -> dict[str, Any]:
     Args:
         most_bytes: Size of the whole file but for its mask.
         channels: Of the signal.
+        axes: Of the signal, the channels' left out.
 
     Returns:
         Constructor arguments of QuINR.
@@ -69,7 +70,7 @@ def network_for_bytes(most_bytes: int, channels: int) -> dict[str, Any]:
     candidates = [
         network
         for fewer in range(1, 2 * angles)
-        for network in _nearest_widths(sine_layers, qubits, fewer, wanted, channels)
+        for network in _nearest_widths(sine_layers, qubits, fewer, wanted, channels, axes)
     ]
     best = min(candidates, key=lambda network: _misfit(network, wanted, channels, angles))
     return best | {"out_features": channels}
@@ -82,12 +83,13 @@ def _misfit(network: dict[str, Any], wanted: float, channels: int, angles: int) 
 
 
 def _nearest_widths(
-    sine_layers: int, qubits: int, angles: int, wanted: float, channels: int
+    sine_layers: int, qubits: int, angles: int, wanted: float, channels: int, axes: int
 ) -> list[dict[str, Any]]:
     """The widest network of a shape with fewer weights than wanted, and the next wider one."""
 
     def network(width: int) -> dict[str, Any]:
         return {
+            "in_features": axes,
             "qubits": qubits,
             "angles": angles,
             "uploads": _UPLOADS,

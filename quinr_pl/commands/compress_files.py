@@ -20,6 +20,7 @@ from quinr_pl.commands.output_file import Output
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 from quinr_pl.file_lock import locked_folder
+from quinr_pl.suffixes import suffix_of, with_suffix
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
@@ -138,12 +139,12 @@ def input_files(names: Sequence[str], remedy: str) -> list[InputFile]:
             raise QuinrError(f"{name}: standard input goes alone, without --out-dir")
         if not path.is_dir():
             require_file(name, remedy)
-            found.append(InputFile(path, Path(path.name).with_suffix(".quinr")))
+            found.append(InputFile(path, with_suffix(Path(path.name), ".quinr")))
             continue
         inside = [one for one in sorted(path.rglob("*")) if _is_readable(one) and one.is_file()]
         if not inside:
             raise QuinrError(f"{name}: nothing in this folder can be compressed; {remedy}")
-        found += [InputFile(one, one.relative_to(path).with_suffix(".quinr")) for one in inside]
+        found += [InputFile(one, with_suffix(one.relative_to(path), ".quinr")) for one in inside]
     return found
 
 
@@ -156,7 +157,7 @@ def _is_readable(path: Path) -> bool:
 
     of_kinds = {suffix for kind in all_kinds() for suffix in kind.read_suffixes}
     suffixes = {".npy", ".bin"} | POINT_READERS.keys() | of_kinds | Image.registered_extensions().keys()
-    return path.suffix.lower() in suffixes
+    return suffix_of(path).lower() in suffixes
 
 
 def check_outputs(files: Sequence[InputFile]) -> None:

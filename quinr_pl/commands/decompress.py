@@ -12,6 +12,7 @@ from quinr_pl.commands.input_file import calling, read_file, shown
 from quinr_pl.commands.libraries import import_away_from_the_current_folder
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.errors import QuinrError
+from quinr_pl.suffixes import suffix_of
 
 if TYPE_CHECKING:
     from quinr_pl.codec import DecodedSignal
@@ -87,7 +88,7 @@ def _chosen_suffix(chosen: str | None, output: Output | None) -> str | None:
         return f".{chosen}"
     if output is None:
         return None
-    suffix = output.path.suffix.lower()
+    suffix = suffix_of(output.path).lower()
     if suffix in accepted:
         return suffix
     if not output.is_ordinary:

@@ -13,6 +13,7 @@ from quinr_pl.atomic_file import ensure_writable, write_bytes
 from quinr_pl.commands.input_file import STANDARD, is_ordinary_file
 from quinr_pl.commands.standard_streams import drop
 from quinr_pl.errors import QuinrError
+from quinr_pl.suffixes import with_suffix
 
 _STANDARD_OUTPUT = {STANDARD, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
@@ -31,7 +32,7 @@ def default_output(source: str, suffix: str) -> str:
         return STANDARD
     if not is_ordinary_file(source):
         raise QuinrError(f"{source}: is no ordinary file; name the output by -o")
-    return str(Path(source).with_suffix(suffix))
+    return str(with_suffix(Path(source), suffix))
 
 
 class Output:

@@ -102,7 +102,7 @@ _COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coars
 
 def network_kind(most_bytes: int, spec: SignalSpec) -> str:
     """Which kind of network suits a file of so many bytes."""
-    if len(spec.shape) != 2 or most_bytes - mask_bytes(spec) < COORDINATES_WIN_BELOW:
+    if most_bytes - mask_bytes(spec) < COORDINATES_WIN_BELOW:
         return COORDINATES
     return LATENTS
 
@@ -129,8 +129,8 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     shares = _SMALL_SHARES if small else (training.quarter, training.half)
     finest = 1 if bpp < _COARSE_BELOW and not small else 0
     coarsest = min(_COARSEST, max(2, int(math.log2(max(spec.shape))) - 1))
-    height, width = spec.shape
-    tiles = Tiles(height, width, coarsest, STEP_PIXELS)
+    *rows, width = spec.shape
+    tiles = Tiles(math.prod(rows), width, coarsest, STEP_PIXELS)
     if tiles.count(0) > 1:
         shares, length = _on_tiles(training, tiles, spec.pixels)
     else:

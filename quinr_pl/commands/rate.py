@@ -43,8 +43,8 @@ class CompressedFile:
 
     Attributes:
         data: Its bytes.
-        figures: ``bytes``, ``bpp``, ``psnr`` in dB, ``seconds``, ``network``, ``lambda``, and of a scan
-            `POINT_FIGURES`, for JSON.
+        figures: ``bytes``, ``bpp``, ``psnr`` in dB, what the signal's kind measures beyond, ``seconds``,
+            ``network`` and ``lambda``, for JSON.
     """
 
     data: bytes
@@ -99,14 +99,14 @@ class RatedFit:
         return self._compressed(self._sized({}, folder))
 
     def _compressed(self, result: FitResult) -> CompressedFile:
+        quality = {"psnr": result.psnr, **result.measured}
         figures = {
             "bytes": result.bytes,
             "bpp": result.bpp,
-            "psnr": result.psnr if math.isfinite(result.psnr) else None,
+            **{name: value if math.isfinite(value) else None for name, value in quality.items()},
             "seconds": result.encode_seconds,
             "network": result.method,
             "lambda": result.rate_weight or None,
-            **result.of_points,
         }
         return CompressedFile(result.path.read_bytes(), figures)
 
@@ -181,10 +181,11 @@ class RatedFit:
         if not self.announces or any(folder.rglob("*.ckpt")):
             return
         spec = self._data.spec
-        height, width = spec.shape
+        axes = " x ".join(map(str, reversed(spec.shape)))
         told = told_time(expected_seconds(settings, spec))
         about = "about " if self._size is None else ""
-        line = f"{width} x {height}, {about}{8 * size / spec.pixels:.2f} bpp = {size:,} bytes, "
+        rate = f"{8 * size / spec.pixels:.2f} {spec.kind.rate_unit}"
+        line = f"{axes}, {about}{rate} = {size:,} bytes, "
         line += f"effort {self.ask.effort}: about {told}"
         print(line if quality is None else f"{line}, about {quality:.1f} dB", file=sys.stderr)
 
@@ -309,10 +310,10 @@ class RatedFit:
         from quinr_pl.codec.rounding import as_options
         from quinr_pl.commands.plans import CONFIGS
 
-        own_bytes = size - self._mask_bytes
+        spec, own_bytes = self._data.spec, size - self._mask_bytes
         if own_bytes < FEWEST_BYTES:
             raise OutOfReachError(self._too_few(size, FEWEST_BYTES + self._mask_bytes))
-        network = network_for_bytes(own_bytes, self._data.spec.channels)
+        network = network_for_bytes(own_bytes, spec.channels, len(spec.shape))
         sized = {f"model.network.{name}": value for name, value in network.items()}
         settings = self.flags.resolve(CONFIGS[COORDINATES], {**planned, **sized})
         if settings["quantization"] is None:

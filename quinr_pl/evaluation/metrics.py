@@ -52,6 +52,7 @@ def rate_and_distortion(
         "bytes": size,
         "bpp": bits_per_pixel(size, spec.pixels),
         "psnr": psnr(values, decoded, spec.peak),
+        **spec.kind.rates(size, spec.pixels, spec.attributes),
         **spec.kind.measure(values, decoded, spec.peak, valid),
     }
     if decoded_points is None:

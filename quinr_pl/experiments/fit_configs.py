@@ -82,13 +82,13 @@ def network_of(fit: Tree) -> Network:
     return _built(fit, network_class(fit).signal_arguments(data.spec))
 
 
-def untrained_network(fit: Tree, channels: int) -> Network:
-    """The network of a fit's config for a signal of which only the channels are known.
+def untrained_network(fit: Tree, channels: int, axes: int = 2) -> Network:
+    """The network of a fit's config for a signal of which only the numbers of channels and axes are known.
 
     Raises:
         QuinrError: If there is no such class, or it refuses its arguments.
     """
-    return _built(fit, {"out_features": channels})
+    return _built(fit, {"in_features": axes, "out_features": channels})
 
 
 def _built(fit: Tree, of_signal: Mapping[str, int]) -> Network:

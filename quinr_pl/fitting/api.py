@@ -19,7 +19,7 @@ from quinr_pl.callbacks import PSNRCheckpoint
 from quinr_pl.errors import QuinrError
 from quinr_pl.fitting.checkpoints import readable_checkpoint
 from quinr_pl.fitting.cli import QuinrCLI
-from quinr_pl.signals.point_distortion import POINT_FIGURES
+from quinr_pl.signals.kinds import figures_of_kinds
 
 CONFIG = "fit.yaml"
 _RESULT = "result.json"
@@ -40,7 +40,8 @@ class FitResult:
         encode_seconds: From the first step to the file, over all parts of an interrupted fit.
         decode_seconds: From the file to the signal.
         versions: Of what computed the figures, by package.
-        of_points: Of a scan, ``bits_per_point``, ``chamfer`` and the other figures of `point_figures`.
+        measured: What the signal's kind measures beyond: of a scan ``bits_per_point`` and ``chamfer``, of
+            audio ``snr`` and ``kbit_per_second``, and so on.
     """
 
     path: Path
@@ -53,12 +54,12 @@ class FitResult:
     encode_seconds: float
     decode_seconds: float
     versions: Mapping[str, str]
-    of_points: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def chamfer(self) -> float | None:
         """Symmetric Chamfer distance of the decoded points in metres; None where there are none."""
-        return self.of_points.get("chamfer")
+        return self.measured.get("chamfer")
 
 
 def fit(
@@ -117,7 +118,7 @@ def _finished(folder: Path) -> FitResult | None:
     try:
         figures = {"rate_weight": 0.0, **json.loads((folder / _RESULT).read_text())}
         path = folder / f"{figures['image']}.quinr"
-        figures["of_points"] = {name: figures[name] for name in POINT_FIGURES if name in figures}
+        figures["measured"] = {name: figures[name] for name in figures_of_kinds() if name in figures}
         kept = {key: figures[key] for key in FitResult.__dataclass_fields__ if key != "path"}
     except (OSError, ValueError, KeyError, TypeError):  # not there, cut, or of another program
         return None

@@ -4,7 +4,7 @@ from quinr_pl.signals.array import ARRAY
 from quinr_pl.signals.files import Signal, write_signal
 from quinr_pl.signals.grid import coordinate_values, coordinates
 from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
-from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.kind import FileContent, SignalKind
 from quinr_pl.signals.kinds import KINDS
 from quinr_pl.signals.range_image import RANGE_IMAGE
 from quinr_pl.signals.scanner import Points, Scanner
@@ -17,6 +17,7 @@ __all__ = [
     "KINDS",
     "MOST_AXES",
     "RANGE_IMAGE",
+    "FileContent",
     "Points",
     "Scanner",
     "Signal",

@@ -14,6 +14,7 @@ from quinr_pl.signals.kinds import all_kinds
 from quinr_pl.signals.point_files import POINT_SUFFIXES, write_points
 from quinr_pl.signals.scanner import Points
 from quinr_pl.signals.spec import SignalSpec
+from quinr_pl.suffixes import suffix_of
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ def read_by_kind(path: Path) -> Signal | None:
         QuinrError: If the file is missing or malformed.
     """
     for kind in all_kinds():
-        if path.suffix.lower() in kind.read_suffixes:
-            values, interval = kind.read(path)
-            return Signal(values, SignalSpec.of(kind, values, interval))
+        if suffix_of(path).lower() in kind.read_suffixes:
+            content = kind.read(path)
+            spec = SignalSpec.of(kind, content.values, content.interval, content.attributes)
+            return Signal(content.values, spec)
     return None
 
 
@@ -55,7 +57,7 @@ def written_suffixes() -> list[str]:
 
 def usual_suffix(spec: SignalSpec, as_points: bool) -> str:
     """Of the file that a signal, or its points, is written to where nothing is said."""
-    return (POINT_SUFFIXES if as_points else spec.kind.suffixes)[0]
+    return POINT_SUFFIXES[0] if as_points else spec.kind.usual_suffix(spec.attributes)
 
 
 def holds_points(spec: SignalSpec, path: Path) -> bool:
@@ -69,7 +71,7 @@ def check_written(spec: SignalSpec, path: Path) -> None:
     Raises:
         QuinrError: If the kind is not written to files of this suffix, or the values do not fit them.
     """
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path).lower()
     if suffix not in spec.kind.suffixes:
         accepted, given = " or ".join(spec.kind.suffixes), suffix or "a name without a suffix"
         known = spec.kind.scanned and spec.scanner is None and suffix in POINT_SUFFIXES
@@ -94,7 +96,7 @@ def write_signal(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:
     """
     check_written(spec, path)
     with atomic_path(path) as aside:
-        spec.kind.write(values, aside)
+        spec.kind.write(values, aside, spec.attributes)
 
 
 def write_signal_points(values: npt.NDArray, spec: SignalSpec, path: Path) -> None:

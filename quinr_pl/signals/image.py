@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from quinr_pl.signals import png
 from quinr_pl.signals.drawing import Picture, of_colours
-from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.kind import Attributes, SignalKind
 from quinr_pl.signals.spec import SignalSpec
 
 
@@ -25,12 +25,12 @@ class Image(SignalKind):
         if suffix == ".png":
             png.check_channels(channels)
 
-    def write(self, values: npt.NDArray, path: Path) -> None:
+    def write(self, values: npt.NDArray, path: Path, attributes: Attributes) -> None:
         """See SignalKind: as PNG, or as ``.npy``."""
         if path.suffix.lower() == ".png":
             png.write_png(values, path)
         else:
-            super().write(values, path)
+            super().write(values, path, attributes)
 
     def draw(self, targets: npt.NDArray) -> Picture:
         """See SignalKind: in its own colours."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,9 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Field, Value
 from quinr_pl.signals.drawing import Picture, false_colours
 
 _ERROR_SCALE = 0.25  # of the range: what error has the brightest colour
+
+
+Attributes = Mapping[str, Value]
+"""What a signal has beyond values and range, by the names of its kind's ``FIELDS``."""
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """What a kind reads from a file.
+
+    Args:
+        values: (*shape, channels), in the type that they were given in.
+        interval: The values that targets 0 and 1 stand for.
+        attributes: Of the signal; those that are left out have their defaults.
+    """
+
+    values: npt.NDArray
+    interval: tuple[float, float]
+    attributes: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,16 +47,23 @@ class SignalKind:
         code: Its number in files. 0 to 6 are this package's; others choose one from 7 on.
         name: In figures and messages.
         axes: Names of the axes, the channels' left out; None for any number of any axes.
-        dtype: Of decoded values, as NumPy names it. Integers are rounded to, and the range is theirs.
+        dtype: Of decoded values, as NumPy names it, where attributes do not say another one. Integers are
+            rounded to, and the range is theirs.
         usual_range: The values that targets 0 and 1 stand for where a file does not say.
         masked: Whether a file may say at which coordinates there is no value.
         suffixes: Of the files that a decoded signal is written to, the usual one first.
         read_suffixes: Of the files that ``read`` reads. Pictures, arrays and scans are left to
             ``quinr_pl.datamodules.ImageDataModule``, whose settings say how.
         scanned: Whether a file may hold the rays of a scanner, which make points of the first channel.
+        unit: What a value of each channel together is called, in messages: rates are bits for each of them.
+        signatures: Of files that ``read`` reads, where their names are not known: place and bytes of what
+            they have in common, and their suffix.
 
     Attributes:
-        figures: What ``measure`` tells: the heading of each figure, and how it is printed.
+        FIELDS: What a file's header holds of a signal beyond values and range: a field for each attribute,
+            each with a default.
+        figures: What ``measure`` and ``rates`` tell: the heading of each figure, and how it is printed.
+        told: Those of them that the line about a finished file has, and how it says them.
     """
 
     code: int
@@ -48,13 +75,25 @@ class SignalKind:
     suffixes: tuple[str, ...] = (".npy",)
     read_suffixes: tuple[str, ...] = ()
     scanned: bool = False
+    unit: str = "pixel"
+    signatures: tuple[tuple[int, bytes, str], ...] = ()
 
+    FIELDS: ClassVar[Mapping[str, Field]] = {}
     figures: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    told: ClassVar[Mapping[str, str]] = {}
 
     @property
-    def is_integer(self) -> bool:
-        """Whether values are integers."""
-        return np.dtype(self.dtype).kind in "iu"
+    def rate_unit(self) -> str:
+        """What a rate is counted in, in short: bits for each unit."""
+        return "bpp" if self.unit == "pixel" else f"bits/{self.unit}"
+
+    def value_type(self, attributes: Attributes) -> np.dtype:
+        """Of decoded values."""
+        return np.dtype(self.dtype)
+
+    def spacing(self, attributes: Attributes) -> float | None:
+        """Decoded values are rounded to multiples of it; None for real numbers."""
+        return 1.0 if self.value_type(attributes).kind in "iu" else None
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuses a shape that no signal of this kind has.
@@ -70,31 +109,29 @@ class SignalKind:
         if not shape:
             raise QuinrError(f"signal shape {shape}: {self.name} needs at least one axis")
 
-    def check_range(self, low: float, high: float) -> None:
+    def check_range(self, low: float, high: float, attributes: Attributes) -> None:
         """Refuses a range that no signal of this kind has.
 
         Args:
             low: The value that target 0 stands for.
             high: The value that target 1 stands for.
+            attributes: Of the signal.
 
         Raises:
             QuinrError: If the interval is empty, not finite or more than integers of the dtype hold.
         """
         if not (np.isfinite(low) and np.isfinite(high) and high > low):
             raise QuinrError(f"signal range [{low}, {high}]: needs finite low < high")
-        if self.is_integer:
-            least, most = np.iinfo(self.dtype).min, np.iinfo(self.dtype).max
+        dtype = self.value_type(attributes)
+        if dtype.kind in "iu":
+            least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
             if not (low >= least and high <= most):
                 raise QuinrError(
                     f"signal range [{low}, {high}]: that of {self.name} lies within [{least}, {most}]"
                 )
 
-    def read(self, path: Path) -> tuple[npt.NDArray, tuple[float, float]]:
+    def read(self, path: Path) -> FileContent:
         """Read a file of one of ``read_suffixes``.
-
-        Returns:
-            The values, (*shape, channels), in the type that they were given in; and those that targets 0 and
-            1 stand for.
 
         Raises:
             QuinrError: If the file is missing or malformed.
@@ -113,12 +150,17 @@ class SignalKind:
             QuinrError: If it cannot; the message does not name the file.
         """
 
-    def write(self, values: npt.NDArray, path: Path) -> None:
+    def usual_suffix(self, attributes: Attributes) -> str:
+        """Of the file that a decoded signal is written to where nothing is said."""
+        return self.suffixes[0]
+
+    def write(self, values: npt.NDArray, path: Path, attributes: Attributes) -> None:
         """Write decoded values to a file that ``check_file`` lets pass; here as NumPy's ``.npy``.
 
         Args:
             values: (*shape, channels) of the dtype. A single channel has no axis in the file.
             path: Where; its suffix is one of ``suffixes``.
+            attributes: Of the signal.
         """
         with path.open("wb") as file:
             np.save(file, values[..., 0] if values.shape[-1] == 1 else values)
@@ -157,3 +199,17 @@ class SignalKind:
             valid: Pixels that were measured, (*shape); None where all were.
         """
         return {}
+
+    def rates(self, size: int, pixels: int, attributes: Attributes) -> dict[str, float]:
+        """Figures of rate beyond the bits for each unit; here none.
+
+        Args:
+            size: Bytes of the file.
+            pixels: Number of coordinates.
+            attributes: Of the signal.
+        """
+        return {}
+
+    def said(self, figures: Mapping[str, float]) -> str:
+        """What the line about a finished file says of its figures, each after a comma."""
+        return "".join(f", {how.format(figures[name])}" for name, how in self.told.items() if name in figures)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import png
 from quinr_pl.signals.distortion import psnr, rmse
-from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.kind import Attributes, SignalKind
 from quinr_pl.signals.point_distortion import POINT_FIGURES
 
 KITTI_DEPTH_SCALE = 256
@@ -34,9 +34,9 @@ class RangeImage(SignalKind):
         **POINT_FIGURES,
     }
 
-    def check_range(self, low: float, high: float) -> None:
+    def check_range(self, low: float, high: float, attributes: Attributes) -> None:
         """See SignalKind: ranges are not negative either."""
-        super().check_range(low, high)
+        super().check_range(low, high, attributes)
         if low < 0:
             raise QuinrError(f"signal range [{low}, {high}]: ranges in metres are not negative")
 
@@ -47,13 +47,13 @@ class RangeImage(SignalKind):
         if suffix == ".png" and high * KITTI_DEPTH_SCALE > np.iinfo(np.uint16).max:
             raise QuinrError(f"ranges up to {high} m exceed a 16-bit PNG's 255.99 m; write it as .npy")
 
-    def write(self, values: npt.NDArray, path: Path) -> None:
+    def write(self, values: npt.NDArray, path: Path, attributes: Attributes) -> None:
         """See SignalKind: as ``.npy``, or as KITTI's PNG: metres times 256, 0 for no return."""
         if path.suffix.lower() == ".png":
             units = np.rint(values.astype(np.float64) * KITTI_DEPTH_SCALE)
             png.write_png(units.astype(np.uint16), path)
         else:
-            super().write(values, path)
+            super().write(values, path, attributes)
 
     def measure(
         self, values: npt.NDArray, decoded: npt.NDArray, peak: float, valid: npt.NDArray[np.bool_] | None

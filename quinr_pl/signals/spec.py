@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import check_fields, with_defaults
 from quinr_pl.signals.drawing import Picture
-from quinr_pl.signals.kind import SignalKind
+from quinr_pl.signals.kind import Attributes, SignalKind
 from quinr_pl.signals.scanner import Points, Scanner
 
 MOST_AXES = 8
@@ -30,6 +31,7 @@ class SignalSpec:
         mask: Of the shape: False where there is no value, which the file then says, so that the network need
             not. None: values alone say it.
         scanner: Rays of a range image's pixels, which the file then holds. None: they are not known.
+        attributes: What the kind's fields say of the signal, by name; completed by their defaults.
 
     Raises:
         QuinrError: If the kind has no such shape or range, or mask or scanner do not belong to the signal.
@@ -42,13 +44,17 @@ class SignalSpec:
     high: float
     mask: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
     scanner: Scanner | None = field(default=None, compare=False, repr=False)
+    attributes: Attributes = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         sizes = (*self.shape, self.channels)
         if min(sizes) < 1:
             raise QuinrError(f"signal shape {sizes}: every size must be at least 1")
+        attributes = with_defaults(self.kind.FIELDS, self.attributes)
+        check_fields(self.kind.FIELDS, attributes, self.kind.name)
+        object.__setattr__(self, "attributes", attributes)
         self.kind.check_shape(self.shape)
-        self.kind.check_range(self.low, self.high)
+        self.kind.check_range(self.low, self.high, attributes)
         if self.scanner is not None and not (
             self.kind.scanned and len(self.scanner.elevations) == self.shape[0]
         ):
@@ -65,7 +71,11 @@ class SignalSpec:
 
     @classmethod
     def of(
-        cls, kind: SignalKind, values: npt.NDArray, interval: tuple[float, float] | None = None
+        cls,
+        kind: SignalKind,
+        values: npt.NDArray,
+        interval: tuple[float, float] | None = None,
+        attributes: Attributes | None = None,
     ) -> SignalSpec:
         """The spec of some values.
 
@@ -73,9 +83,11 @@ class SignalSpec:
             kind: What they are.
             values: Values of the signal, (*shape, channels).
             interval: The values that targets 0 and 1 stand for; the kind's usual ones when left out.
+            attributes: Of the signal; those that are left out have their defaults.
         """
         *shape, channels = values.shape
-        return cls(kind, tuple(shape), channels, *(interval or kind.usual_range))
+        low, high = interval or kind.usual_range
+        return cls(kind, tuple(shape), channels, low, high, attributes=attributes or {})
 
     @property
     def pixels(self) -> int:
@@ -85,7 +97,7 @@ class SignalSpec:
     @property
     def dtype(self) -> np.dtype:
         """Of the decoded values."""
-        return np.dtype(self.kind.dtype)
+        return self.kind.value_type(self.attributes)
 
     @property
     def peak(self) -> float:
@@ -97,15 +109,16 @@ class SignalSpec:
         return ((values.astype(np.float64) - self.low) / (self.high - self.low)).astype(np.float32)
 
     def denormalize(self, targets: npt.NDArray) -> npt.NDArray:
-        """Values of targets: clamped to the range, and rounded where they are integers.
+        """Values of targets: clamped to the range, and rounded where they have a spacing.
 
         Returns:
             An array of the same shape, of the signal's dtype.
         """
         clamped = np.clip(targets.astype(np.float64), 0.0, 1.0)
         values = self.low + clamped * (self.high - self.low)
-        if self.kind.is_integer:
-            values = np.rint(values)
+        spacing = self.kind.spacing(self.attributes)
+        if spacing is not None:
+            values = np.rint(values / spacing) * spacing
         return values.astype(self.dtype)
 
     def masked(self, values: npt.NDArray) -> npt.NDArray:

@@ -14,11 +14,14 @@ from fits import QUICK
 from PIL import Image
 
 from quinr_pl.codec import compress, decode, decompress, inspect
+from quinr_pl.codec.file.container import BitstreamError, Reader
+from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import Integer
 from quinr_pl.network import COIN
-from quinr_pl.signals import KINDS, Signal, SignalKind, SignalSpec
+from quinr_pl.signals import KINDS, FileContent, Signal, SignalKind, SignalSpec
 
 SAMPLES = 200
 
@@ -27,16 +30,18 @@ SAMPLES = 200
 class Waveform(SignalKind):
     """Samples over time, as text or as an array."""
 
+    FIELDS = {"loudness": Integer(0, 9, 3)}  # noqa: RUF012
     figures = {"largest_error": ("largest error", "{:.4f}")}  # noqa: RUF012
 
     def read(self, path):
-        return np.loadtxt(path, np.float32, ndmin=2), self.usual_range
+        attributes = {"loudness": 7} if path.stem == "loud" else {}
+        return FileContent(np.loadtxt(path, np.float32, ndmin=2), self.usual_range, attributes)
 
-    def write(self, values, path):
+    def write(self, values, path, attributes):
         if path.suffix == ".wave":
-            np.savetxt(path, values)
+            np.savetxt(path, values, header=f"loudness {attributes['loudness']}")
         else:
-            super().write(values, path)
+            super().write(values, path, attributes)
 
     def draw(self, targets):
         picture = np.full((32, len(targets), 3), 255, np.uint8)
@@ -155,21 +160,38 @@ def test_compress_and_decompress_in_python():
     encoded = compress(network, spec)
     # QNR and version; channels, range flag and the escape for kinds; the kind; samples as a varint
     assert encoded.data[4:8] == bytes([2 << 4 | 8 | 7, 9, SAMPLES & 127 | 128, SAMPLES >> 7])
+    assert encoded.data[16:17] == bytes([0])  # behind the range: no attribute differs from its default
     decoded = decode(encoded.data)
     assert decoded.spec == spec
     expected = network(torch.linspace(-1, 1, SAMPLES)[:, None]).detach().numpy()
     np.testing.assert_allclose(decoded.reconstruct(), spec.denormalize(expected), atol=0.05 * spec.peak)
 
 
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [("LatentQuINR", "takes signals of 2 axes, not of 1"), ("NoNetwork", "NoNetwork")],
-)
-def test_networks_that_do_not_take_it_are_refused_in_one_line(network, message, capsys):
-    flags = ["--data.path", "tone.npy", "--model.network", network]
+def test_an_unknown_network_is_refused_in_one_line(capsys):
+    flags = ["--data.path", "tone.npy", "--model.network", "NoNetwork"]
     assert main(["fit", "--config", "fit.yaml", *flags]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert message in line
+    assert "NoNetwork" in line
+
+
+def test_attributes_of_the_signal_come_back_from_its_file():
+    np.savetxt("loud.wave", wave())
+    flags = [*QUICK, "--trainer.max_steps", "4", "--data.steps_per_epoch", "4"]
+    flags += ["--model.network", "COIN", "--model.network.layers", "1", "--model.network.width", "4"]
+    assert main(["compress", "loud.wave", *flags]) == 0
+    assert main(["decompress", "loud.quinr", "-o", "back.wave"]) == 0
+    assert Path("back.wave").read_text().startswith("# loudness 7")
+    assert inspect(Path("loud.quinr").read_bytes())["loudness"] == 7
+
+
+def test_attributes_out_of_bounds_are_refused():
+    with pytest.raises(QuinrError, match=r"waveform.loudness 10: must lie between 0 and 9"):
+        SignalSpec(WAVEFORM, (5,), 1, -1.0, 1.0, attributes={"loudness": 10})
+    described = bytes([1 << 4 | 7, 9, 5, 1, 10])  # kind, samples, and an attribute's presence and value
+    with pytest.raises(BitstreamError, match=r"waveform, field loudness: 10 lies outside 0 to 9"):
+        read_signal(Reader(described, "the header"))
+    with pytest.raises(BitstreamError, match=r"waveform, presence mask 0x2 has unknown bits"):
+        read_signal(Reader(described[:3] + b"\2", "the header"))
 
 
 def test_a_file_for_coordinates_of_another_size_is_refused():

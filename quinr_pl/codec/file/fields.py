@@ -1,14 +1,58 @@
-"""Fields of the header: how the value of each kind is written and read."""
+"""Fields of the header: how the value of each kind is written and read, and which of them are there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
-from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
+from quinr_pl.fields import Choice, Field, Integer, Numbers, Real, Switch, Value
 
 _REAL_ESCAPE = 255
 _REALS = (*(code / 20 for code in range(101)), *(5 + code / 4 for code in range(1, 155)))
+
+
+def write_fields(fields: Mapping[str, Field], writer: Writer, values: Mapping[str, Value]) -> None:
+    """Append a presence mask, then those values that are not their fields' defaults.
+
+    Args:
+        fields: Fields by name; those with a default own a bit of the mask each, the first one the lowest.
+        writer: Of the header.
+        values: One for each field, by its name.
+    """
+    optional = _optional(fields)
+    present = [name for name in optional if values[name] != fields[name].default]
+    writer.varint(sum(1 << optional.index(name) for name in present))
+    for name, field in fields.items():
+        if name in present or name not in optional:
+            write_field(field, writer, values[name])
+
+
+def read_fields(fields: Mapping[str, Field], reader: Reader) -> dict[str, Value]:
+    """What ``write_fields`` wrote, each value within its field's bounds.
+
+    Raises:
+        BitstreamError: If a value is out of bounds, or the mask has unknown bits.
+    """
+    optional = _optional(fields)
+    mask = reader.varint()
+    if mask >> len(optional):
+        raise BitstreamError(f"presence mask {mask:#x} has unknown bits")
+    values: dict[str, Value] = {}
+    for name, field in fields.items():
+        if field.default is not None and not mask >> optional.index(name) & 1:
+            values[name] = field.default
+            continue
+        try:
+            values[name] = read_field(field, reader)
+        except BitstreamError as error:
+            raise BitstreamError(f"field {name}: {error}") from None
+    return values
+
+
+def _optional(fields: Mapping[str, Field]) -> Sequence[str]:
+    """Those that own a bit of the presence mask, the lowest first."""
+    return [name for name, field in fields.items() if field.default is not None]
 
 
 @singledispatch
@@ -16,7 +60,9 @@ def write_field(field: Field, writer: Writer, value: Value) -> None:
     """Append a value that its field allows.
 
     An integer is a varint; a choice is a byte, the number of the name; a switch is nothing, as only its other
-    value is ever present; a real is a byte if it is one of ``_REALS``, else 255 and a float32.
+    value is ever present; a real is a byte if it is one of ``_REALS``, else 255 and a float32. Of several
+    numbers a varint says by its bits, the first one the lowest, which differ from the default; these follow
+    as float32.
     """
     raise TypeError(f"no way to write a {type(field).__name__}")
 
@@ -84,3 +130,23 @@ def _(field: Real, reader: Reader) -> float:
     if not field.low <= value <= field.high:
         raise BitstreamError(f"{value:g} lies outside {field.low:g} to {field.high:g}")
     return value
+
+
+@write_field.register
+def _(field: Numbers, writer: Writer, value: Value) -> None:
+    assert isinstance(value, tuple), "checked with the signal"
+    pairs = list(zip(value, field.default, strict=True))
+    writer.varint(sum(1 << index for index, (number, usual) in enumerate(pairs) if number != usual))
+    for number, usual in pairs:
+        if number != usual:
+            writer.float32(number)
+
+
+@read_field.register
+def _(field: Numbers, reader: Reader) -> tuple[float, ...]:
+    differing = reader.varint()
+    if differing >> len(field.default):
+        raise BitstreamError(f"{differing:#x} names more than {len(field.default)} numbers")
+    return tuple(
+        reader.float32() if differing >> index & 1 else usual for index, usual in enumerate(field.default)
+    )

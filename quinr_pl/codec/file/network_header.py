@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
-from quinr_pl.codec.file.fields import read_field, write_field
+from quinr_pl.codec.file.fields import read_fields, write_fields
 from quinr_pl.errors import QuinrError
-from quinr_pl.fields import Field, Value
+from quinr_pl.fields import Value
 from quinr_pl.network import NETWORKS
 from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.network.decoders.registry import DECODERS
@@ -31,13 +31,8 @@ def write_network(writer: Writer, network: NetworkFormat, spec: SignalSpec) -> N
     for key, value in cls.signal_arguments(spec).items():
         if values[key] != value:
             raise QuinrError(f"--model.network.{key} {values[key]}: the signal needs {value}")
-    optional = _optional(cls.FIELDS)
-    present = [key for key in optional if values[key] != cls.FIELDS[key].default]
     writer.byte(cls.CODE)
-    writer.varint(sum(1 << optional.index(key) for key in present))
-    for key, field in cls.FIELDS.items():
-        if key in present or key not in optional:
-            write_field(field, writer, values[key])
+    write_fields(cls.FIELDS, writer, values)
 
 
 def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[NetworkFormat], dict[str, Value]]:
@@ -54,19 +49,10 @@ def read_network(reader: Reader, spec: SignalSpec) -> tuple[type[NetworkFormat],
     cls = DECODERS.find(code) or NETWORKS.find(code)
     if cls is None:
         raise BitstreamError(f"network class {code} is unknown")
-    optional = _optional(cls.FIELDS)
-    mask = reader.varint()
-    if mask >> len(optional):
-        raise BitstreamError(f"network {cls.network_name()}: presence mask {mask:#x} has unknown bits")
-    values: dict[str, Value] = {}
-    for key, field in cls.FIELDS.items():
-        if field.default is not None and not mask >> optional.index(key) & 1:
-            values[key] = field.default
-            continue
-        try:
-            values[key] = read_field(field, reader)
-        except BitstreamError as error:
-            raise BitstreamError(f"network {cls.network_name()}, field {key}: {error}") from None
+    try:
+        values = read_fields(cls.FIELDS, reader)
+    except BitstreamError as error:
+        raise BitstreamError(f"network {cls.network_name()}, {error}") from None
     return cls, _of_signal(cls, values, spec)
 
 
@@ -82,11 +68,6 @@ def _of_signal(cls: type[NetworkFormat], values: Mapping[str, Value], spec: Sign
                 f"network {cls.network_name()}, field {key}: {values[key]} where the signal has {value}"
             )
     return {**values, **given}
-
-
-def _optional(fields: Mapping[str, Field]) -> list[str]:
-    """Those that own a bit of the presence mask, the lowest first."""
-    return [key for key, field in fields.items() if field.default is not None]
 
 
 def outline(cls: type[NetworkFormat], architecture: Mapping[str, Value]) -> NetworkFormat:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
+from quinr_pl.codec.file.fields import read_fields, write_fields
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import KINDS, MOST_AXES, SignalKind, SignalSpec
 
@@ -14,7 +15,7 @@ _MOST_CHANNELS, _MOST_VALUES = 1 << 16, 1 << 40
 
 
 def write_signal(writer: Writer, spec: SignalSpec) -> None:
-    """Append kind, channels, the size of each axis and, where it is not the kind's usual one, the range."""
+    """Append kind, channels, size of each axis, the range where it is not the usual one, and attributes."""
     if spec.channels > _MOST_CHANNELS:
         raise QuinrError(f"signal of {spec.channels} channels: at most {_MOST_CHANNELS} fit a file")
     if len(spec.shape) > MOST_AXES:
@@ -33,13 +34,15 @@ def write_signal(writer: Writer, spec: SignalSpec) -> None:
     if not usual:
         writer.float32(spec.low)
         writer.float32(spec.high)
+    if spec.kind.FIELDS:
+        write_fields(spec.kind.FIELDS, writer, spec.attributes)
 
 
 def read_signal(reader: Reader) -> SignalSpec:
     """What ``write_signal`` wrote.
 
     Raises:
-        BitstreamError: If the kind is unknown, a size 0 or the range empty.
+        BitstreamError: If the kind is unknown, a size 0, the range empty or an attribute out of bounds.
     """
     first = reader.byte()
     code, channels = first & 0x07, first >> 4
@@ -60,7 +63,11 @@ def read_signal(reader: Reader) -> SignalSpec:
     if first & _RANGE_FLAG:
         low, high = reader.float32(), reader.float32()
     try:
-        return SignalSpec(kind, shape, channels, low, high)
+        attributes = read_fields(kind.FIELDS, reader) if kind.FIELDS else {}
+    except BitstreamError as error:
+        raise BitstreamError(f"{kind.name}, {error}") from None
+    try:
+        return SignalSpec(kind, shape, channels, low, high, attributes=attributes)
     except QuinrError as error:
         raise BitstreamError(str(error)) from None
 

@@ -243,7 +243,7 @@ class _Trim:
             decoded = self._spec.denormalize(self._network.signal(start, stop, self._spec.shape).numpy())
             values = torch.from_numpy(self._spec.normalize(decoded))
             parts.append((values - self._targets[start:stop]).square().nansum(1).numpy())
-        errors: npt.NDArray[np.float32] = np.concatenate(parts).reshape(self._spec.shape)
+        errors: npt.NDArray[np.float32] = np.concatenate(parts).reshape(-1, self._spec.shape[-1])
         errors /= self._targets.numel()
         return errors
 

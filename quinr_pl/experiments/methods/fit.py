@@ -25,9 +25,10 @@ class Fit(Method):
     def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
         """Points of rate of the method; see `Method`."""
         points = named("points", description.get("points") or {"one": {}})
-        channels = data_module_of(data).channels
+        signal = data_module_of(data)
+        channels, axes = signal.channels, signal.axes
         trees = {point: merge_fits(description["fit"], change or {}) for point, change in points.items()}
-        return {point: fit_settings(tree, channels) for point, tree in trees.items()}
+        return {point: fit_settings(tree, channels, axes) for point, tree in trees.items()}
 
     def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
         """See `Method`; the further figures name the command that makes the file again."""
@@ -48,14 +49,15 @@ class Fit(Method):
         return decode(encoded, data.name, UNLIMITED).spec.points(decoded)
 
 
-def fit_settings(tree: Tree, channels: int) -> dict[str, Any]:
+def fit_settings(tree: Tree, channels: int, axes: int = 2) -> dict[str, Any]:
     """Settings of a job that fits.
 
     Args:
         tree: Config of the fit.
         channels: Of the signal.
+        axes: Of the signal, the channels' left out.
     """
-    network = untrained_network(tree, channels)
+    network = untrained_network(tree, channels, axes)
     steps = tree.get("trainer", {}).get("max_steps", 1000)
     batch = tree.get("data", {}).get("init_args", {}).get("batch_size", 4096) or WHOLE_SIGNAL
     of_circuits = 2.0 if network.quantum_layers() else 1.0

@@ -18,22 +18,23 @@ class Twin(Fit):
 
     def points(self, description: Tree, methods: Mapping[str, Tree], data: Tree) -> dict[str, dict[str, Any]]:
         """Points of rate of the method; see `Method`."""
-        channels = data_module_of(data).channels
+        signal = data_module_of(data)
+        channels, axes = signal.channels, signal.axes
         originals = super().points(methods[description["of"]], methods, data)
         points = {}
         for point, settings in originals.items():
-            parameters = untrained_network(settings["fit"], channels).parameter_count()
-            siren = nearest_siren(parameters, channels, description["layers"])
+            parameters = untrained_network(settings["fit"], channels, axes).parameter_count()
+            siren = nearest_siren(parameters, channels, description["layers"], axes)
             arguments = {"layers": len(siren.hidden), "width": siren.output.in_features}
             network = {"class_path": "quinr_pl.network.COIN", "init_args": arguments}
             tree = merge(settings["fit"], {"model": {"network": network}})
-            points[point] = fit_settings(merge_fits(tree, description.get("fit", {})), channels)
+            points[point] = fit_settings(merge_fits(tree, description.get("fit", {})), channels, axes)
         return points
 
 
-def nearest_siren(parameters: int, channels: int, layers: int) -> COIN:
+def nearest_siren(parameters: int, channels: int, layers: int, axes: int = 2) -> COIN:
     """The SIREN of so many layers whose number of parameters is nearest."""
-    networks = (COIN(2, channels, layers, width) for width in range(1, _WIDEST))
+    networks = (COIN(axes, channels, layers, width) for width in range(1, _WIDEST))
     best = next(networks)
     for network in networks:
         if abs(network.parameter_count() - parameters) > abs(best.parameter_count() - parameters):

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.errors import QuinrError
 from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
 from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
 from quinr_pl.network.decoders.layers import circuit, layer_shapes, linear_readout, of_columns
@@ -27,7 +26,7 @@ from quinr_pl.ops.cpu.filters import filtered
 from quinr_pl.ops.cpu.upsampling import upsampled
 from quinr_pl.ops.kernels.upsampling import TAPS
 from quinr_pl.ops.window import Window
-from quinr_pl.signals import SignalSpec
+from quinr_pl.signals import MOST_AXES, SignalSpec
 
 # What decoding weighs, in multiply-adds of a large matrix product: a grid's value at a pixel, all doublings
 # on the way there included; a multiply-add of a 3 x 3 filter; a hidden unit of the synthesis.
@@ -52,7 +51,7 @@ class LatentFormat(NetworkFormat):
         "layers": Integer(1, 4096, 1),
         "angle_scale": Real(1.5),
         "pairs": Choice(("ordered", "unordered", "ring"), "ring"),
-        "in_features": Integer(2, 2, 2),
+        "in_features": Integer(1, MOST_AXES, 2),
     }
     ansatz: Ansatz
 
@@ -62,13 +61,9 @@ class LatentFormat(NetworkFormat):
 
     @classmethod
     def signal_arguments(cls, spec: SignalSpec) -> dict[str, int]:
-        """See NetworkFormat: the sizes of both axes too."""
-        if len(spec.shape) != 2:
-            raise QuinrError(
-                f"--model.network {cls.network_name()}: takes signals of 2 axes, not of {len(spec.shape)}"
-            )
-        height, width = spec.shape
-        return {**super().signal_arguments(spec), "height": height, "width": width}
+        """See NetworkFormat: rows, which are all axes but the last, and columns, which are the last, too."""
+        *rows, width = spec.shape
+        return {**super().signal_arguments(spec), "height": math.prod(rows), "width": width}
 
     @classmethod
     def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
@@ -138,9 +133,9 @@ class LatentDecoder(LatentFormat, Decoder):
             for part in ("weight", "bias")
         ]
         margin = len(filters) // 2  # each looks one row further
+        height, width = (int(self._architecture[key]) for key in ("height", "width"))
 
         def signal(start: int, stop: int, shape: Shape) -> Floats:
-            height, width = shape
             first, last = start // width, -(-stop // width)
             top, bottom = max(0, first - margin), min(height, last + margin)
             features = self._interpolated(values, (top, bottom), (height, width))

@@ -49,8 +49,9 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     Args:
         in_features: Size of a coordinate; coordinates say which pixels are asked for, and no more.
         out_features: Size of a value.
-        height: Rows of the signal; from the data where the command line builds the network.
-        width: Columns of the signal, likewise.
+        height: Rows of the signal, which are all of its axes but the last; from the data where the command
+            line builds the network.
+        width: Columns of the signal, its last axis, likewise.
         finest: The finest grid has one latent for ``2**finest`` pixels a side.
         grids: Number of grids, each of half the resolution of the one before.
         qubits: Number of qubits.
@@ -168,7 +169,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
 
     def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
         """See Network: works on whole rows, and where no gradients are wanted on bands of them."""
-        width = shape[1]
+        width = self.width
         first, last = start // width, -(-stop // width)
         band = last - first if torch.is_grad_enabled() else max(1, self._step_pixels // width)
         parts = [self._pixels(row, min(row + band, last)) for row in range(first, last, band)]
