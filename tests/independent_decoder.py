@@ -40,6 +40,27 @@ COIN_FIELDS = [
 ]
 
 
+KINDS: list[tuple[int, tuple[float, float], list[tuple[str, Any, Any]]]] = [
+    (2, (0.0, 255.0), []),
+    (2, (0.0, 65535.0), []),
+    (2, (0.0, 80.0), []),
+    (2, (0.0, 1.0), []),
+    (
+        1,
+        (-1.0, 1.0),
+        [
+            ("sampling_rate", "integer", 48000),
+            (
+                "sample_format",
+                ("choice", "PCM_16", "PCM_24", "PCM_32", "PCM_U8", "PCM_S8", "FLOAT", "DOUBLE"),
+                "PCM_16",
+            ),
+        ],
+    ),
+]
+SAMPLE_BITS = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "PCM_U8": 8, "PCM_S8": 8}
+
+
 class Bytes:
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -91,16 +112,17 @@ def read_sections(stream: Bytes) -> dict[int, bytes]:
     return sections
 
 
-def read_signal(stream: Bytes) -> tuple[int, int, int, int, float, float]:
+def read_signal(stream: Bytes) -> dict[str, Any]:
     first = stream.byte()
     kind, channels = first & 7, first >> 4
     if channels == 15:
         channels = stream.varint()
-    height, width = stream.varint(), stream.varint()
-    low, high = [(0.0, 255.0), (0.0, 65535.0), (0.0, 80.0), (0.0, 1.0)][kind]
+    axes, (low, high), fields = KINDS[kind]
+    shape = tuple(stream.varint() for _ in range(axes))
     if first & 8:
         low, high = stream.float32(), stream.float32()
-    return kind, height, width, channels, low, high
+    attributes = read_fields(stream, fields) if fields else {}
+    return {"kind": kind, "shape": shape, "channels": channels, "low": low, "high": high, **attributes}
 
 
 def read_field(stream: Bytes, kind: Any) -> Any:
@@ -117,7 +139,11 @@ def read_field(stream: Bytes, kind: Any) -> Any:
 def read_network(stream: Bytes) -> dict[str, Any]:
     classes = [("QuINR", QUINR_FIELDS), ("COIN", COIN_FIELDS), ("LatentQuINR", on_grids.LATENT_FIELDS)]
     name, fields = classes[stream.byte()]
-    mask, values = stream.varint(), {"class": name}
+    return {"class": name, **read_fields(stream, fields)}
+
+
+def read_fields(stream: Bytes, fields: list[tuple[str, Any, Any]]) -> dict[str, Any]:
+    mask, values = stream.varint(), {}
     for name, kind, default in fields:
         present = True
         if default is not None:
@@ -133,21 +159,22 @@ def wire_pairs(kind: str, n: int) -> list[tuple[int, int]]:
     return pairs if kind == "ordered" else [(a, b) for a, b in pairs if a < b]
 
 
-def sine_shapes(layers: int, width: int) -> list[tuple[int, ...]]:
-    inputs = ([2] + [width] * layers)[:layers]
+def sine_shapes(axes: int, layers: int, width: int) -> list[tuple[int, ...]]:
+    inputs = ([axes] + [width] * layers)[:layers]
     return [shape for size in inputs for shape in ((width, size), (width,))]
 
 
 def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...]]:
     if network["class"] == "COIN":
-        hidden = sine_shapes(network["layers"], network["width"])
+        hidden = sine_shapes(network["in_features"], network["layers"], network["width"])
         return [*hidden, (channels, network["width"]), (channels,)]
     if network["class"] == "LatentQuINR":
         return on_grids.tensor_shapes(network, channels, len(wire_pairs(network["pairs"], network["qubits"])))
     n, uploads, stages = network["qubits"], network["uploads"], network["stages"]
     features = network["angles"] * (uploads if network["features"] == "own" else 1)
-    inputs = [network["sine_width"] if network["sine_layers"] else 2] + [2**n] * (stages - 1)
-    shapes = sine_shapes(network["sine_layers"], network["sine_width"])
+    axes = network["in_features"]
+    inputs = [network["sine_width"] if network["sine_layers"] else axes] + [2**n] * (stages - 1)
+    shapes = sine_shapes(axes, network["sine_layers"], network["sine_width"])
     shapes += [shape for size in inputs for shape in ((features, size), (features,))]
     shapes += [(uploads, network["layers"], 4 * n + len(wire_pairs(network["pairs"], n)))] * stages
     shapes += [(stages - 1,)] * (network["stage_norm"] == "scaled" and stages > 1)
@@ -415,15 +442,16 @@ def axis(size: int) -> np.ndarray:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The signal of a .quinr file: (height, width, channels), integers as integers."""
+    """The signal of a .quinr file: (*shape, channels), integers as integers."""
     stream = open_file(data)
-    kind, height, width, channels, low, high = read_signal(stream)
+    signal = read_signal(stream)
+    shape, channels = signal["shape"], signal["channels"]
     network = read_network(stream) | {"channels": channels}
     sections = read_sections(stream)
     tensors = read_tensors(sections, tensor_shapes(network, channels), layer_sizes(network))
-    z = np.stack(np.meshgrid(axis(height), axis(width), indexing="ij"), -1).reshape(-1, 2)
+    z = np.stack(np.meshgrid(*map(axis, shape), indexing="ij"), -1).reshape(-1, len(shape))
     if network["class"] == "LatentQuINR":
-        t = evaluate_latent_quinr(network, tensors, sections[3], height, width)
+        t = evaluate_latent_quinr(network, tensors, sections[3], int(np.prod(shape[:-1])), shape[-1])
     else:
         evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
         t = np.concatenate(
@@ -432,19 +460,27 @@ def decode(data: bytes) -> np.ndarray:
     nats = network.get("log_range", 0)
     if nats:
         t = (np.exp(nats * t) - 1) / (np.exp(nats) - 1)
-    values = low + np.clip(t, 0, 1) * (high - low)
-    values = np.rint(values).astype(np.int64) if kind < 2 else values.astype(np.float32)
-    values = values.reshape(height, width, channels)
+    values = signal["low"] + np.clip(t, 0, 1) * (signal["high"] - signal["low"])
+    values = of_kind(signal, values).reshape(*shape, channels)
     if 4 in sections:
-        assert kind == 2
-        values = values * read_mask(Stack(sections[4]), height, width)[:, :, None].astype(np.float32)
+        assert signal["kind"] == 2
+        values = values * read_mask(Stack(sections[4]), *shape)[:, :, None].astype(np.float32)
     return values
+
+
+def of_kind(signal: dict[str, Any], values: np.ndarray) -> np.ndarray:
+    if signal["kind"] < 2:
+        return np.rint(values).astype(np.int64)
+    if signal.get("sample_format") in SAMPLE_BITS:
+        scale = 2 ** (SAMPLE_BITS[signal["sample_format"]] - 1)
+        values = np.rint(values * scale) / scale
+    return values.astype(np.float32)
 
 
 def points(data: bytes) -> np.ndarray | None:
     """The points of a .quinr file, (points, 3) in metres; None if it holds no rays."""
     stream = open_file(data)
-    height = read_signal(stream)[1]
+    height = read_signal(stream)["shape"][0]
     read_network(stream)
     sections = read_sections(stream)
     number = next((number for number in (5, 6) if number in sections), None)

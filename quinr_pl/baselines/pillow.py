@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 
+from quinr_pl.baselines.quality import best_within
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import SignalSpec
 
@@ -61,18 +63,7 @@ class PillowCodec:
                 f"{self.format}: holds 8-bit images in gray or RGB, not this signal; leave it out"
             )
         picture = Image.fromarray(values[:, :, 0] if spec.channels == 1 else values).convert("RGB")
-        most = bpp * spec.pixels / 8
-        # Size rises with quality but for a few bytes here and there.
-        low, best = 0, self._file(picture, 0)
-        high = _BEST_QUALITY + 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            data = self._file(picture, middle)
-            if len(data) <= most:
-                low, best = middle, data
-            else:
-                high = middle
-        return best
+        return best_within(partial(self._file, picture), _BEST_QUALITY, bpp * spec.pixels / 8)
 
     def decode(self, data: bytes, spec: SignalSpec) -> npt.NDArray[np.uint8]:
         """The image of a file: (height, width, channels)."""

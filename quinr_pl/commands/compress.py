@@ -20,10 +20,10 @@ from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 
-_ACCEPTED = "give an image (8 or 16 bit), a scan (.bin, .pcd, .ply, .las, .laz) or a .npy array"
+_ACCEPTED = "give an image (8 or 16 bit), a scan (.bin, .pcd, .ply, .las, .laz), audio or a .npy array"
 
-_SUFFIXES = {b"\x93NUMPY": ".npy", b"# .PCD": ".pcd", b"ply\n": ".ply", b"LASF": ".las"}
-"""Of what comes from a pipe, by its first bytes."""
+_SIGNATURES = ((0, b"\x93NUMPY", ".npy"), (0, b"# .PCD", ".pcd"), (0, b"ply\n", ".ply"), (0, b"LASF", ".las"))
+"""Of what comes from a pipe and no kind of signal reads: place and bytes, and the suffix that they mean."""
 
 
 def compress(args: list[str]) -> int:
@@ -67,8 +67,8 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """The command's own options, and the flags of `fit` for the parser that knows them."""
     parser = OneLineArgumentParser(
         "quinr-pl compress",
-        description="Compress an image, a range scan or an array. Every override of `fit` is understood. "
-        "An interrupted compress goes on when the same command is run again.",
+        description="Compress an image, a range scan, audio or an array. Every override of `fit` is "
+        "understood. An interrupted compress goes on when the same command is run again.",
         epilog="example: quinr-pl compress photo.png -o photo.quinr --trainer.max_steps 2000",
         allow_abbrev=False,
     )
@@ -76,8 +76,8 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image (8 or 16 bit), scan (.bin, .pcd, .ply, .las, .laz) or .npy array; - for standard input; "
-        "with --out-dir several, or folders",
+        help="image (8 or 16 bit), scan (.bin, .pcd, .ply, .las, .laz), audio (.wav, .flac) or .npy array; "
+        "- for standard input; with --out-dir several, or folders",
     )
     parser.add_argument(
         "-o", "--output", help="the file to write; - for standard output (default: input with .quinr)"
@@ -92,7 +92,7 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="a YAML file or a packaged config to fit by instead",
     )
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--bpp", type=float, help="bits for each pixel, at most (default: 0.1)")
+    rate.add_argument("--bpp", type=float, help="bits for each pixel or sample, at most (default: 0.1)")
     rate.add_argument("--bytes", type=int, help="size of the file, at most")
     rate.add_argument("--psnr", type=float, help="dB, at least")
     rate.add_argument(
@@ -139,7 +139,15 @@ def _readable_twice(name: str) -> Iterator[Path]:
         return
     data = read_file(name, remedy=_ACCEPTED)
     with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder:
-        suffix = next((suffix for magic, suffix in _SUFFIXES.items() if data.startswith(magic)), "")
-        path = Path(folder, f"input{suffix}")
+        path = Path(folder, f"input{_suffix_of(data)}")
         path.write_bytes(data)
         yield path
+
+
+def _suffix_of(data: bytes) -> str:
+    """What a file's bytes say that it is; empty for pictures, which tell their formats themselves."""
+    from quinr_pl.signals.kinds import all_kinds
+
+    of_kinds = [signature for kind in all_kinds() for signature in kind.signatures]
+    known = (*_SIGNATURES, *of_kinds)
+    return next((suffix for place, magic, suffix in known if data.startswith(magic, place)), "")

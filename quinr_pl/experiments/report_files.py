@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.experiments import plots, published, table
 from quinr_pl.experiments.clouds import clouds_figure
-from quinr_pl.experiments.comparison import Comparison, reconstruct
+from quinr_pl.experiments.comparison import Comparison, load_data, reconstruct
 from quinr_pl.experiments.report import Crop, Report
 from quinr_pl.experiments.sweep import Job, folder_name, read_result
 from quinr_pl.signals.drawing import Picture
@@ -28,24 +28,23 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
     make_folder(target)
     write_bytes(target / "results.csv", table.write_csv(rows).encode())
     write_bytes(target / "results.json", table.write_json(rows, comparison.anchors).encode())
+    rates = _RATES | {"bpp": f"bits per {load_data(jobs[0]).spec.kind.unit}"}
     drawn: dict[str, list[str]] = {}
     sources: dict[str, str] = {}
     for image, curves in table.curves(rows).items():
         others = _published(image) if comparison.published else {}
         sources |= {name: curve.source for name, curve in others.items()}
         points = {name: curve.points for name, curve in others.items()}
-        drawn[image] = [
-            _draw(plots.rate_distortion_figure(curves, image, points), target / folder_name(image))
-        ]
-    for plot in _OF_RANGE_IMAGES:
+        figure = plots.rate_distortion_figure(curves, image, points, rate=rates["bpp"])
+        drawn[image] = [_draw(figure, target / folder_name(image))]
+    for plot in _OF_KINDS:
         if not all(plot.quality in row and plot.rate in row for row in rows):
             continue
         others = published.scan_curves(plot.quality) if comparison.published else {}
         sources |= {name: curve.source for name, curve in others.items()}
         points = {name: curve.points for name, curve in others.items()}
         for image, curves in table.curves(rows, plot.quality, plot.rate).items():
-            label = "bits per point" if plot.rate == "bits_per_point" else "bits per pixel"
-            figure = plots.rate_distortion_figure(curves, image, points, plot.label, label)
+            figure = plots.rate_distortion_figure(curves, image, points, plot.label, rates[plot.rate])
             drawn[image].append(_draw(figure, target / f"{folder_name(image)}_{plot.quality}"))
     crops, clouds = _pictures(jobs, folder, comparison.crop)
     page = Report(
@@ -68,13 +67,17 @@ class _Plot(NamedTuple):
     rate: str = "bits_per_point"
 
 
-_OF_RANGE_IMAGES = (
+_OF_KINDS = (
     _Plot("psnr_valid", "PSNR over pixels with a return (dB)", "bpp"),
     _Plot("rmse_valid", "RMSE over pixels with a return (m)", "bpp"),
     _Plot("chamfer", "Chamfer distance (m)"),
     _Plot("d1_psnr", "D1 PSNR, peak 59.7 m (dB)"),
     _Plot("d2_psnr", "D2 PSNR, peak 59.7 m (dB)"),
+    _Plot("snr", "SNR (dB)", "kbit_per_second"),
 )
+"""What is drawn where every file has it."""
+_RATES = {"bits_per_point": "bits per point", "kbit_per_second": "kbit/s"}
+"""How plots call what their rates are counted in."""
 
 
 def _draw(figure: Figure, path: Path) -> str:
@@ -86,9 +89,9 @@ def _draw(figure: Figure, path: Path) -> str:
 
 
 _NOTE = (
-    "Bits per pixel are 8 x file size / pixels, and every quality is that of the decoded file. Bjøntegaard "
-    "differences are means over the range that both curves reach: a negative rate and a positive PSNR are "
-    "better than the anchor."
+    "Bits per pixel (bpp) are 8 x file size / pixels, or samples of audio, and every quality is that of the "
+    "decoded file. Bjøntegaard differences are means over the range that both curves reach: a negative rate "
+    "and a positive PSNR are better than the anchor."
 )
 
 

@@ -1,6 +1,7 @@
 """What a signal is: kind, axes, channels and range."""
 
 from quinr_pl.signals.array import ARRAY
+from quinr_pl.signals.audio import AUDIO
 from quinr_pl.signals.files import Signal, write_signal
 from quinr_pl.signals.grid import coordinate_values, coordinates
 from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
@@ -12,6 +13,7 @@ from quinr_pl.signals.spec import MOST_AXES, SignalSpec
 
 __all__ = [
     "ARRAY",
+    "AUDIO",
     "IMAGE_8",
     "IMAGE_16",
     "KINDS",

@@ -13,6 +13,7 @@ KINDS: Registry[int, SignalKind] = Registry(
         1: "quinr_pl.signals.image:IMAGE_16",
         2: "quinr_pl.signals.range_image:RANGE_IMAGE",
         3: "quinr_pl.signals.array:ARRAY",
+        4: "quinr_pl.signals.audio:AUDIO",
     },
 )
 """Kinds by their code in files. Those of installed packages are entry points of ``quinr_pl.signal_kinds``."""

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from quinr_pl.codec import Nearest, compress, decompress
-from quinr_pl.network import COIN, CoordinateNetwork, QuINR
-from quinr_pl.signals import ARRAY, IMAGE_8, IMAGE_16, RANGE_IMAGE, SignalSpec
+from quinr_pl.network import COIN, CoordinateNetwork, LatentQuINR, QuINR
+from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, IMAGE_16, RANGE_IMAGE, SignalSpec
 
 IMAGE = SignalSpec(IMAGE_8, (12, 9), 3, 0.0, 255.0)
 LINEAR: dict[str, Any] = {"readout": "linear", "features": "own"}
@@ -52,14 +52,31 @@ def test_same_pixels(kind: type[CoordinateNetwork], arguments: dict[str, Any], b
         SignalSpec(RANGE_IMAGE, (5, 1), 1, 0.0, 80.0),
         SignalSpec(ARRAY, (3, 4), 17, -2.5, 7.25),
         SignalSpec(IMAGE_16, (1, 6), 4, 0.0, 65535.0),
+        SignalSpec(AUDIO, (300,), 2, -1.0, 1.0),
+        SignalSpec(
+            AUDIO, (50,), 1, -0.5, 0.25, attributes={"sampling_rate": 22050, "sample_format": "FLOAT"}
+        ),
     ],
 )
 def test_other_signals(spec: SignalSpec) -> None:
-    data = compress(COIN(out_features=spec.channels), spec).data
+    data = compress(COIN(len(spec.shape), spec.channels), spec).data
     values = decompress(data)
     other = independent_decoder.decode(data)
     assert other.shape == values.shape
     np.testing.assert_allclose(other, values, atol=1.5e-4 * spec.peak)
+
+
+@pytest.mark.parametrize("spec", [SignalSpec(AUDIO, (70,), 2, -1.0, 1.0)], ids=lambda spec: spec.kind.name)
+def test_latents_of_other_axes(spec: SignalSpec) -> None:
+    *rows, width = spec.shape
+    network = LatentQuINR(
+        len(spec.shape), spec.channels, int(np.prod(rows)), width, finest=0, grids=3, filters=1
+    )
+    with torch.no_grad():
+        for grid in network.integers().values():
+            grid.normal_(std=2.0)
+    data = compress(network, spec).data
+    np.testing.assert_allclose(independent_decoder.decode(data), decompress(data), atol=1.5e-4 * spec.peak)
 
 
 def test_large_levels() -> None:

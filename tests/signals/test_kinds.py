@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import ARRAY, IMAGE_8, IMAGE_16, KINDS, RANGE_IMAGE, SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, IMAGE_16, KINDS, RANGE_IMAGE, SignalKind, SignalSpec
 from quinr_pl.signals.distortion import psnr
 from quinr_pl.signals.kinds import all_kinds
 
@@ -18,7 +18,7 @@ VOLUME = SignalKind(7, "volume", ("depth", "height", "width"), "int16", (-100.0,
 ANY = SignalKind(9, "anything", None, "float32", (0.0, 1.0))
 
 
-@pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*OWN, AUDIO], ids=lambda kind: kind.name)
 def test_the_table_has_each_kind_under_its_code(kind):
     assert KINDS[kind.code] is kind
     assert kind in all_kinds()
