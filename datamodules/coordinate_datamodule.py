@@ -41,7 +41,7 @@ class CoordinateDataModule(LightningDataModule):
         spec: Shape and range of the signal, after `setup`, as are the following.
         values: (*shape, channels), the original values.
         targets: (pixels, channels) float32 in [0, 1]; NaN for pixels that the mask of the spec leaves
-            out.
+            out, or that have no return although it keeps them.
         coordinates: (pixels, axes) float32 in [-1, 1].
         valid: (*shape) bool of pixels with a return; None where every pixel counts.
         points: (points, 3) of the scan that a range image was made from; None for other signals.
@@ -106,7 +106,8 @@ class CoordinateDataModule(LightningDataModule):
         self.points = signal.points
         targets = self.spec.normalize(self.values).reshape(self.spec.pixels, self.spec.channels)
         if self.spec.mask is not None:
-            targets[~self.spec.mask.ravel()] = np.nan
+            measured = self.spec.mask if self.valid is None else self.spec.mask & self.valid
+            targets[~measured.ravel()] = np.nan
         self.targets = torch.from_numpy(np.ascontiguousarray(targets))
         self.coordinates = coordinates(self.spec.shape)
         self._dataset = CoordinateDataset(self.coordinates, self.targets)

@@ -44,8 +44,9 @@ def read_range_image(path: Path, projection: Projection, unit: float | None = No
             "are cut to it"
         )
     ranges = np.where(valid, np.minimum(metres, projection.peak, where=valid, out=np.zeros_like(metres)), 0.0)
-    spec = projection.spec(valid, _scanner(projection, len(ranges)))
-    return Signal(ranges.astype(np.float32)[:, :, None], spec, valid)
+    ranges = ranges.astype(np.float32)
+    spec = projection.spec(ranges, valid, _scanner(projection, len(ranges)))
+    return Signal(ranges[:, :, None], spec, valid)
 
 
 def _scanner(projection: Projection, rows: int) -> Scanner | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from quinr_pl.datamodules.beam_rays import beams_of
 from quinr_pl.datamodules.beams import find_beams
+from quinr_pl.datamodules.mask_gaps import close_gaps
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_layout import columns_of, field_of, sector_of
 from quinr_pl.errors import QuinrError
@@ -35,6 +36,8 @@ class Projection:
             scan.
         peak: Range in metres that target 1 stands for; longer ranges are cut to it.
         mask: Whether the file says which pixels have a return, so that the network need not.
+        gaps: Pixels of the longest gap in a row that the mask closes, see `close_gaps`; 0 for none. The file
+            is smaller by up to a quarter, and has points there, between those on both sides.
 
     Raises:
         QuinrError: If a value is out of its domain.
@@ -47,6 +50,7 @@ class Projection:
     fov_down: float | None = -25.0
     peak: float = 80.0
     mask: bool = True
+    gaps: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in PROJECTIONS:
@@ -64,15 +68,20 @@ class Projection:
             )
         if not (np.isfinite(self.peak) and self.peak > 0):
             raise QuinrError(f"--data.peak {self.peak}: must be a positive number of metres")
+        if self.gaps < 0:
+            raise QuinrError(f"--data.gaps {self.gaps}: must be 0 or more pixels")
 
-    def spec(self, valid: npt.NDArray[np.bool_], scanner: Scanner | None) -> SignalSpec:
+    def spec(
+        self, ranges: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], scanner: Scanner | None
+    ) -> SignalSpec:
         """The spec of a range image, its mask in it if the projection says so.
 
         Args:
+            ranges: (rows, columns), in metres.
             valid: (rows, columns), where there is a return.
             scanner: Rays of its pixels, where they are known.
         """
-        mask = valid if self.mask else None
+        mask = close_gaps(ranges, valid, self.gaps) if self.mask else None
         return SignalSpec(RANGE_IMAGE, valid.shape, 1, low=0.0, high=self.peak, mask=mask, scanner=scanner)
 
 
@@ -178,7 +187,7 @@ def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, 
     """
     placed = place(points, projection, name)
     ranges, valid = placed.ranges(projection.peak)
-    spec = projection.spec(valid, placed.scanner)
+    spec = projection.spec(ranges, valid, placed.scanner)
     return Signal(ranges[:, :, None], spec, valid, placed.xyz.astype(np.float32))
 
 

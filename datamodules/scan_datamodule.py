@@ -23,6 +23,7 @@ class RangeImageDataModule(CoordinateDataModule):
         fov_down: Elevation of its lower edge in degrees; null for that of the scan.
         peak: Range in metres that target 1 stands for.
         mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
+        gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there.
         **blocks: Further arguments of `CoordinateDataModule`.
     """
 
@@ -36,10 +37,11 @@ class RangeImageDataModule(CoordinateDataModule):
         fov_down: float | None = -25.0,
         peak: float = 80.0,
         mask: bool = True,
+        gaps: int = 0,
         **blocks: Any,
     ) -> None:
         super().__init__(name, **blocks)
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask)
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask, gaps)
 
     @property
     def axes(self) -> int:

@@ -78,7 +78,14 @@ class RatedFit:
             raise QuinrError(
                 f"--network {self.ask.network}: the config names a network; leave one of them out"
             )
-        return self.flags.resolve(CONFIGS[self.ask.network or LATENTS])
+        return self._resolved(CONFIGS[self.ask.network or LATENTS], {})
+
+    def _resolved(self, base: str, planned: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings with what is planned, and what suits points where these are asked for."""
+        from quinr_pl.commands.plans import OF_POINTS
+
+        suits_points = OF_POINTS if self.ask.of_points and not self.flags.configs else {}
+        return self.flags.resolve(base, {**suits_points, **planned})
 
     def run(self, folder: Path) -> CompressedFile:
         """Fits, and gives the file.
@@ -160,7 +167,7 @@ class RatedFit:
         bpp = 8 * max(size - self._mask_bytes, 1) / spec.pixels
         rate_weight = curve.rate_weight(bpp) if curve.usable else usual_rate_weight(bpp)
         plan = latent_plan(spec, size, self.ask.effort, rate_weight)
-        settings = self.flags.resolve(CONFIGS[LATENTS], plan)
+        settings = self._resolved(CONFIGS[LATENTS], plan)
         quality = curve.psnr(bpp) + gain if curve.usable else None
         self._announce(settings, folder, size, self.ask.psnr or quality)
         return self._steered(settings, folder)
@@ -315,7 +322,7 @@ class RatedFit:
             raise OutOfReachError(self._too_few(size, FEWEST_BYTES + self._mask_bytes))
         network = network_for_bytes(own_bytes, spec.channels, len(spec.shape))
         sized = {f"model.network.{name}": value for name, value in network.items()}
-        settings = self.flags.resolve(CONFIGS[COORDINATES], {**planned, **sized})
+        settings = self._resolved(CONFIGS[COORDINATES], {**planned, **sized})
         if settings["quantization"] is None:
             # The user's flags may have made the network another one.
             weights = instantiate_class((), settings["model"]["network"]).parameter_count()

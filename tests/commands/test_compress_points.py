@@ -55,6 +55,11 @@ def test_bits_a_point_are_bytes(monkeypatch):
     points = write_scan()
     assert main(["compress", "scan.bin", "--bits-per-point", "1.5"]) == 130
     assert asked(settings[0])["most_bytes"] == int(1.5 * points / 8)
+    assert settings[0]["data"]["init_args"]["gaps"] == 8
+    assert main(["compress", "scan.bin", "--bits-per-point", "1.5", "--data.gaps", "3"]) == 130
+    assert settings[1]["data"]["init_args"]["gaps"] == 3
+    assert main(["compress", "scan.bin", "--psnr", "40"]) == 130
+    assert settings[2]["data"]["init_args"]["gaps"] == 0  # where every pixel counts
 
 
 @pytest.mark.parametrize("slope", [0.03, 0.05, 0.08])
