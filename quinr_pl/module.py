@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -48,6 +48,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         final_learning_rate: Where the cosine ends, as a share of ``learning_rate``.
         weight_decay: How fast weights of hidden features shrink: each step takes the learning rate times
             this share off (as in AdamW, Loshchilov & Hutter 2019). Smaller weights take fewer bits.
+        frozen: Beginnings of the names of parameters that stay as they were drawn, such as ``circuits``.
         graphs: Whether a GPU replays steps from graphs, where nothing needs to see gradients.
 
     Raises:
@@ -66,6 +67,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         warmup_steps: int = 0,
         final_learning_rate: float = 0.01,
         weight_decay: float = 0.0,
+        frozen: Sequence[str] = (),
         graphs: bool = True,
     ) -> None:
         super().__init__()
@@ -82,6 +84,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         if precondition_frequency < 1:
             raise QuinrError(f"--model.precondition_frequency {precondition_frequency}: must be at least 1")
         self.network = network if isinstance(network, Network) else _build(network)
+        self._freeze(frozen)
         self.betas = (betas[0], betas[1])
         self.save_hyperparameters(
             {
@@ -95,6 +98,7 @@ class CoordinateNetworkModule(pl.LightningModule):
                 "warmup_steps": warmup_steps,
                 "final_learning_rate": final_learning_rate,
                 "weight_decay": weight_decay,
+                "frozen": list(frozen),
             },
             logger=False,  # logged once, with the final figures, by the callback that knows them
         )
@@ -105,6 +109,18 @@ class CoordinateNetworkModule(pl.LightningModule):
         # Targets lie in [0, 1], and so does every decoded value: a tuple clamps the prediction.
         self.validation_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
         self.test_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
+
+    def _freeze(self, frozen: Sequence[str]) -> None:
+        """Leaves the parameters whose names begin so out of training."""
+        for beginning in frozen:
+            found = [p for name, p in self.network.named_parameters() if name.startswith(beginning)]
+            if not found:
+                layers = ", ".join(dict.fromkeys(name.partition(".")[0] for name in self.network.weights()))
+                raise QuinrError(
+                    f"--model.frozen {beginning}: no parameter's name begins so; choose from {layers}"
+                )
+            for parameter in found:
+                parameter.requires_grad_(False)
 
     def setup(self, stage: str) -> None:
         """Refuses data that the network does not take; keeps checkpoints from being lost."""

@@ -21,7 +21,7 @@ QUINR_FIELDS = [
     ("angle_scale", "real", 0.8),
     ("features", ("switch", "shared"), "own"),
     ("readout", ("switch", "last_states"), "linear"),
-    ("pairs", ("choice", "ordered", "unordered", "ring"), "ordered"),
+    ("pairs", ("choice", "ordered", "unordered", "ring", "none"), "ordered"),
     ("stages", "integer", 1),
     ("range_map", ("switch", False), True),
     ("stage_norm", ("choice", "scaled", "none", "centred", "standardized"), "scaled"),
@@ -30,6 +30,7 @@ QUINR_FIELDS = [
     ("sine_layers", "integer", 0),
     ("sine_width", "integer", 28),
     ("log_range", "integer", 0),
+    ("shuffle", ("switch", False), True),
 ]
 COIN_FIELDS = [
     ("layers", "integer", None),
@@ -153,6 +154,8 @@ def read_fields(stream: Bytes, fields: list[tuple[str, Any, Any]]) -> dict[str, 
 
 
 def wire_pairs(kind: str, n: int) -> list[tuple[int, int]]:
+    if kind == "none":
+        return []
     if kind == "ring":
         return [(a, (a + 1) % n) for a in range(n if n > 2 else n - 1)]
     pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
@@ -353,7 +356,7 @@ def upload_columns(network: dict[str, Any]) -> list[list[int]]:
     columns, x = [list(range(m))], network["shuffle_seed"]
     for _ in range(1, uploads):
         order = list(range(m))
-        for i in range(m - 1, 0, -1):
+        for i in range(m - 1 if network["shuffle"] else 0, 0, -1):
             x = (1664525 * x + 1013904223) % 2**32
             j = (x >> 16) * (i + 1) >> 16
             order[i], order[j] = order[j], order[i]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from quinr_pl.errors import QuinrError
 
 Features = Literal["shared", "own"]
-Pairs = Literal["ordered", "unordered", "ring"]
+Pairs = Literal["ordered", "unordered", "ring", "none"]
 
 _MAX_QUBITS = 16
 
@@ -67,11 +67,12 @@ class Ansatz:
         angles: Angles that one upload embeds.
         uploads: How often angles are embedded.
         layers: Entangling layers after each upload.
-        features: ``shared``: every upload embeds the same angles, shuffled from the second on; ``own``:
-            every upload embeds angles of its own.
+        features: ``shared``: every upload embeds the same angles; ``own``: every upload embeds angles of
+            its own.
         pairs: ``ordered``: CRZ on (a, b) and on (b, a); ``unordered``: on (a, b) with a < b; ``ring``: on
-            neighbours only.
+            neighbours only; ``none``: nowhere, so that qubits stay apart.
         shuffle_seed: Seed of the shuffles.
+        shuffle: Whether shared angles are shuffled from the second upload on.
 
     Raises:
         QuinrError: If a count is below 1 or an option is unknown.
@@ -84,6 +85,7 @@ class Ansatz:
     features: Features = "shared"
     pairs: Pairs = "ordered"
     shuffle_seed: int = 0
+    shuffle: bool = True
 
     def __post_init__(self) -> None:
         for name in ("qubits", "angles", "uploads", "layers"):
@@ -120,7 +122,7 @@ class Ansatz:
             column = np.arange(self.angles)
             if self.features == "own":
                 column = column + upload * self.angles
-            elif upload > 0:
+            elif upload > 0 and self.shuffle:
                 column = np.array(next(shuffle))
             index[upload, : self.angles] = column
         return index.reshape(self.uploads, self.folds, self.qubits)
@@ -129,6 +131,8 @@ class Ansatz:
     def wire_pairs(self) -> tuple[tuple[int, int], ...]:
         """Control and target of every CRZ of an entangling layer, in order."""
         wires = range(self.qubits)
+        if self.pairs == "none":
+            return ()
         if self.pairs == "ordered":
             return tuple((a, b) for a in wires for b in wires if a != b)
         if self.pairs == "unordered":

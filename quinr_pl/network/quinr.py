@@ -31,8 +31,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         angles: Embedding angles M of one upload, folded onto the qubits.
         uploads: Number of blocks: an upload of the angles, then entangling layers.
         layers: Entangling layers of one block.
-        features: "shared": every upload takes the same angles, shuffled from the second on; "own": every
-            upload has angles of its own.
+        features: "shared": every upload takes the same angles; "own": every upload has angles of its own.
         pairs: Which qubits the entangling layers couple; see Ansatz.
         omega0: Frequency of the sinusoidal embedding and of the SIREN layers.
         angle_scale: Largest embedding angle, in radians.
@@ -46,6 +45,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         sine_width: Units of each of them.
         coordinate_scale: How far weights of coordinates reach at the start; see SinusoidalEmbedding.
         shuffle_seed: Seed of the shuffled re-uploads.
+        shuffle: Whether shared angles are shuffled from the second upload on.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
         engine: What runs the circuit: a name, a name with options or an engine; see
             quinr_pl.circuit.engines.registry.make_engine.
@@ -75,6 +75,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         sine_width: int = 28,
         coordinate_scale: float = 1.0,
         shuffle_seed: int = 0,
+        shuffle: bool = True,
         log_range: int = 0,
         engine: EngineLike = "auto",
     ) -> None:
@@ -97,6 +98,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
             sine_width=sine_width,
             log_range=log_range,
             shuffle_seed=shuffle_seed,
+            shuffle=shuffle,
         )
         states = self.ansatz.states
         self.log_range = log_range

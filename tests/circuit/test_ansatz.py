@@ -38,6 +38,8 @@ def test_shared_features_are_shuffled_from_the_second_upload_on():
     assert ansatz.upload_index.tolist() == Ansatz(qubits=4, angles=10, uploads=3).upload_index.tolist()
     other = Ansatz(qubits=4, angles=10, uploads=3, shuffle_seed=1)
     assert ansatz.upload_index.tolist() != other.upload_index.tolist()
+    alike = Ansatz(qubits=4, angles=10, uploads=3, shuffle=False).upload_index
+    assert alike.tolist() == [alike[0].tolist()] * 3
 
 
 def test_own_features_are_consecutive():
@@ -55,6 +57,7 @@ def test_own_features_are_consecutive():
         ("ring", 2, [(0, 1)]),
         ("ring", 1, []),
         ("ordered", 1, []),
+        ("none", 3, []),
     ],
 )
 def test_pairs(pairs, qubits, expected):

@@ -46,6 +46,7 @@ GRID = [
     Ansatz(qubits=2, angles=3, uploads=2, layers=2),
     Ansatz(qubits=3, angles=9, uploads=2, layers=1, features="own"),
     Ansatz(qubits=3, angles=2, uploads=3, layers=3, pairs="ring"),
+    Ansatz(qubits=3, angles=5, uploads=3, layers=2, pairs="none", shuffle=False),
     Ansatz(qubits=4, angles=12, uploads=3, layers=2),
 ]
 LARGE = [
@@ -86,8 +87,9 @@ circuits = st.builds(
     uploads=st.integers(1, 3),
     layers=st.integers(1, 3),
     features=st.sampled_from(["shared", "own"]),
-    pairs=st.sampled_from(["ordered", "unordered", "ring"]),
+    pairs=st.sampled_from(["ordered", "unordered", "ring", "none"]),
     shuffle_seed=st.integers(0, 9),
+    shuffle=st.booleans(),
 )
 
 

@@ -30,6 +30,7 @@ CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {"qubits": 2, "angles": 4, "sine_layers": 1, "sine_width": 5}),
     (QuINR, {"sine_layers": 4, "omega0": 9.0, "stages": 2, "stage_norm": "scaled", **LINEAR}),
     (QuINR, {"qubits": 2, "angles": 3, "log_range": 3, **LINEAR}),
+    (QuINR, {"qubits": 3, "angles": 5, "uploads": 2, "pairs": "none", "shuffle": False}),
     (COIN, {"layers": 2, "width": 9, "log_range": 1}),
     (COIN, {"layers": 3, "width": 15}),
     (COIN, {"layers": 1, "width": 6, "omega0": 12.2}),

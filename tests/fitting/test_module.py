@@ -96,6 +96,19 @@ def test_weight_decay_shrinks_weights_of_hidden_features_alone(
         assert torch.allclose(parameter, factor * before[name], atol=atol), name
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+def test_frozen_parameters_stay_as_they_were_drawn(tmp_path, data, optimizer):
+    module = small(optimizer=optimizer, frozen=["circuits"])
+    before = {name: parameter.detach().clone() for name, parameter in module.network.named_parameters()}
+    trainer(tmp_path, max_steps=3).fit(module, datamodule=data)
+    stayed = {name for name, value in module.network.named_parameters() if torch.equal(value, before[name])}
+    assert stayed == {"circuits.0.weight"}
+    with pytest.raises(
+        QuinrError, match=r"^--model\.frozen rotations: no .* choose from embeddings, circuits, readout$"
+    ):
+        small(frozen=["rotations"])
+
+
 def test_soap_takes_latents_one_by_one(tmp_path):
     network = LatentQuINR(height=16, width=16, grids=3, rate_weight=1e-3)
     data = SampleDataModule(longer_side=16, batch_size=None, steps_per_epoch=4)

@@ -50,7 +50,7 @@ class LatentFormat(NetworkFormat):
         "filters": Integer(0, 8, 2),
         "layers": Integer(1, 4096, 1),
         "angle_scale": Real(1.5),
-        "pairs": Choice(("ordered", "unordered", "ring"), "ring"),
+        "pairs": Choice(("ordered", "unordered", "ring", "none"), "ring"),
         "in_features": Integer(1, MOST_AXES, 2),
     }
     ansatz: Ansatz

@@ -47,7 +47,7 @@ class QuINRFormat(NetworkFormat):
         "angle_scale": Real(0.8),
         "features": Switch("own", "shared"),
         "readout": Switch("linear", "last_states"),
-        "pairs": Choice(("ordered", "unordered", "ring"), "ordered"),
+        "pairs": Choice(("ordered", "unordered", "ring", "none"), "ordered"),
         "stages": Integer(1, 16, 1),
         "range_map": Switch(True, False),
         "stage_norm": Choice(("scaled", "none", "centred", "standardized"), "scaled"),
@@ -56,6 +56,7 @@ class QuINRFormat(NetworkFormat):
         "sine_layers": Integer(0, 64, 0),
         "sine_width": Integer(1, 2048, 28),
         "log_range": LOG_RANGE,
+        "shuffle": Switch(True, False),
     }
     ansatz: Ansatz
 
@@ -155,5 +156,5 @@ class QuINRDecoder(QuINRFormat, Decoder):
 
 def _ansatz(architecture: Mapping[str, Any]) -> Ansatz:
     """The circuit of an architecture."""
-    names = ("qubits", "angles", "uploads", "layers", "features", "pairs", "shuffle_seed")
+    names = ("qubits", "angles", "uploads", "layers", "features", "pairs", "shuffle_seed", "shuffle")
     return Ansatz(**{name: architecture[name] for name in names})

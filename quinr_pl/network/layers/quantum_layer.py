@@ -33,8 +33,9 @@ class QuantumLayer(nn.Module):
             defaults of what follows.
         layers: Entangling layers after each upload.
         features: Whether all uploads take the ``shared`` angles or each its ``own``.
-        pairs: Which qubits the entangling layers couple: ``ordered``, ``unordered`` or ``ring``.
+        pairs: Which qubits the entangling layers couple: ``ordered``, ``unordered``, ``ring`` or ``none``.
         shuffle_seed: Seed of the shuffled re-uploads.
+        shuffle: Whether shared angles are shuffled from the second upload on.
         ansatz: The circuit as a whole, instead of all of the above.
         outputs: Measures the last so many basis states; all 2**n when left out.
         engine: What runs the circuit: a name, a name with options or an engine; see
@@ -70,6 +71,7 @@ class QuantumLayer(nn.Module):
         features: Features | None = None,
         pairs: Pairs | None = None,
         shuffle_seed: int | None = None,
+        shuffle: bool | None = None,
         *,
         ansatz: Ansatz | None = None,
         outputs: int | None = None,
@@ -85,6 +87,7 @@ class QuantumLayer(nn.Module):
             "features": features,
             "pairs": pairs,
             "shuffle_seed": shuffle_seed,
+            "shuffle": shuffle,
         }
         circuit: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if qubits is None if ansatz is None else circuit:
