@@ -3,7 +3,7 @@
 from quinr_pl.callbacks.bitrate import BitrateMonitor
 from quinr_pl.callbacks.lightning_parity import LightningParity
 from quinr_pl.callbacks.network_logger import NetworkLogger
-from quinr_pl.callbacks.progress import FitProgress
+from quinr_pl.callbacks.progress import FitProgress, FitReport
 from quinr_pl.callbacks.psnr_checkpoint import PSNRCheckpoint
 from quinr_pl.callbacks.quantization import WeightQuantization
 from quinr_pl.callbacks.rate_control import RateControl
@@ -12,6 +12,7 @@ from quinr_pl.callbacks.reconstruction import ReconstructionLogger, Reconstructi
 __all__ = [
     "BitrateMonitor",
     "FitProgress",
+    "FitReport",
     "LightningParity",
     "NetworkLogger",
     "PSNRCheckpoint",

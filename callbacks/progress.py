@@ -1,4 +1,4 @@
-"""One bar over all of the work of a fit: steps, final rounding and decoding."""
+"""How far a fit is, its steps, rounding and decoding as one piece of work: told to a function or by a bar."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import Callback, ProgressBar
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,26 +24,94 @@ from rich.progress import (
 
 from quinr_pl.callbacks.quantization import WeightQuantization
 from quinr_pl.codec import Rounding
+from quinr_pl.evaluation.metrics import bits_per_pixel
+from quinr_pl.fit_status import FitStatus
 
 _LOG = logging.getLogger("pytorch_lightning")
 _STAGES = {"rounding": (0.0, 0.8), "searching among levels": (0.8, 0.95), "trimming": (0.8, 0.95)}
 """Where in the final rounding a part of it lies; decoding is the rest."""
+_SECONDS_BETWEEN_STEPS = 0.2
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class FitProgress(ProgressBar):
+class FitReport(Callback):
+    """Tells how far a fit is: at its start, a few times a second, at validations, in the final rounding.
+
+    Args:
+        tell: Called with each status. What it raises ends the fit.
+    """
+
+    def __init__(self, tell: Callable[[FitStatus], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._status = FitStatus(0.0, "fitting")
+        self._steps: float = math.inf
+        self._finishing = 0.0  # the final rounding and decoding, in steps
+        self._told_at = -math.inf
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Finds out how much work there is, and listens to the final rounding."""
+        self._steps = trainer.estimated_stepping_batches
+        duration = Rounding.duration
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightQuantization):
+                if self._report_part not in callback.listeners:
+                    callback.listeners.append(self._report_part)
+                duration = callback.settings(final=True).duration
+        self._finishing = duration * self._steps
+        self._report_step(trainer)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Tells of the step, unless it has just told of another."""
+        if time.monotonic() - self._told_at > _SECONDS_BETWEEN_STEPS:
+            self._report_step(trainer, "train/psnr", "rate/expected_bytes")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tells of the figures of the decoded file."""
+        if not trainer.sanity_checking:
+            self._report_step(trainer, "val/psnr_quantized", "rate/bytes")
+
+    def _report_step(self, trainer: pl.Trainer, psnr: str = "", size: str = "") -> None:
+        """Tells of the step, with those of the named figures that are known."""
+        known: dict[str, Any] = {}
+        metrics = trainer.callback_metrics
+        if {psnr, size} <= metrics.keys():
+            pixels = trainer.datamodule.spec.pixels  # type: ignore[attr-defined]
+            taken = int(metrics[size])
+            known = {"psnr": float(metrics[psnr]), "bytes": taken, "bpp": bits_per_pixel(taken, pixels)}
+        step = trainer.global_step
+        self._report(f"fitting {step}/{self._steps}", self._share(step), **known)
+
+    def _report_part(self, what: str, done: int, total: int) -> None:
+        """Tells of a part of making the file, and how far it is."""
+        if what == "measuring":
+            self._report(what, self._status.share)
+            return
+        start, end = _STAGES.get(what, (0.95, 1.0))
+        share = self._share(self._steps + (start + (end - start) * done / total) * self._finishing)
+        # A rounding that came out too large is done again, and what is told waits for it.
+        self._report(f"{what} {done}/{total}" if total > 1 else what, max(share, self._status.share))
+
+    def _share(self, steps: float) -> float:
+        return steps / (self._steps + self._finishing) if math.isfinite(self._steps) else 0.0
+
+    def _report(self, stage: str, share: float, **known: Any) -> None:
+        self._told_at = time.monotonic()
+        self._status = replace(self._status, stage=stage, share=share, **known)
+        self._tell(self._status)
+
+
+class FitProgress(FitReport, ProgressBar):
     """What is done at the time, how much of all, time left, step, PSNR and size of the file.
 
     Where there is no terminal: a line a validation, and now and then one of the final rounding.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(self._show)
         self._enabled = True
         self._progress: Progress | None = None
         self._task: Any = None
-        self._steps = math.inf
-        self._finishing = 0.0
         self._last_line = -math.inf
         self._last_stage = ""
         self._streams: list[tuple[logging.StreamHandler, Any]] = []
@@ -78,31 +148,19 @@ class FitProgress(ProgressBar):
             disable=not terminal,
             redirect_stdout=terminal and sys.stdout.isatty(),  # what goes to a file is not for the bar
         )
-        self._steps = trainer.estimated_stepping_batches
-        share = Rounding.duration
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, WeightQuantization):
-                callback.progress = self._tell
-                share = callback.settings(final=True).duration
-        known = math.isfinite(self._steps)
-        self._finishing = share * self._steps if known else 1.0
-        total = self._steps + self._finishing if known else None
+        total = 1.0 if math.isfinite(trainer.estimated_stepping_batches) else None
         self._task = self._progress.add_task("fitting", total=total, figures="")
         self._progress.start()
         if terminal:  # rich puts what is printed above the bar, which handlers made before do not know
             handlers = [h for h in _LOG.handlers if isinstance(h, logging.StreamHandler)]
             self._streams = [(handler, handler.setStream(sys.stderr)) for handler in handlers]
-        self._show_step(trainer)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Moves the bar."""
-        if trainer.global_step % 10 == 0:
-            self._show_step(trainer, _expected(trainer))
+        super().on_train_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the figures."""
+        super().on_validation_end(trainer, pl_module)
         metrics = trainer.callback_metrics
-        if self._progress is None or "val/psnr_quantized" not in metrics:
+        if self._progress is None or not self._progress.disable or "val/psnr_quantized" not in metrics:
             return
         figures = f"{metrics['val/psnr_quantized']:.2f} dB"
         if "val/psnr" in metrics:
@@ -110,9 +168,7 @@ class FitProgress(ProgressBar):
         if "rate/bpp" in metrics:
             unit = trainer.datamodule.spec.kind.rate_unit  # type: ignore[attr-defined]
             figures += f", {metrics['rate/bpp']:.4f} {unit}, {int(metrics['rate/bytes'])} bytes"
-        self._show_step(trainer, figures)
-        if self._progress.disable:
-            print(f"step {trainer.global_step}/{self._steps}: {figures}", file=sys.stderr)
+        print(f"step {trainer.global_step}/{self._steps}: {figures}", file=sys.stderr)
 
     def on_exception(self, trainer: pl.Trainer, *args: Any) -> None:
         """Closes the bar."""
@@ -122,33 +178,19 @@ class FitProgress(ProgressBar):
         """Closes the bar, after the callbacks that make the file."""
         self._close()
 
-    def _show_step(self, trainer: pl.Trainer, figures: str | None = None) -> None:
-        if self._progress is not None:
-            what = f"fitting {trainer.global_step}/{self._steps}"
-            shown: dict[str, Any] = {} if figures is None else {"figures": figures}
-            self._progress.update(self._task, description=what, completed=trainer.global_step, **shown)
-
-    def _tell(self, what: str, done: int, total: int) -> None:
-        """Shows a stage of making the file, and how far it is."""
+    def _show(self, status: FitStatus) -> None:
         if self._progress is None:
             return
-        if what == "measuring":
-            self._progress.update(self._task, description=what)
+        figures = "" if status.psnr is None else f"{status.psnr:.2f} dB, {status.bytes:,} bytes"
+        self._progress.update(self._task, description=status.stage, completed=status.share, figures=figures)
+
+    def _report_part(self, what: str, done: int, total: int) -> None:
+        super()._report_part(what, done, total)
+        if self._progress is None or not self._progress.disable or what == "measuring":
             return
-        start, end = _STAGES.get(what, (0.95, 1.0))
-        described = f"{what} {done}/{total}" if total > 1 else what
-        if math.isfinite(self._steps):
-            share = start + (end - start) * done / total
-            # A rounding that came out too large is done again; the bar waits for it.
-            completed = max(self._steps + share * self._finishing, self._progress.tasks[0].completed)
-        else:
-            completed = 0.0
-        self._progress.update(self._task, description=described, completed=completed)
         now = time.monotonic()
-        if self._progress.disable and (
-            what != self._last_stage or now - self._last_line > _SECONDS_BETWEEN_LINES
-        ):
-            print(described, file=sys.stderr)
+        if what != self._last_stage or now - self._last_line > _SECONDS_BETWEEN_LINES:
+            print(self._status.stage, file=sys.stderr)
             self._last_stage, self._last_line = what, now
 
     def _close(self) -> None:
@@ -159,11 +201,3 @@ class FitProgress(ProgressBar):
             self._streams = []
             self._progress.stop()
             self._progress = None
-
-
-def _expected(trainer: pl.Trainer) -> str | None:
-    """PSNR and bytes as they stand between validations; None where nobody keeps account of the bytes."""
-    metrics = trainer.callback_metrics
-    if not {"train/psnr", "rate/expected_bytes"} <= metrics.keys():
-        return None
-    return f"{metrics['train/psnr']:.2f} dB, {int(metrics['rate/expected_bytes'])} bytes"

@@ -75,6 +75,10 @@ class WeightQuantization(Callback):
             rate_weight. As in validation when null.
         training: How the last part of the fit feels the quantization; not at all when null. Its step
             sizes are then those of the file, instead of ``final``.
+
+    Attributes:
+        measurement: The last file and its figures; None before the first.
+        listeners: Told of validations, and of each part of the final rounding.
     """
 
     def __init__(
@@ -87,9 +91,13 @@ class WeightQuantization(Callback):
         self.final = _rounding("final", final)
         self.training = training
         self.measurement: Measurement | None = None
-        self.progress: Progress = untold
+        self.listeners: list[Progress] = []
         self._aware: QuantizationAwareTraining | None = None
         self._resumed: dict[str, Any] | None = None
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        for listener in self.listeners:
+            listener(what, done, total)
 
     @property
     def reads_gradients(self) -> bool:
@@ -159,8 +167,8 @@ class WeightQuantization(Callback):
     def _measure(self, trainer: pl.Trainer, network: Network, final: bool) -> Measurement:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = time.perf_counter()
-        tell = self.progress if final else untold
-        self.progress("rounding" if final else "measuring", 0, 1)
+        tell = self._tell if final else untold
+        self._tell("rounding" if final else "measuring", 0, 1)
         encoded = compress(network, data.spec, self.settings(final), data.targets, tell)
         encoded_at = time.perf_counter()
         tell(f"decoding {len(encoded.data)} bytes", 0, 1)

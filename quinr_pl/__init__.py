@@ -14,15 +14,17 @@ from quinr_pl.lazy_names import lazy_names
 if TYPE_CHECKING:
     from quinr_pl.arrays import compress
     from quinr_pl.codec import decompress
+    from quinr_pl.fit_status import FitStatus
     from quinr_pl.fitting import fit
     from quinr_pl.network.layers.quantum_layer import QuantumLayer
 
-__all__ = ["QuantumLayer", "__version__", "compress", "decompress", "fit"]
+__all__ = ["FitStatus", "QuantumLayer", "__version__", "compress", "decompress", "fit"]
 
 _HOMES = {
     "compress": "quinr_pl.arrays",
     "decompress": "quinr_pl.codec",
     "fit": "quinr_pl.fitting",
+    "FitStatus": "quinr_pl.fit_status",
     "QuantumLayer": "quinr_pl.network.layers.quantum_layer",
 }
 

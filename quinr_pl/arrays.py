@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from quinr_pl.commands.fit_flags import FitFlags, in_flag
 from quinr_pl.commands.input_file import calling, require_file
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
+from quinr_pl.fit_status import FitStatus
 from quinr_pl.fitting.quantizers import listed
 
 
@@ -58,7 +59,7 @@ def compress(
     config: str | Path | Sequence[str | Path] = (),
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Callable[[FitStatus], None] = False,
 ) -> CompressedBytes:
     """Fit a network to an array or a file, and give the ``.quinr`` file that decodes to it.
 
@@ -78,7 +79,10 @@ def compress(
         settings: Further settings of `quinr-pl fit` by their flags' names, which win over the configs.
         seed: Seed of the initial weights and of the pixels' order; the program's own generators stay as
             they are.
-        progress: Whether steps and figures are printed.
+        progress: True for a bar with steps and figures. A function is called with a `FitStatus` a few times
+            a second: share of the work that is done, PSNR and bytes as they stand. The share falls where a
+            fit missed what is asked for and another one follows; the last one is 1. What the function raises
+            ends the work.
 
     Returns:
         The bytes of the file, the same for the same input, settings, seed and machine; with ``figures``.
@@ -102,10 +106,11 @@ def compress(
     ask = Ask(bpp, bytes, psnr, preset, effort, network)
     overrides = {"seed_everything": seed, **(settings or {})}
     configs = [config] if isinstance(config, str | Path) else config
-    flags = (FitFlags if progress else _SilentFlags)(
+    tell, shown = (progress, False) if callable(progress) else (None, progress)
+    flags = (FitFlags if shown else _SilentFlags)(
         [str(name) for name in configs], [f"--{name}={_text(value)}" for name, value in overrides.items()]
     )
-    with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder, _silence(progress), isolate_rng():
+    with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder, _silence(shown), isolate_rng():
         if isinstance(source, str | os.PathLike):
             path, name = Path(source).absolute(), os.fspath(source)
             require_file(name, "give an image, a scan or an array")
@@ -113,7 +118,8 @@ def compress(
             path, name = Path(folder, "array.npy"), "array"
             np.save(path, _numbers(source))
         with calling(path, name):
-            compressed = RatedFit(ask, flags, path, name, announces=progress).run(Path(folder, "run"))
+            job = RatedFit(ask, flags, path, name, announces=shown, tell=tell)
+            compressed = job.run(Path(folder, "run"))
     return CompressedBytes(compressed.data, compressed.figures)
 
 
@@ -144,14 +150,14 @@ def _text(value: Any) -> str:
 
 
 @contextmanager
-def _silence(progress: bool) -> Iterator[None]:
-    """Keeps what commands say of their work off the terminal, unless it is asked for."""
+def _silence(shown: bool) -> Iterator[None]:
+    """Keeps what commands say of their work off the terminal, unless it is to be shown."""
     logger = logging.getLogger("pytorch_lightning")
     before = logger.level
-    if not progress:
+    if not shown:
         logger.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings(), nullcontext() if progress else redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), nullcontext() if shown else redirect_stdout(io.StringIO()):
             yield  # commands quieten other packages' deprecations
     finally:
         logger.setLevel(before)

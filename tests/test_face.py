@@ -69,6 +69,33 @@ def test_an_array_comes_back_and_nothing_else_changes(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_function_is_told_how_far_the_work_is(capfd):
+    told = []
+    array = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    data = quinr_pl.compress(array, settings=QUICK, **COORDINATES, progress=told.append)
+    assert all(isinstance(status, quinr_pl.FitStatus) for status in told)
+    shares = [status.share for status in told]
+    assert shares[0] == 0.0
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+    assert {"fitting 2/4", "rounding"} <= {status.stage for status in told}
+    last = told[-1]
+    assert (last.psnr, last.bytes, last.bpp) == tuple(data.figures[name] for name in ("psnr", "bytes", "bpp"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_a_told_function_raises_ends_the_work():
+    class Enough(Exception):
+        pass
+
+    def tell(status):
+        if status.share > 0.5:
+            raise Enough
+
+    with pytest.raises(Enough):
+        quinr_pl.compress(np.eye(20), settings=QUICK, **COORDINATES, progress=tell)
+
+
 def test_a_setting_may_be_longer_than_a_line():
     rates = {"rate": 6.0, "points": 768, "damping": 0.01, "retraining_steps": 1}
     settings = QUICK | {"quantization": {"method": "stepwise", **rates, "retraining_learning_rate": 5e-4}}

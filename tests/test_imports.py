@@ -28,6 +28,7 @@ GROUND = {
     "lazy_names",
     "suffixes",
     "optional_package",
+    "fit_status",
 }
 BELOW_NETWORKS = GROUND | {"native", "circuit", "ops"}
 BELOW_CALLBACKS = BELOW_NETWORKS | {"network", "codec", "baselines", "evaluation"}
@@ -45,6 +46,7 @@ ALLOWED = {
     "lazy_names": set(),
     "suffixes": set(),
     "optional_package": {"errors"},
+    "fit_status": set(),
     "versions": {"_version"},
     "refusals": {"errors"},
     "class_paths": {"errors", "spelling"},

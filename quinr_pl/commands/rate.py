@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
 from quinr_pl.errors import QuinrError
+from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
@@ -61,6 +62,8 @@ class RatedFit:
         path: Path of the input.
         title: What the output is called.
         announces: Whether a line says before the fit what it will take and come to.
+        tell: Told how far the work is. Its share falls where a fit missed what is asked for and another one
+            follows.
     """
 
     ask: Ask
@@ -68,6 +71,7 @@ class RatedFit:
     path: Path
     title: str
     announces: bool = True
+    tell: Callable[[FitStatus], None] | None = None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -196,13 +200,24 @@ class RatedFit:
         line += f"effort {self.ask.effort}: about {told}"
         print(line if quality is None else f"{line}, about {quality:.1f} dB", file=sys.stderr)
 
-    def _fit(self, settings: Mapping[str, Any], folder: Path, title: str | None = None) -> FitResult:
+    def _fit(
+        self, settings: Mapping[str, Any], folder: Path, title: str | None = None, earlier: int = 0
+    ) -> FitResult:
+        """A fit of the input, after some earlier ones."""
+        from quinr_pl.callbacks import FitReport
         from quinr_pl.fitting import fit
+
+        def tell(status: FitStatus) -> None:
+            if self.tell is not None:
+                self.tell(replace(status, share=(earlier + status.share) / (earlier + 1)))
 
         data = settings["data"]
         data = {**data, "init_args": {**data["init_args"], "path": str(self.path)}}
         # The input's own name may be as long as a name can be.
-        return fit({**settings, "data": data}, folder, name="signal", title=title or self.title)
+        names = {"name": "signal", "title": title or self.title}
+        result = fit({**settings, "data": data}, folder, **names, callbacks=[FitReport(tell)])
+        tell(FitStatus(1.0, "fitted", result.psnr, result.bytes, result.bpp))
+        return result
 
     def _steered(self, settings: dict[str, Any], folder: Path) -> FitResult:
         """A fit that moves its rate_weight, and others that aim elsewhere while it misses what is asked."""
@@ -217,7 +232,7 @@ class RatedFit:
         for number in range(most_tries):
             control = {"most_bytes": size, **self._aim(bias)}
             title = f"{self.title}, try {number + 1}" if number else self.title
-            result = self._fit(_with_rate_control(settings, control), folder / str(number), title)
+            result = self._fit(_with_rate_control(settings, control), folder / str(number), title, number)
             results.append(result)
             missed, tolerated = self._missed(result, size)
             if tolerated or self.ask.of_nothing:
@@ -341,9 +356,9 @@ class RatedFit:
         results: list[FitResult] = []
         tried: list[int] = []
         while len(tried) < PSNR_TRIES and size not in tried:
+            title, earlier = f"try {len(tried) + 1} of at most {PSNR_TRIES}", len(tried)
             tried.append(size)
-            title = f"try {len(tried)} of at most {PSNR_TRIES}"
-            results.append(self._fit(self._of_size(planned, size), folder / str(len(tried) - 1), title))
+            results.append(self._fit(self._of_size(planned, size), folder / str(earlier), title, earlier))
             if 0 <= self._reached(results[-1]) - wanted <= _SIZED_TOLERANCE:
                 break
             # Aim at the middle of what is good enough.
