@@ -24,7 +24,7 @@ from quinr_pl.suffixes import suffix_of, with_suffix
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
-    from quinr_pl.experiments.sweep import Executor, Job, Outcome
+    from quinr_pl.experiments.sweep import Executor, Job, Outcome, Tell
 
 _STATE = ".quinr-pl-compress"
 """Folder, in that of the outputs, of what is done so far."""
@@ -105,13 +105,14 @@ def compress_files(options: Namespace, overrides: Sequence[str], ask: Ask, remed
     return 0
 
 
-def compress_job(job: Job, folder: Path) -> dict[str, Any]:
+def compress_job(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
     """Compresses one input, in whatever process an executor chose."""
     from quinr_pl.commands.fit_flags import FitFlags
 
     settings = job.settings
     flags = FitFlags(settings["configs"], settings["overrides"])
-    fit = RatedFit(Ask(**settings["ask"]), flags, Path(settings["input"]), job.image, announces=False)
+    path = Path(settings["input"])
+    fit = RatedFit(Ask(**settings["ask"]), flags, path, job.image, announces=False, tell=tell)
 
     def write(data: bytes) -> None:
         write_bytes(folder / _FILE, data)

@@ -21,7 +21,7 @@ from quinr_pl.experiments.fit_configs import (
     read_fit_config,
 )
 from quinr_pl.experiments.methods import METHODS, find_method
-from quinr_pl.experiments.sweep import Job, check_folders
+from quinr_pl.experiments.sweep import Job, Tell, check_folders
 from quinr_pl.experiments.table import AVERAGE
 from quinr_pl.experiments.trees import Tree, merge, named
 from quinr_pl.signals import Points
@@ -112,11 +112,11 @@ class Comparison:
         return {point: {"kind": description["kind"], **settings} for point, settings in points.items()}
 
 
-def run_job(job: Job, folder: Path) -> dict[str, Any]:
+def run_job(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
     """Make a job's file and measure what its decoder gives."""
     data = load_data(job)
     start = time.perf_counter()
-    path, further = find_method(job.settings["kind"]).encode(job, data, folder)
+    path, further = find_method(job.settings["kind"]).encode(job, data, folder, tell)
     seconds = time.perf_counter() - start
     result = {"file": path.name, "kind": job.settings["kind"], **measure(job, folder, path.name, data)}
     result["encode_seconds"] = round(seconds, 3)

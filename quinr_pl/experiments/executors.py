@@ -6,17 +6,20 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.errors import QuinrError
-from quinr_pl.experiments.sweep import LOG, RESULT, Job, Outcome, RunJob, perform
+from quinr_pl.experiments.sweep import LOG, RESULT, Job, Outcome, RunJob, Tell, perform
 from quinr_pl.experiments.workers import ONE_THREAD, SPAWN, end_worker, start_worker
+from quinr_pl.fit_status import FitStatus
 
 _LARGEST_RETURNED_FILE = 1 << 24
+_POLL_SECONDS = 0.5
 
 
 class LocalExecutor:
@@ -37,7 +40,9 @@ class LocalExecutor:
             raise QuinrError(f"--processes {processes}: must be at least 1")
         self.processes = processes
 
-    def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
+    def execute(
+        self, jobs: Sequence[Job], folder: Path, run_job: RunJob, tell: Callable[[Job, FitStatus], None]
+    ) -> Iterator[Outcome]:
         """Runs the jobs; see `Executor`."""
         waiting = list(jobs)
         workers: dict[Connection, _Worker] = {}
@@ -48,8 +53,13 @@ class LocalExecutor:
                     worker.give(waiting.pop(0))
                     workers[worker.connection] = worker
                 for ready in wait(list(workers)):
-                    worker = workers.pop(ready)  # type: ignore[call-overload]
-                    yield worker.outcome()
+                    worker = workers[ready]  # type: ignore[index]
+                    message = worker.message()
+                    if isinstance(message, FitStatus):
+                        tell(worker.job, message)
+                        continue
+                    del workers[worker.connection]
+                    yield message
                     if worker.process.is_alive() and waiting:
                         worker.give(waiting.pop(0))
                         workers[worker.connection] = worker
@@ -67,17 +77,17 @@ class _Worker:
         self.connection, other = SPAWN.Pipe()
         self.process = start_worker(_work, other, run_job, folder)
         other.close()  # so that the end of the process closes the connection
-        self.job: Job | None = None
+        self.job: Job
 
     def give(self, job: Job) -> None:
         self.job = job
         self.connection.send(job)
 
-    def outcome(self) -> Outcome:
-        """How the job ended, once the connection is ready."""
-        assert self.job is not None
+    def message(self) -> FitStatus | Outcome:
+        """How far the job is or how it ended, once the connection is ready."""
         try:
-            return Outcome(self.job, self.connection.recv())
+            message: FitStatus | Outcome = self.connection.recv()
+            return message
         except (EOFError, OSError):
             self.process.join()
             return Outcome(self.job, f"its process ended with status {self.process.exitcode}")
@@ -88,23 +98,23 @@ class _Worker:
 
 
 def _work(connection: Connection, run_job: RunJob, folder: Path) -> None:
-    """The life of a process: jobs come in, errors or None go out."""
+    """The life of a process: jobs come in, and of each its statuses and its outcome go out."""
     while True:
         try:
             job = connection.recv()
         except EOFError:
             return
-        connection.send(_perform_logged(run_job, job, folder))
+        connection.send(Outcome(job, _perform_logged(run_job, job, folder, connection.send)))
 
 
-def _perform_logged(run_job: RunJob, job: Job, folder: Path) -> str | None:
+def _perform_logged(run_job: RunJob, job: Job, folder: Path, tell: Tell) -> str | None:
     """Run a job whose prints go to its log; the error in one line if it fails."""
     error = None
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
         try:
-            perform(run_job, job, folder)
+            perform(run_job, job, folder, tell)
         except QuinrError as failure:
             error = str(failure)
         except Exception as failure:
@@ -149,29 +159,49 @@ class RayExecutor:
                     f"--address {address}: no Ray cluster there ({reason}); ray start --head"
                 ) from error
 
-    def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
+    def execute(
+        self, jobs: Sequence[Job], folder: Path, run_job: RunJob, tell: Callable[[Job, FitStatus], None]
+    ) -> Iterator[Outcome]:
         """Runs the jobs; see `Executor`."""
+        from ray.util.queue import Queue
+
+        statuses = Queue(actor_options={"num_cpus": 0})
         task = self.ray.remote(num_cpus=1, max_retries=self.retries)(_perform_elsewhere)
-        running = {task.remote(run_job, job): job for job in jobs}
+        running = {task.remote(run_job, job, statuses): job for job in jobs}
         while running:
-            (reference, *_), _ = self.ray.wait(list(running))
-            job = running.pop(reference)
-            try:
-                files, error = self.ray.get(reference)
-            except self.ray.exceptions.RayError as failure:
-                yield Outcome(job, f"{type(failure).__name__}: {failure}".splitlines()[0])
-                continue
-            _store(files, folder)
-            yield Outcome(job, error)
+            ended, _ = self.ray.wait(list(running), timeout=_POLL_SECONDS)
+            with suppress(self.ray.exceptions.RayError):  # a job does well without the queue
+                for job, status in statuses.get_nowait_batch(statuses.qsize()):
+                    tell(job, status)
+            for reference in ended:
+                job = running.pop(reference)
+                try:
+                    files, error = self.ray.get(reference)
+                except self.ray.exceptions.RayError as failure:
+                    yield Outcome(job, f"{type(failure).__name__}: {failure}".splitlines()[0])
+                    continue
+                _store(files, folder)
+                yield Outcome(job, error)
 
 
-def _perform_elsewhere(run_job: RunJob, job: Job) -> tuple[dict[str, bytes], str | None]:
-    """Run a job in a folder of its own and return its files by relative path, with an error if it failed."""
+def _perform_elsewhere(run_job: RunJob, job: Job, statuses: Any) -> tuple[dict[str, bytes], str | None]:
+    """Run a job in a folder of its own and return its files by relative path, with an error if it failed.
+
+    Args:
+        run_job: Does the work.
+        job: What to do.
+        statuses: Queue of Ray's for the job with each of its statuses.
+    """
+
+    def tell(status: FitStatus) -> None:
+        with suppress(Exception):  # whatever became of the queue, the work is not lost
+            statuses.put_nowait((job, status))
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         error = None
         try:
-            perform(run_job, job, folder)
+            perform(run_job, job, folder, tell)
         except QuinrError as failure:
             error = str(failure)
         except Exception as failure:

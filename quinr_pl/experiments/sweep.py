@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.errors import QuinrError
+from quinr_pl.fit_status import FitStatus
 
 RESULT, JOB, LOG = "result.json", "job.json", "log.txt"
 _LONGEST_NAME = 200
@@ -94,7 +102,10 @@ def check_folders(jobs: Sequence[Job]) -> None:
         found.add(key)
 
 
-RunJob = Callable[[Job, Path], dict[str, Any]]
+Tell = Callable[[FitStatus], None]
+"""Told how far a job is."""
+
+RunJob = Callable[[Job, Path, Tell], dict[str, Any]]
 """Runs a job in a folder and returns its figures, of JSON's types. Must be importable by name."""
 
 
@@ -109,8 +120,17 @@ class Outcome:
 class Executor(Protocol):
     """Where jobs run."""
 
-    def execute(self, jobs: Sequence[Job], folder: Path, run_job: RunJob) -> Iterator[Outcome]:
-        """Run jobs in any order and yield each one's outcome when it ends."""
+    def execute(
+        self, jobs: Sequence[Job], folder: Path, run_job: RunJob, tell: Callable[[Job, FitStatus], None]
+    ) -> Iterator[Outcome]:
+        """Run jobs in any order and yield each one's outcome when it ends.
+
+        Args:
+            jobs: What to do.
+            folder: The sweep's folder.
+            run_job: Does the work of one.
+            tell: Told how far a job is while it runs, by this process.
+        """
 
 
 def read_result(job: Job, folder: Path) -> dict[str, Any] | None:
@@ -126,20 +146,21 @@ def read_result(job: Job, folder: Path) -> dict[str, Any] | None:
     return None if gone else result
 
 
-def perform(run_job: RunJob, job: Job, folder: Path) -> None:
+def perform(run_job: RunJob, job: Job, folder: Path, tell: Tell) -> None:
     """Run one job: its folder holds ``job.json`` from the start and ``result.json`` at the end.
 
     Args:
         run_job: Does the work.
         job: What to do.
         folder: The sweep's folder.
+        tell: Told how far the job is.
     """
     own = folder / job.folder
     if own.exists():
         shutil.rmtree(own)  # what a broken attempt, or one with other settings, left
     make_folder(own)
     write_bytes(own / JOB, _json(_description(job)))
-    result = run_job(job, own)
+    result = run_job(job, own, tell)
     result |= {"image": job.image, "method": job.method, "point": job.point, "seed": job.seed}
     write_bytes(own / RESULT, _json(result))
 
@@ -175,16 +196,27 @@ def run_sweep(
     pending.sort(key=lambda job: -job.cost)  # so that no long job is left alone at the end
     failed = []
     ended = len(jobs) - len(pending)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
-    # The speed counts from the start: jobs end minutes apart.
-    with Progress(*columns, TimeRemainingColumn(), console=console, speed_estimate_period=1e9) as progress:
+    done = dict.fromkeys((job.folder for job in pending), 0.0)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    times = (TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
+    # The speed counts from the start: jobs take unlike times.
+    with Progress(*columns, *times, console=console, speed_estimate_period=1e9) as progress:
         if ended:
             progress.console.print(f"{ended} of {len(jobs)} jobs have their result already")
         shown = progress.add_task(f"{ended} of {len(jobs)} jobs", total=sum(job.cost for job in pending))
-        for ending in executor.execute(pending, folder, run_job):
+
+        def move(job: Job, share: float) -> None:
+            done[job.folder] = share * job.cost
+            progress.update(shown, completed=sum(done.values()))
+
+        def tell(job: Job, status: FitStatus) -> None:
+            move(job, status.share)
+
+        for ending in executor.execute(pending, folder, run_job, tell):
             outcome = settle(ending)
             ended += 1
-            progress.update(shown, advance=outcome.job.cost, description=f"{ended} of {len(jobs)} jobs")
+            move(outcome.job, 1.0)
+            progress.update(shown, description=f"{ended} of {len(jobs)} jobs")
             progress.console.print(_line(outcome, folder), highlight=False, markup=False)
             if outcome.error is not None:
                 failed.append(outcome)
@@ -196,6 +228,8 @@ def _line(outcome: Outcome, folder: Path) -> str:
         return f"FAILED {outcome.job}: {outcome.error} (see {folder / outcome.job.folder / LOG})"
     result = read_result(outcome.job, folder) or {}
     figures = f"{result.get('psnr', float('nan')):.2f} dB at {result.get('bpp', float('nan')):.4f} bpp"
+    if "bytes" in result:
+        figures += f", {result['bytes']:,} bytes"
     return f"{outcome.job}: {figures}, {result.get('encode_seconds', 0):.0f} s"
 
 

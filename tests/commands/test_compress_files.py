@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,14 @@ class InProcess:
     def __init__(self, most: int = 100) -> None:
         self.most, self.ran = most, []
 
-    def execute(self, jobs, folder, run_job):
+    def execute(self, jobs, folder, run_job, tell):
         for job in jobs:
             if len(self.ran) == self.most:
                 raise KeyboardInterrupt
             self.ran.append(job.image)
             error = None
             try:
-                perform(run_job, job, folder)
+                perform(run_job, job, folder, partial(tell, job))
             except QuinrError as failure:
                 error = str(failure)
             yield Outcome(job, error)

@@ -266,7 +266,7 @@ class MeanColour(Method):
     def points(self, description, methods, data):
         return {"one": {"cost": 1.0}}
 
-    def encode(self, job, data, folder):
+    def encode(self, job, data, folder, tell):
         path = folder / "mean.bin"
         path.write_bytes(data.values.mean((0, 1)).astype(np.uint8).tobytes())
         return path, {}

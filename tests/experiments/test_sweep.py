@@ -14,8 +14,10 @@ from processes import started, wait_until
 from rich.console import Console
 
 from quinr_pl.errors import QuinrError
+from quinr_pl.experiments import sweep as sweep_module
 from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
-from quinr_pl.experiments.sweep import Job, perform, read_result, run_sweep
+from quinr_pl.experiments.sweep import Job, Outcome, Tell, perform, read_result, run_sweep
+from quinr_pl.fit_status import FitStatus
 
 FOLDERS = os.pathsep.join(map(str, Path(__file__).parents[:2]))
 """Where a worker finds `double` and what this file imports."""
@@ -29,16 +31,16 @@ JOBS = [
 class InProcess:
     """Runs the jobs here, one after the other."""
 
-    def execute(self, jobs, folder, run_job):
-        from quinr_pl.experiments.sweep import Outcome
-
+    def execute(self, jobs, folder, run_job, tell):
         for job in jobs:
-            perform(run_job, job, folder)
+            perform(run_job, job, folder, partial(tell, job))
             yield Outcome(job)
 
 
-def double(job: Job, folder: Path) -> dict:
+def double(job: Job, folder: Path, tell: Tell) -> dict:
     """The figures of a job: its value doubled, after a while, with a trace of every attempt."""
+    for share in job.settings.get("shares", []):
+        tell(FitStatus(share, f"at {share}", 30.0, 100, 0.1))
     if "trace" in job.settings:
         with open(job.settings["trace"], "a") as trace:
             trace.write(f"{job.folder}\n")
@@ -91,10 +93,43 @@ def test_finished_jobs_are_skipped_and_changed_ones_run_again(tmp_path):
 
 
 def test_half_written_result_is_none(tmp_path):
-    perform(double, JOBS[0], tmp_path)
+    perform(double, JOBS[0], tmp_path, lambda status: None)
     path = tmp_path / JOBS[0].folder / "result.json"
     path.write_text(path.read_text()[:10])
     assert read_result(JOBS[0], tmp_path) is None
+
+
+def test_the_bar_moves_with_the_jobs_that_run(tmp_path, monkeypatch):
+    class Recorded(sweep_module.Progress):
+        def update(self, task, **fields):
+            super().update(task, **fields)
+            moves.append(self.tasks[0].completed)
+
+    moves: list[float] = []
+    monkeypatch.setattr(sweep_module, "Progress", Recorded)
+    jobs = [
+        Job("a", "m", "two fits", 0, {"value": 1, "shares": [0.5, 1.0, 0.75]}, cost=4.0),
+        Job("a", "m", "one fit", 0, {"value": 2, "shares": [0.5]}, cost=2.0),
+    ]
+    sweep(jobs, tmp_path, InProcess())
+    assert list(dict.fromkeys(moves)) == [2.0, 4.0, 3.0, 5.0, 6.0]
+
+
+def test_processes_tell_how_far_they_are_also_one_that_dies(tmp_path):
+    jobs = [
+        Job("a", "m", behaviour, 0, {"behaviour": behaviour, "value": 1, "shares": [0.25, 0.5]})
+        for behaviour in ("crash", "fine")
+    ]
+    told: dict[str, list[FitStatus]] = {}
+    ended = {
+        outcome.job.point: outcome.error
+        for outcome in LocalExecutor(1).execute(
+            jobs, tmp_path, double, lambda job, status: told.setdefault(job.point, []).append(status)
+        )
+    }
+    assert ended == {"crash": "its process ended with status -9", "fine": None}
+    statuses = [FitStatus(share, f"at {share}", 30.0, 100, 0.1) for share in (0.25, 0.5)]
+    assert told == {"crash": statuses, "fine": statuses}
 
 
 def test_failures_do_not_stop_the_rest(tmp_path):
@@ -152,7 +187,7 @@ def test_ray_survives_a_dead_worker(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     monkeypatch.setenv("PYTHONPATH", FOLDERS)
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    jobs = [Job("a", "m", str(n), 0, {"value": n}) for n in range(4)]
+    jobs = [Job("a", "m", str(n), 0, {"value": n, "shares": [0.5]}) for n in range(4)]
     jobs.append(
         Job("a", "m", "dies", 0, {"value": 4, "behaviour": "crash once", "mark": str(tmp_path / "mark")})
     )
@@ -160,9 +195,15 @@ def test_ray_survives_a_dead_worker(tmp_path, monkeypatch):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         failures, _ = sweep(jobs, tmp_path / "sweep", RayExecutor())
+        told = []
+        outcomes = RayExecutor().execute(
+            jobs[:2], tmp_path / "told", double, lambda job, status: told.append((job.point, status.share))
+        )
+        assert [outcome.error for outcome in outcomes] == [None, None]
     finally:
         ray.shutdown()
     assert [outcome.job.point for outcome in failures] == ["bad"]
+    assert sorted(told) == [("0", 0.5), ("1", 0.5)]
     assert [result["psnr"] for result in table(jobs[:5], tmp_path / "sweep")] == [0, 2, 4, 6, 8]
     assert (tmp_path / "sweep/a/m/dies/seed_0/x.quinr").read_bytes() == b"x"
 

@@ -12,7 +12,7 @@ from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.coin import PublishedCOIN
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.experiments.methods.method import WHOLE_SIGNAL, Method
-from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.sweep import Job, Tell
 from quinr_pl.experiments.trees import Tree, named
 
 
@@ -30,7 +30,9 @@ class COINMethod(Method):
             points[point] = {"kind": "coin", "settings": merged, "cost": cost}
         return points
 
-    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def encode(
+        self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
+    ) -> tuple[Path, dict[str, Any]]:
         """File of a job; see `Method`."""
         path = folder / f"{data.name}.fp16"
         encoded = PublishedCOIN(**job.settings["settings"]).encode(data.values, data.spec, job.seed)

@@ -13,7 +13,7 @@ from quinr_pl.baselines.draco import Draco, decode_draco
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.methods.method import Method
-from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.sweep import Job, Tell
 from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.signals import Points
 from quinr_pl.versions import versions
@@ -31,7 +31,9 @@ class DracoMethod(Method):
         points = [{"bits": Draco(int(bits)).bits, "cost": _COST} for bits in description["points"]]
         return named("points", zip([str(point["bits"]) for point in points], points, strict=True))
 
-    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def encode(
+        self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
+    ) -> tuple[Path, dict[str, Any]]:
         """File of a job; see `Method`."""
         if data.points is None:
             raise QuinrError(f"method {job.method}: {data.name} is no scan of points; leave it out")

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy.typing as npt
 
+from quinr_pl.callbacks import FitReport
 from quinr_pl.codec import UNLIMITED, decode
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.experiments.fit_configs import data_module_of, merge_fits, network_class, untrained_network
 from quinr_pl.experiments.methods.method import WHOLE_SIGNAL, Method
-from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.sweep import Job, Tell
 from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.fitting.api import CONFIG, fit
 from quinr_pl.signals import Points
@@ -30,9 +31,11 @@ class Fit(Method):
         trees = {point: merge_fits(description["fit"], change or {}) for point, change in points.items()}
         return {point: fit_settings(tree, channels, axes) for point, tree in trees.items()}
 
-    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def encode(
+        self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
+    ) -> tuple[Path, dict[str, Any]]:
         """See `Method`; the further figures name the command that makes the file again."""
-        fitted = fit(json.loads(json.dumps(job.settings["fit"])), folder)
+        fitted = fit(json.loads(json.dumps(job.settings["fit"])), folder, callbacks=[FitReport(tell)])
         command = f"quinr-pl fit --config {folder / CONFIG} --trainer.default_root_dir {folder}"
         figures = {"parameters": fitted.parameters, "versions": fitted.versions, "command": command}
         return fitted.path, figures

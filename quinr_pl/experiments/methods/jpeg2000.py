@@ -16,7 +16,7 @@ from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.methods.method import Method
-from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.sweep import Job, Tell
 from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.openjpeg import openjpeg_version
 from quinr_pl.versions import versions
@@ -38,7 +38,9 @@ class JPEG2000Method(Method):
         points = [{"kind": "jpeg2000", "settings": settings, "bpp": bpp, "cost": _COST} for bpp in rates]
         return named("points", zip([f"{bpp:g}" for bpp in rates], points, strict=True))
 
-    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def encode(
+        self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
+    ) -> tuple[Path, dict[str, Any]]:
         """File of a job; see `Method`."""
         coder, masked = _encoder(job.settings["settings"])
         path, bpp = folder / f"{data.name}.j2k", job.settings["bpp"]

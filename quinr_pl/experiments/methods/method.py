@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from quinr_pl.datamodules import CoordinateDataModule
-from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.sweep import Job, Tell
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.signals import Points
 
@@ -44,13 +44,16 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def encode(
+        self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
+    ) -> tuple[Path, dict[str, Any]]:
         """Make the file of a job in its folder.
 
         Args:
             job: Its settings are those of ``points``.
             data: Data module of the signal.
             folder: Of the job, empty.
+            tell: Told how far a fit is.
 
         Returns:
             The file's path, and further figures.

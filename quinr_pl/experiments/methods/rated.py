@@ -14,7 +14,7 @@ from quinr_pl.baselines.opus import Opus
 from quinr_pl.baselines.pillow import PillowCodec
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.experiments.methods.method import Method
-from quinr_pl.experiments.sweep import Job
+from quinr_pl.experiments.sweep import Job, Tell
 from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.signals import SignalSpec
 from quinr_pl.versions import versions
@@ -54,7 +54,9 @@ class RatedMethod(Method):
         points = [{"kind": kind, "bpp": bpp, "cost": _COST} for bpp in rates]
         return named("points", zip([f"{bpp:g}" for bpp in rates], points, strict=True))
 
-    def encode(self, job: Job, data: CoordinateDataModule, folder: Path) -> tuple[Path, dict[str, Any]]:
+    def encode(
+        self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
+    ) -> tuple[Path, dict[str, Any]]:
         """File of a job; see `Method`."""
         kind = job.settings["kind"]
         path = folder / f"{data.name}.{kind}"
