@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from quinr_pl.datamodules import ImageDataModule
     from quinr_pl.fitting import FitResult
 
-STEERED_TRIES, MOST_TRIES_OF_SMALL = 2, 4
+STEERED_TRIES, MOST_TRIES = 2, 4
+"""Fits that look for what is asked: usually, and where none is good enough or all are quick."""
 _SMALL_PIXELS = 1 << 14
 """A signal whose steps take a few milliseconds, so that more fits are bearable."""
 PSNR_TRIES = 5
 _SIZE_TOLERANCE = 0.03
 _PSNR_TOLERANCE, _CHAMFER_TOLERANCE = 0.1, 1.0  # in dB; the latter is 5 % of a distance
-CHAMFER_TRIES = 4
 _NEARER = 0.9
 _BEYOND, _LEAST_BEYOND = 1.5, 0.1
 _SIZED_TOLERANCE, _SIZED_MOST_BPP = 0.2, 2.0
@@ -223,13 +223,11 @@ class RatedFit:
         """A fit that moves its rate_weight, and others that aim elsewhere while it misses what is asked."""
         size = self._size
         small = size is not None and self._data.spec.pixels <= _SMALL_PIXELS
-        most_tries = MOST_TRIES_OF_SMALL if small else STEERED_TRIES
-        if self.ask.chamfer is not None:
-            most_tries = CHAMFER_TRIES
+        patient = small or self.ask.chamfer is not None  # which PSNR, all that a fit knows, tells little of
         results: list[FitResult] = []
         aims: list[tuple[float, float]] = []
         bias = 0.0
-        for number in range(most_tries):
+        for number in range(MOST_TRIES):
             control = {"most_bytes": size, **self._aim(bias)}
             title = f"{self.title}, try {number + 1}" if number else self.title
             result = self._fit(_with_rate_control(settings, control), folder / str(number), title, number)
@@ -237,7 +235,9 @@ class RatedFit:
             missed, tolerated = self._missed(result, size)
             if tolerated or self.ask.of_nothing:
                 break
-            if aims and abs(missed) > _NEARER * abs(aims[-1][1]) and not missed > 0:
+            if number + 1 >= STEERED_TRIES and not patient and self._good_enough(results, size):
+                break
+            if aims and missed / aims[-1][1] > _NEARER:
                 break  # more of it would not help either
             aims.append((bias, missed))
             bias = _next_bias(aims)
@@ -251,11 +251,18 @@ class RatedFit:
             return {"psnr": self.ask.psnr, "bias": bias}
         return {"psnr": self.ask.decibels + 10 / math.log(10) * bias}
 
+    def _good_enough(self, results: list[FitResult], size: int | None) -> list[FitResult]:
+        """Those that are small enough, or whose quality is high enough."""
+        if size is not None:
+            return [result for result in results if result.bytes <= size or self.ask.of_nothing]
+        assert self.ask.decibels is not None
+        return [result for result in results if self._reached(result) >= self.ask.decibels]
+
     def _best_of(self, results: list[FitResult], size: int | None) -> FitResult:
         """The one with the highest quality of those that are small enough, or the smallest good enough."""
         if size is None:
             return self._smallest_of(results, "use a higher --effort")
-        fitting = [result for result in results if result.bytes <= size or self.ask.of_nothing]
+        fitting = self._good_enough(results, size)
         if not fitting:
             raise OutOfReachError(self._too_few(size, min(result.bytes for result in results)))
         return max(fitting, key=lambda result: result.psnr)
@@ -279,8 +286,7 @@ class RatedFit:
 
     def _smallest_of(self, results: list[FitResult], remedy: str) -> FitResult:
         """The smallest file that is good enough."""
-        assert self.ask.decibels is not None
-        enough = [result for result in results if self._reached(result) >= self.ask.decibels]
+        enough = self._good_enough(results, None)
         if not enough:
             best = max(results, key=self._reached)
             reached = f"{best.psnr:.2f} dB" if self.ask.chamfer is None else f"{best.chamfer:.3f} m"

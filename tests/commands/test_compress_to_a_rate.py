@@ -78,16 +78,8 @@ def test_16_bits_and_a_strip_in_latents():
     assert 0.97 * 250 <= Path("strip.quinr").stat().st_size <= 250
 
 
-@pytest.mark.parametrize(
-    ("pixels", "sizes", "best", "tries"),
-    [
-        (60, [990], 990, 1),
-        (60, [800, 960, 1100, 980], 980, 4),  # of a small picture
-        (60, [800, 795], 800, 2),  # what more would not fill
-        (200, [1200, 900], 900, 2),  # of a large one
-    ],
-)
-def test_what_misses_a_size_is_steered_elsewhere(pixels, sizes, best, tries, monkeypatch):
+def fits_of(sizes, monkeypatch) -> list[float]:
+    """Makes fits give files of these sizes, a dB for each 30 bytes, and returns their biases."""
     left, steered = list(sizes), []
 
     def fit(settings, folder, **names):
@@ -100,13 +92,55 @@ def test_what_misses_a_size_is_steered_elsewhere(pixels, sizes, best, tries, mon
         return FitResult(path, size / 30, 1.0, size, 1, "LatentQuINR", 1e-3, 2.0, 1.0, {})
 
     monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+    return steered
+
+
+def compressed(ask: Ask):
+    """The figures of what is asked of a picture."""
+    job = rate.RatedFit(ask, FitFlags([], []), Path("edges.png"), "x", announces=False)
+    return job.run(Path("runs")).figures
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sizes", "best", "tries"),
+    [
+        (60, [990], 990, 1),
+        (60, [800, 960, 1100, 980], 980, 4),  # of a small picture
+        (60, [800, 795], 800, 2),  # what more would not fill
+        (200, [1200, 900], 900, 2),  # of a large one
+        (200, [1200, 1100, 1000], 1000, 3),  # which has none that is small enough
+    ],
+)
+def test_what_misses_a_size_is_steered_elsewhere(pixels, sizes, best, tries, monkeypatch):
+    steered = fits_of(sizes, monkeypatch)
     write_edges("edges.png", pixels, 200)
-    ask, flags = Ask(most_bytes=1000), FitFlags([], [])
-    figures = rate.RatedFit(ask, flags, Path("edges.png"), "x", announces=False).run(Path("runs")).figures
+    figures = compressed(Ask(most_bytes=1000))
     assert (figures["bytes"], figures["seconds"]) == (best, 2.0 * tries)
     assert len(steered) == tries
     for (bias, following), size in zip(itertools.pairwise(steered), sizes, strict=False):
         assert (following > bias) == (size < 1000)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "best"),
+    [
+        ([901], 901),  # 30.03 dB
+        ([870, 930], 930),  # no third one for fewer bytes
+        ([870, 890, 897, 905], 905),  # a third and a fourth one rather than none
+        ([870, 869], None),  # what more would not reach
+    ],
+)
+def test_what_misses_a_quality_is_steered_elsewhere(sizes, best, monkeypatch):
+    steered = fits_of(sizes, monkeypatch)
+    write_edges("edges.png", 60, 200)
+    ask = Ask(psnr=30.0, network="latents")
+    if best is None:
+        with pytest.raises(rate.OutOfReachError, match=r"the best of 2 fits reached 29\.00 dB"):
+            compressed(ask)
+    else:
+        assert compressed(ask)["bytes"] == best
+    assert len(steered) == len(sizes)
+    assert steered == sorted(steered)
 
 
 @pytest.mark.parametrize(
