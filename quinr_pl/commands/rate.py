@@ -11,8 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
+from quinr_pl.commands.fit_settings import (
+    network_class,
+    trains_for_quantization,
+    with_network,
+    with_rate_control,
+)
 from quinr_pl.errors import QuinrError
 from quinr_pl.fit_status import FitStatus
 
@@ -104,7 +109,7 @@ class RatedFit:
             return self._compressed(self._planned(folder))
         if self.ask.of_nothing:
             return self._compressed(self._fit(self.settings, folder))
-        network = _network_class(self.settings)
+        network = network_class(self.settings)
         if "rate_weight" in inspect.signature(network).parameters:
             return self._compressed(self._steered(self.settings, folder))
         return self._compressed(self._sized({}, folder))
@@ -230,7 +235,7 @@ class RatedFit:
         for number in range(MOST_TRIES):
             control = {"most_bytes": size, **self._aim(bias)}
             title = f"{self.title}, try {number + 1}" if number else self.title
-            result = self._fit(_with_rate_control(settings, control), folder / str(number), title, number)
+            result = self._fit(with_rate_control(settings, control), folder / str(number), title, number)
             results.append(result)
             missed, tolerated = self._missed(result, size)
             if tolerated or self.ask.of_nothing:
@@ -242,7 +247,7 @@ class RatedFit:
             aims.append((bias, missed))
             bias = _next_bias(aims)
             weight = result.rate_weight * math.exp(min(max(missed, -1.0), 1.0))
-            settings = _with_network(settings, {"rate_weight": weight})
+            settings = with_network(settings, {"rate_weight": weight})
         return replace(self._best_of(results, size), encode_seconds=sum(r.encode_seconds for r in results))
 
     def _aim(self, bias: float) -> dict[str, float | None]:
@@ -318,13 +323,13 @@ class RatedFit:
 
         if not self.flags.configs:
             return
-        network = _network_class(self.settings)
+        network = network_class(self.settings)
         if network is not QuINR:
             raise QuinrError(
                 f"{self.ask}: sets the size of QuINR and of networks with a rate_weight, and the config has "
                 f"{network.__name__}; leave one of them out"
             )
-        if _trains_for_quantization(self.settings):
+        if trains_for_quantization(self.settings):
             raise QuinrError(
                 f"{self.ask}: the training of WeightQuantization settles the size itself; leave one of "
                 "them out"
@@ -383,44 +388,3 @@ def _next_bias(aims: list[tuple[float, float]]) -> float:
     if missed < 0:  # what is a little too much is trimmed, and what is too little is lost
         return bias + min(max(-_BEYOND * missed, _LEAST_BEYOND), 1.0)
     return bias - min(_BEYOND * missed, 1.0)
-
-
-def _network_class(settings: Mapping[str, Any]) -> type:
-    from quinr_pl.network import Network
-
-    return find_class(settings["model"]["network"]["class_path"], Network, "--model.network")
-
-
-def _with_network(settings: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with other arguments of the network."""
-    network = settings["model"]["network"]
-    network = {**network, "init_args": {**network["init_args"], **arguments}}
-    return {**settings, "model": {**settings["model"], "network": network}}
-
-
-def _with_rate_control(settings: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with a RateControl, behind the callback that quantizes, in place of the user's own."""
-    from pytorch_lightning.callbacks import Callback
-
-    from quinr_pl.callbacks import RateControl
-    from quinr_pl.fitting.quantizers import listed, quantizes
-
-    control = {"class_path": class_path(RateControl), "init_args": dict(asked)}
-    callbacks = []
-    for callback in listed(settings["trainer"]["callbacks"]):
-        cls = find_class(callback["class_path"], Callback, "--trainer.callbacks")
-        if not issubclass(cls, RateControl):
-            callbacks.append(callback)
-        if quantizes(callback["class_path"]):
-            callbacks.append(control)
-    return {**settings, "trainer": {**settings["trainer"], "callbacks": callbacks}}
-
-
-def _trains_for_quantization(settings: Mapping[str, Any]) -> bool:
-    """Whether the WeightQuantization in the settings of a fit trains, and so finds the step sizes itself."""
-    from quinr_pl.fitting.quantizers import listed, quantizes
-
-    return any(
-        quantizes(callback["class_path"]) and callback["init_args"]["training"] is not None
-        for callback in listed(settings["trainer"]["callbacks"])
-    )
