@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from quinr_pl.codec.decoding import decompress, read_spec
+from quinr_pl.codec.decoding import decode, read_spec
 from quinr_pl.codec.file.container import MAGIC
 from quinr_pl.codec.file.limits import DecodeLimits
 from quinr_pl.codec.file.source import read_source
@@ -59,7 +59,7 @@ class QuinrImageFile(ImageFile.ImageFile):
             BitstreamError: In one line, if the file is not valid or asks for more than the limits.
         """
         if self._data:
-            values = decompress(self._data, self._source, self._limits)
+            values = decode(self._data, self._source, self._limits).reconstruct()
             self._data = b""
             if self.fp is not None and self._exclusive_fp:
                 self.fp.close()

@@ -8,10 +8,10 @@ from typing import Any
 
 import independent_latents as on_grids
 import numpy as np
+from independent_entropy import Stack, read_array
 from independent_mask import read_mask
 from independent_scanner import points_of, read_scanner
 
-ALPHABET, ZERO, ESCAPE = 1024, 511, 1023
 QUINR_FIELDS = [
     ("qubits", "integer", None),
     ("angles", "integer", None),
@@ -186,105 +186,6 @@ def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...
     return shapes + [(channels,), (channels,)] * network["range_map"]
 
 
-def candidates() -> list[list[int]]:
-    halves = []
-    for m in [0, 1, 2, 3] + [k << e for e in range(7) for k in (4, 5, 6, 7)] + [511]:
-        halves.append([1 if i <= m else 0 for i in range(512)])
-    for a in [1, 2, 4, 8] + [k << e for e in range(8) for k in (16, 24)] + [4096]:
-        ratio, half = (a << 32) // (a + 16), [1 << 40]
-        for _ in range(511):
-            half.append(half[-1] * ratio >> 32)
-        halves.append(half)
-    for e in range(22):
-        factor, half = (1 << e + 32) // ((1 << e) + 16), [1 << 40]
-        square = factor * factor >> 32
-        for _ in range(511):
-            half.append(half[-1] * factor >> 32)
-            factor = factor * square >> 32
-        halves.append(half)
-    assert len(halves) == 76
-    rows = []
-    for half in halves:
-        total = half[0] + 2 * sum(half[1:])
-        rows.append([(half[abs(level)] << 24) // total for level in range(-511, 512)] + [0])
-    return rows
-
-
-def log2(x: int) -> int:
-    result = x.bit_length() - 1
-    t = x << 30 - result
-    for _ in range(16):
-        t = t * t >> 30
-        bit = t >> 31
-        t >>= bit
-        result = 2 * result + bit
-    return result
-
-
-class Stack:
-    def __init__(self, data: bytes) -> None:
-        assert not data.endswith(b"\0")
-        padded = data + bytes(-len(data) % 4)
-        self.words, self.state = list(struct.unpack(f"<{len(padded) // 4}I", padded)), 0
-        self.refill()
-
-    def refill(self) -> None:
-        while self.state < 1 << 32 and self.words:
-            self.state = self.state << 32 | self.words.pop()
-
-    def pop(self, cumulative: np.ndarray) -> int:
-        r = self.state % (1 << 24)
-        symbol = int(np.searchsorted(cumulative, r, side="right")) - 1
-        low, high = int(cumulative[symbol]), int(cumulative[symbol + 1])
-        self.state = (self.state >> 24) * (high - low) + r - low
-        self.refill()
-        return symbol
-
-    def rest(self) -> bytes:
-        words = [*self.words, self.state & 0xFFFFFFFF, self.state >> 32]
-        return struct.pack(f"<{len(words)}I", *words).rstrip(b"\0")
-
-
-def mixture(costs: np.ndarray) -> np.ndarray:
-    excess = costs - costs.min()
-    w = ((2**17 - excess % 2**16) << 7) >> np.minimum(excess >> 16, 40)
-    v = (w @ P) >> 24
-    f = 1 + v * (2**24 - ALPHABET) // v.sum()
-    f[ZERO] += 2**24 - f.sum()
-    return f
-
-
-def tables() -> tuple[np.ndarray, np.ndarray]:
-    rows = candidates()
-    logs = {x: log2(x + 1) for row in rows for x in row}
-    costs = [[(24 << 16) - logs[x] for x in row] for row in rows]
-    return np.array(rows, dtype=np.int64), np.array(costs, dtype=np.int64)
-
-
-P, COSTS = tables()
-
-
-def read_array(stack: Stack, count: int, shift: int | None) -> np.ndarray:
-    """An array with so many low bits apart; with escapes if the shift is None."""
-    levels: list[int] = []
-    costs = np.zeros(len(P), dtype=np.int64)
-    escapes, low = np.arange(65537) << 8, np.arange((1 << (shift or 0)) + 1) << 24 - (shift or 0)
-    while len(levels) < count:
-        start = len(levels)
-        stop = min(start + max(1, start // 4), count)
-        cumulative = np.concatenate([[0], np.cumsum(mixture(costs))])
-        symbols = [stack.pop(cumulative) for _ in range(start, stop)]
-        for symbol in symbols:
-            if shift is None:
-                levels.append(stack.pop(escapes) - 32768 if symbol == ESCAPE else symbol - 511)
-            else:
-                assert symbol != ESCAPE
-                bits = stack.pop(low) - (1 << shift >> 1) if shift else 0
-                levels.append((symbol - 511 << shift) + bits)
-            costs += COSTS[:, symbol]
-    return np.array(levels, dtype=np.int64)
-
-
 def layer_sizes(network: dict[str, Any]) -> list[int]:
     """Tensors of each layer."""
     if network["class"] == "COIN":
@@ -297,9 +198,11 @@ def layer_sizes(network: dict[str, Any]) -> list[int]:
     return [2] * (network["sine_layers"] + stages) + [1] * stages + gains + readout
 
 
-def read_tensors(
-    sections: Mapping[int, bytes], shapes: list[tuple[int, ...]], layers: list[int]
-) -> list[np.ndarray]:
+Levels = list[tuple[np.ndarray, np.ndarray]]
+"""Of each tensor its levels, in rows as of the tensor, and the codes of the rows' step sizes."""
+
+
+def read_levels(sections: Mapping[int, bytes], shapes: list[tuple[int, ...]], layers: list[int]) -> Levels:
     counts = [int(np.prod(shape)) for shape in shapes]
     rows = [int(np.prod(shape[:-1])) for shape in shapes]
     if 1 in sections:
@@ -314,13 +217,30 @@ def read_tensors(
     bases = stack.rest()
     assert len(bases) == len(layers)
     bases = b"".join(bytes([base]) * size for base, size in zip(bases, layers, strict=True))
+    parts = np.split(offsets, np.cumsum(rows)[:-1])
+    return [
+        (values.reshape(len(part), -1), base + 4 * part)
+        for values, base, part in zip(levels, bases, parts, strict=True)
+    ]
+
+
+def read_level_differences(section: bytes, before: Levels) -> Levels:
+    stack = Stack(section)
+    shift = int(read_array(stack, 1, 0)[0])
+    found = read_array(stack, sum(levels.size for levels, _ in before), shift)
+    assert stack.rest() == b"\x01"
+    after, at = [], 0
+    for levels, codes in before:
+        after.append((levels + found[at : at + levels.size].reshape(levels.shape), codes))
+        at += levels.size
+    return after
+
+
+def tensors_of(levels: Levels, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
     tensors = []
-    for values, shape, base, parts in zip(
-        levels, shapes, bases, np.split(offsets, np.cumsum(rows)[:-1]), strict=True
-    ):
-        codes = base + 4 * parts
+    for (values, codes), shape in zip(levels, shapes, strict=True):
         steps = np.float32(2 ** (codes % 8 / 8)).astype(float) * 2.0 ** (codes // 8 - 24)
-        scaled = values.reshape(len(parts), -1) * steps[:, None]
+        scaled = values * steps[:, None]
         tensors.append(scaled.astype(np.float32).astype(np.float64).reshape(shape))
     return tensors
 
@@ -422,10 +342,8 @@ def evaluate_coin(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndar
 
 
 def evaluate_latent_quinr(
-    network: dict[str, Any], tensors: list[np.ndarray], section: bytes, height: int, width: int
+    network: dict[str, Any], tensors: list[np.ndarray], grids: list[np.ndarray], height: int, width: int
 ) -> np.ndarray:
-    context = [np.rint(tensor * 4096).astype(np.int64) for tensor in tensors[-5:]]
-    grids = on_grids.read_grids(Stack(section), network, height, width, context)
     z = on_grids.interpolate(network, grids, tensors[0], height, width)
     if network["synthesis"] == "circuit":
         weight, bias, rotations, *readout = tensors[1:6]
@@ -444,31 +362,86 @@ def axis(size: int) -> np.ndarray:
     return 2 * np.arange(size) / (size - 1) - 1 if size > 1 else np.zeros(1)
 
 
+class Signal:
+    """What a file of one signal says: its header, levels of all weights, latents and mask."""
+
+    def __init__(self, data: bytes) -> None:
+        stream = open_file(data)
+        self.signal = read_signal(stream)
+        self.shape, self.channels = self.signal["shape"], self.signal["channels"]
+        self.network = read_network(stream) | {"channels": self.channels}
+        self.shapes = tensor_shapes(self.network, self.channels)
+        sections = read_sections(stream)
+        self.levels = read_levels(sections, self.shapes, layer_sizes(self.network))
+        self.grids = self.read_grids(sections[3]) if 3 in sections else []
+        self.mask = read_mask(Stack(sections[4]), *self.shape) if 4 in sections else None
+        assert self.mask is None or self.signal["kind"] == 2
+
+    def read_grids(self, section: bytes) -> list[np.ndarray]:
+        tensors = tensors_of(self.levels, self.shapes)
+        context = [np.rint(tensor * 4096).astype(np.int64) for tensor in tensors[-5:]]
+        return on_grids.read_grids(Stack(section), self.network, *self.plane(), context)
+
+    def follow(self, data: bytes) -> None:
+        """Becomes the frame that is told by this one."""
+        assert struct.unpack("<I", data[-4:])[0] == crc32(data[:-4])
+        sections = read_sections(Bytes(data[:-4]))
+        if 2 in sections:
+            self.levels = read_levels(sections, self.shapes, layer_sizes(self.network))
+        elif 7 in sections:
+            self.levels = read_level_differences(sections[7], self.levels)
+        if 3 in sections:
+            differences = self.read_grids(sections[3])
+            self.grids = [old + new for old, new in zip(self.grids, differences, strict=True)]
+        if 4 in sections:
+            self.mask = read_mask(Stack(sections[4]), *self.shape)
+        elif 8 in sections:
+            self.mask = read_mask(Stack(sections[8]), *self.shape, self.mask)
+
+    def plane(self) -> tuple[int, int]:
+        """Rows and columns of the signal; all axes but the last are rows."""
+        return int(np.prod(self.shape[:-1])), self.shape[-1]
+
+    def values(self) -> np.ndarray:
+        """(*shape, channels), integers as integers."""
+        shape, network, signal = self.shape, self.network, self.signal
+        tensors = tensors_of(self.levels, self.shapes)
+        z = np.stack(np.meshgrid(*map(axis, shape), indexing="ij"), -1).reshape(-1, len(shape))
+        if network["class"] == "LatentQuINR":
+            t = evaluate_latent_quinr(network, tensors, self.grids, *self.plane())
+        else:
+            evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
+            blocks = np.array_split(z, len(z) // 8192 + 1)
+            t = np.concatenate([evaluate(network, tensors, block) for block in blocks])
+        nats = network.get("log_range", 0)
+        if nats:
+            t = (np.exp(nats * t) - 1) / (np.exp(nats) - 1)
+        values = signal["low"] + np.clip(t, 0, 1) * (signal["high"] - signal["low"])
+        values = of_kind(signal, values).reshape(*shape, self.channels)
+        return values if self.mask is None else values * self.mask[:, :, None].astype(np.float32)
+
+
 def decode(data: bytes) -> np.ndarray:
     """The signal of a .quinr file: (*shape, channels), integers as integers."""
-    stream = open_file(data)
-    signal = read_signal(stream)
-    shape, channels = signal["shape"], signal["channels"]
-    network = read_network(stream) | {"channels": channels}
-    sections = read_sections(stream)
-    tensors = read_tensors(sections, tensor_shapes(network, channels), layer_sizes(network))
-    z = np.stack(np.meshgrid(*map(axis, shape), indexing="ij"), -1).reshape(-1, len(shape))
-    if network["class"] == "LatentQuINR":
-        t = evaluate_latent_quinr(network, tensors, sections[3], int(np.prod(shape[:-1])), shape[-1])
-    else:
-        evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
-        t = np.concatenate(
-            [evaluate(network, tensors, part) for part in np.array_split(z, len(z) // 8192 + 1)]
-        )
-    nats = network.get("log_range", 0)
-    if nats:
-        t = (np.exp(nats * t) - 1) / (np.exp(nats) - 1)
-    values = signal["low"] + np.clip(t, 0, 1) * (signal["high"] - signal["low"])
-    values = of_kind(signal, values).reshape(*shape, channels)
-    if 4 in sections:
-        assert signal["kind"] == 2
-        values = values * read_mask(Stack(sections[4]), *shape)[:, :, None].astype(np.float32)
-    return values
+    return Signal(data).values()
+
+
+def decode_frames(data: bytes) -> list[np.ndarray]:
+    """The signals of a .quinr file of several frames."""
+    assert data[:4] == b"QNR\x02"
+    stream, frames = Bytes(data[4:]), []
+    signal = None
+    for _ in range(stream.varint()):
+        head = stream.varint()
+        part = stream.take(head >> 1)
+        if head & 1:
+            signal = Signal(part)
+        else:
+            assert signal is not None
+            signal.follow(part)
+        frames.append(signal.values())
+    assert stream.at == len(stream.data)
+    return frames
 
 
 def of_kind(signal: dict[str, Any], values: np.ndarray) -> np.ndarray:

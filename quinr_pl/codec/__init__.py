@@ -8,10 +8,11 @@ from quinr_pl.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from quinr_pl.codec.api import check_encodable, compress
-    from quinr_pl.codec.decoding import DecodedSignal, decode, decompress, inspect, limits_needed
+    from quinr_pl.codec.decoding import DecodedSignal, decode, limits_needed
     from quinr_pl.codec.file.container import BitstreamError
     from quinr_pl.codec.file.encoder import EncodedSignal, encode
     from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
+    from quinr_pl.codec.frames import Frames, decompress, inspect
     from quinr_pl.codec.quantized import QuantizedNetwork
     from quinr_pl.codec.rounding.aware import QuantizationAwareTraining, QuantizationTraining
     from quinr_pl.codec.rounding.compensated import Compensated
@@ -29,6 +30,7 @@ __all__ = [
     "DecodeLimits",
     "DecodedSignal",
     "EncodedSignal",
+    "Frames",
     "Nearest",
     "Progress",
     "QuantizationAwareTraining",
@@ -57,6 +59,7 @@ __getattr__, __dir__ = lazy_names(
         "DecodeLimits": "quinr_pl.codec.file.limits",
         "DecodedSignal": "quinr_pl.codec.decoding",
         "EncodedSignal": "quinr_pl.codec.file.encoder",
+        "Frames": "quinr_pl.codec.frames",
         "Nearest": "quinr_pl.codec.rounding.nearest",
         "Progress": "quinr_pl.codec.rounding.protocol",
         "QuantizationAwareTraining": "quinr_pl.codec.rounding.aware",
@@ -70,9 +73,9 @@ __getattr__, __dir__ = lazy_names(
         "check_encodable": "quinr_pl.codec.api",
         "compress": "quinr_pl.codec.api",
         "decode": "quinr_pl.codec.decoding",
-        "decompress": "quinr_pl.codec.decoding",
+        "decompress": "quinr_pl.codec.frames",
         "encode": "quinr_pl.codec.file.encoder",
-        "inspect": "quinr_pl.codec.decoding",
+        "inspect": "quinr_pl.codec.frames",
         "limits_needed": "quinr_pl.codec.decoding",
         "rounding_of": "quinr_pl.codec.rounding.registry",
         "untold": "quinr_pl.codec.rounding.protocol",

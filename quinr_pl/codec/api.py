@@ -63,6 +63,7 @@ def check_encodable(network: Network, spec: SignalSpec, *roundings: Rounding) ->
     for rounding in roundings:
         rounding.check(network)
     try:
-        decode(encode(Nearest().quantize(network, spec), spec).data, limits=UNLIMITED)
+        data = encode(Nearest().quantize(network, spec), spec).data
+        decode(data, limits=UNLIMITED, reference=spec.reference)
     except BitstreamError as error:
         raise QuinrError(f"--model.network: its file could not be decoded, {error}") from error

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.codec.file.container import BitstreamError, split_sections, unpack
+from quinr_pl.codec.file.container import (
+    BitstreamError,
+    Reader,
+    split_sections,
+    unpack,
+    unpack_sections,
+)
 from quinr_pl.codec.file.encoder import bytes_by_part
+from quinr_pl.codec.file.frame_list import holds_frames
 from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
 from quinr_pl.codec.file.network_header import outline, read_network
 from quinr_pl.codec.file.signal_header import read_signal
-from quinr_pl.codec.file.source import Source, read_source
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content
 from quinr_pl.codec.sections.registry import (
@@ -32,7 +38,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS
 from quinr_pl.network.cost import Cost, NetworkCost
 from quinr_pl.network.decoders.protocol import NetworkFormat, Reconstruction
-from quinr_pl.signals import Points, SignalSpec
+from quinr_pl.signals import Points, ReferenceFrame, SignalSpec
 
 if TYPE_CHECKING:
     from quinr_pl.network import Network
@@ -85,7 +91,7 @@ class DecodedSignal:
         """
         spec = self.spec
         block = block or self.block
-        with _named(self.name), np.errstate(all="ignore"):
+        with named(self.name), np.errstate(all="ignore"):
             values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
             for start in range(0, spec.pixels, block):
                 stop = min(start + block, spec.pixels)
@@ -96,6 +102,10 @@ class DecodedSignal:
                 if progress is not None:
                     progress(stop, spec.pixels)
             return spec.masked(values.reshape(*spec.shape, spec.channels))
+
+    def as_reference(self) -> ReferenceFrame:
+        """This signal as what the next frame is told by."""
+        return ReferenceFrame(replace(self.spec, reference=None), self.quantized)
 
     def points(self) -> Points:
         """The points of a scan in its scanner's frame: (points, 3) float32, x, y, z in metres.
@@ -111,24 +121,30 @@ class DecodedSignal:
         return points
 
 
-def decode(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> DecodedSignal:
-    """Read a file.
+def decode(
+    data: bytes,
+    name: str = "bytes",
+    limits: DecodeLimits | None = None,
+    reference: ReferenceFrame | None = None,
+) -> DecodedSignal:
+    """Read a file of one signal, or a frame.
 
     Args:
-        data: The whole file.
+        data: The whole file; or a frame of a file of several, as `quinr_pl.codec.frames.Frames` has them.
         name: The file's name, for messages.
         limits: What it may ask for, the reconstruction included.
+        reference: The frame that this one is told by; None where it stands for itself.
 
     Raises:
         BitstreamError: In one line, if the file is not valid or asks for more than the limits.
     """
-    with _named(name):
+    with named(name):
         limits = limits or DecodeLimits()
-        return replace(_decoded(_parsed(data, limits), limits), name=name)
+        return replace(_decoded(_parsed(data, limits, reference), limits), name=name)
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def named(name: str) -> Iterator[None]:
     """Errors name the file; too little memory is one, which torch says in a RuntimeError."""
     try:
         yield
@@ -166,12 +182,17 @@ class _Parsed:
 
     def read(self, payloads: Payloads) -> Content:
         """What some of the sections hold."""
-        return read_sections(payloads, Content(self.spec, QuantizedNetwork(self.network, {})))
+        quantized, reference = QuantizedNetwork(self.network, {}), self.spec.reference
+        if reference is not None:
+            quantized = replace(reference.quantized, network=self.network)
+        return read_sections(payloads, Content(self.spec, quantized))
 
 
-def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
+def _parsed(data: bytes, limits: DecodeLimits, reference: ReferenceFrame | None = None) -> _Parsed:
     limits.check_file(data)
-    reader = unpack(data)
+    if reference is not None:
+        return _parsed_frame(data, limits, reference)
+    reader = _opened(data)
     frame = reader.remaining
     spec = read_signal(reader)
     signal_bytes = frame - reader.remaining
@@ -184,6 +205,27 @@ def _parsed(data: bytes, limits: DecodeLimits) -> _Parsed:
     check_presence(payloads, network, spec)
     sizes = sizes_of_sections(payloads, network)
     return _Parsed(spec, network, cost, payloads, bytes_by_part(len(data), signal_bytes, header_bytes, sizes))
+
+
+def _opened(data: bytes) -> Reader:
+    """See ``unpack``; refuses files of frames."""
+    if holds_frames(data):
+        raise BitstreamError(
+            "the file holds several frames: quinr-pl decompress and quinr_pl.decompress give them all"
+        )
+    return unpack(data)
+
+
+def _parsed_frame(data: bytes, limits: DecodeLimits, reference: ReferenceFrame) -> _Parsed:
+    """A frame that is told by another: what none of its sections says is as there."""
+    payloads = known_payloads(split_sections(unpack_sections(data)))
+    spec = replace(reference.spec, reference=reference)
+    cls, architecture = type(reference.quantized.network), reference.quantized.network.architecture()
+    cost = cls.cost(architecture)
+    network = outline(cls, architecture)
+    check_presence(payloads, network, spec)
+    sizes = sizes_of_sections(payloads, network)
+    return _Parsed(spec, network, cost, payloads, bytes_by_part(len(data), 0, 0, sizes))
 
 
 def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
@@ -224,39 +266,13 @@ def read_spec(data: bytes, name: str = "bytes", limits: DecodeLimits | None = No
     Raises:
         BitstreamError: In one line, if the frame or the header is not valid, or the file is too long.
     """
-    with _named(name):
+    with named(name):
         (limits or DecodeLimits()).check_file(data)
-        return read_signal(unpack(data))
+        return read_signal(_opened(data))
 
 
-def decompress(source: Source, name: str | None = None, limits: DecodeLimits | None = None) -> npt.NDArray:
-    """The signal of a file.
-
-    Args:
-        source: The bytes of the file, its path, or a binary stream that is read to its end.
-        name: What messages call it; the path, where there is one, when left out.
-        limits: What it may ask for; the default ones when left out.
-
-    Returns:
-        (*shape, channels) of the signal's dtype: uint8, uint16 or float32 for this package's kinds.
-
-    Raises:
-        BitstreamError: In one line, if the file is not valid or asks for more than the limits.
-        QuinrError: If it cannot be read.
-
-    Example:
-        >>> from quinr_pl import decompress
-        >>> image = decompress("photo.quinr")
-        >>> image.shape, image.dtype
-        ((70, 51, 3), dtype('uint8'))
-    """
-    limits = limits or DecodeLimits()
-    data, known = read_source(source, limits.file_bytes)
-    return decode(data, name or known, limits).reconstruct()
-
-
-def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> dict[str, Any]:
-    """What a file holds, as plain numbers and strings; latents, mask and pixels are not decoded.
+def described(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> dict[str, Any]:
+    """What a file of one signal holds, as numbers and strings; latents, mask and pixels are not decoded.
 
     Args:
         data: The whole file.
@@ -266,7 +282,7 @@ def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None
     Raises:
         BitstreamError: If what is shown is not valid, or asks for more than the limits.
     """
-    with _named(name):
+    with named(name):
         parsed = _parsed(data, limits or DecodeLimits())
         tensors = parsed.read(weight_payloads(parsed.payloads)).quantized.tensors
     spec, network = parsed.spec, parsed.network

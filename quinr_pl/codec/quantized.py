@@ -100,6 +100,13 @@ class QuantizedTensor:
         return torch.from_numpy(self.values())
 
 
+def level_differences(
+    tensors: Mapping[str, QuantizedTensor], before: Mapping[str, QuantizedTensor]
+) -> npt.NDArray[np.int64]:
+    """How far the levels of some tensors are from those of another frame's, as one array."""
+    return np.concatenate([(tensor.levels - before[name].levels).ravel() for name, tensor in tensors.items()])
+
+
 @dataclass(frozen=True)
 class QuantizedNetwork(Generic[AnyNetwork]):
     """What a file holds of a network.

@@ -9,7 +9,7 @@ from quinr_pl.signals.kind import FileContent, SignalKind
 from quinr_pl.signals.kinds import KINDS
 from quinr_pl.signals.range_image import RANGE_IMAGE
 from quinr_pl.signals.scanner import Points, Scanner
-from quinr_pl.signals.spec import MOST_AXES, SignalSpec
+from quinr_pl.signals.spec import MOST_AXES, ReferenceFrame, SignalSpec
 
 __all__ = [
     "ARRAY",
@@ -21,6 +21,7 @@ __all__ = [
     "RANGE_IMAGE",
     "FileContent",
     "Points",
+    "ReferenceFrame",
     "Scanner",
     "Signal",
     "SignalKind",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ class SignalSpec:
             not. None: values alone say it.
         scanner: Rays of a range image's pixels, which the file then holds. None: they are not known.
         attributes: What the kind's fields say of the signal, by name; completed by their defaults.
+        reference: The frame that this one, of a file of several, is told by; None: it stands for itself.
 
     Raises:
         QuinrError: If the kind has no such shape or range, or mask or scanner do not belong to the signal.
@@ -45,6 +47,7 @@ class SignalSpec:
     mask: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
     scanner: Scanner | None = field(default=None, compare=False, repr=False)
     attributes: Attributes = field(default_factory=dict, hash=False)
+    reference: ReferenceFrame | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         sizes = (*self.shape, self.channels)
@@ -88,6 +91,23 @@ class SignalSpec:
         *shape, channels = values.shape
         low, high = interval or kind.usual_range
         return cls(kind, tuple(shape), channels, low, high, attributes=attributes or {})
+
+    def following(self, reference: ReferenceFrame) -> SignalSpec | None:
+        """This spec as that of a frame that is told by another; None if it has to stand for itself.
+
+        It takes over what all frames share: the range, if its own lies within, and the rays of the scanner,
+        whose estimates differ from scan to scan by less than the scanner does.
+        """
+        before = reference.spec
+        alike = self._shared() == before._shared() and before.low <= self.low and self.high <= before.high
+        if not alike:
+            return None
+        return replace(self, low=before.low, high=before.high, scanner=before.scanner, reference=reference)
+
+    def _shared(self) -> tuple[Any, ...]:
+        """What has to be the same in a frame and in one that is told by it."""
+        sector = None if self.scanner is None else (self.scanner.start, self.scanner.turn)
+        return self.kind, self.shape, self.channels, self.attributes, self.mask is None, sector
 
     @property
     def pixels(self) -> int:
@@ -150,3 +170,17 @@ class SignalSpec:
     def sample_pixels(self, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
         """Random ones of them without repetition: (at most count,)."""
         return np.random.default_rng(seed).permutation(self.counted_pixels())[:count]
+
+
+@dataclass(frozen=True)
+class ReferenceFrame:
+    """What the decoder knows by the time it comes to a frame that is told by another.
+
+    Args:
+        spec: The other frame's signal, its mask and its scanner.
+        quantized: Levels and integers of the other frame's network: a ``QuantizedNetwork`` of
+            `quinr_pl.codec.quantized`.
+    """
+
+    spec: SignalSpec
+    quantized: Any

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import independent_decoder
+import independent_entropy
 import independent_latents
 import independent_mask
 import independent_scanner
@@ -89,11 +90,12 @@ def test_large_levels() -> None:
 
 def test_it_is_independent() -> None:
     imported = set()
-    for module in (independent_decoder, independent_latents, independent_mask, independent_scanner):
+    modules = [independent_latents, independent_mask, independent_scanner, independent_entropy]
+    for module in (independent_decoder, *modules):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module))
     standard = {"__future__", "collections.abc", "math", "struct", "typing"}
-    assert imported == standard | {"independent_latents", "independent_mask", "independent_scanner", "numpy"}
+    assert imported == standard | {module.__name__ for module in modules} | {"numpy"}

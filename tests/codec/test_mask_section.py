@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import independent_decoder
+import independent_entropy
 import independent_mask
 import numpy as np
 import pytest
@@ -38,8 +38,24 @@ def test_reads_what_it_wrote_and_so_does_the_independent_decoder(shape, share):
     mask[0, 0] = True
     payload = write(mask)
     assert np.array_equal(read(payload, shape), mask)
-    stack = independent_decoder.Stack(payload)
+    stack = independent_entropy.Stack(payload)
     assert np.array_equal(independent_mask.read_mask(stack, *shape), mask)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (17, 64)])
+def test_a_mask_by_that_of_another_frame(shape):
+    mask, other = blob(*shape), blob(*shape, seed=1)
+    mask[0, 0] = True
+    payload = write(mask, other)
+    assert np.array_equal(read(payload, shape, other), mask)
+    stack = independent_entropy.Stack(payload)
+    assert np.array_equal(independent_mask.read_mask(stack, *shape, other), mask)
+
+
+def test_a_mask_that_is_nearly_that_of_another_frame_is_cheap():
+    mask = blob(32, 128)
+    other = np.roll(mask, 1, axis=1)
+    assert len(write(mask, other)) < 0.5 * len(write(mask))
 
 
 def test_smooth_masks_are_cheap():

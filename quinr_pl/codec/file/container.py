@@ -136,6 +136,15 @@ def pack(header: bytes, sections: list[Section]) -> bytes:
     writer.raw(MAGIC)
     writer.byte(VERSION)
     writer.raw(header)
+    return _closed(writer, sections)
+
+
+def pack_sections(sections: list[Section]) -> bytes:
+    """A frame that is told by another one: its sections alone."""
+    return _closed(Writer(), sections)
+
+
+def _closed(writer: Writer, sections: list[Section]) -> bytes:
     for section in sections:
         write_section(writer, section)
     body = writer.getvalue()
@@ -161,10 +170,28 @@ def unpack(data: bytes) -> Reader:
         )
     if len(data) < head + _CRC_BYTES:
         raise BitstreamError("the file is cut: no room for a checksum")
-    body, (checksum,) = memoryview(data)[:-_CRC_BYTES], struct.unpack("<I", data[-_CRC_BYTES:])
-    if zlib.crc32(body) != checksum:
+    return Reader(check_sum(data)[head:], "the header")
+
+
+def unpack_sections(data: bytes) -> Reader:
+    """What ``pack_sections`` wrote, if its checksum is right.
+
+    Raises:
+        BitstreamError: If it is not.
+    """
+    return Reader(check_sum(data), "the section list")
+
+
+def check_sum(data: bytes) -> memoryview:
+    """What lies before a checksum that is right.
+
+    Raises:
+        BitstreamError: If it is not, or there is no room for one.
+    """
+    body, stored = memoryview(data)[:-_CRC_BYTES], data[-_CRC_BYTES:]
+    if struct.pack("<I", zlib.crc32(body)) != stored:
         raise BitstreamError("the checksum does not match: the file is damaged or cut; get a fresh copy")
-    return Reader(body[head:], "the header")
+    return body
 
 
 def split_sections(reader: Reader) -> list[Section]:

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quinr_pl.codec.coding import mask as mask_coding
-from quinr_pl.codec.file.container import Section, Writer, pack, write_section
+from quinr_pl.codec.file.container import Writer, pack, pack_sections, write_section
 from quinr_pl.codec.file.network_header import write_network
 from quinr_pl.codec.file.signal_header import write_signal
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content
-from quinr_pl.codec.sections.registry import sizes_of_sections, write_sections
-from quinr_pl.codec.sections.scanner import write_scanner
+from quinr_pl.codec.sections.registry import (
+    sizes_of_sections,
+    write_sections,
+    write_signal_sections,
+)
+from quinr_pl.errors import QuinrError
 from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.signals import SignalSpec
 
@@ -36,20 +39,26 @@ def encode(
 ) -> EncodedSignal:
     """The file of a quantized network: the same bytes for the same levels, on every machine.
 
+    That of a frame that is told by another, ``spec.reference``, is a part of a file of frames.
+
     Args:
         quantized: Quantized network.
         spec: Shape, kind and range of the signal.
         extras: What sections of other packages are to hold, by the section's name.
 
     Raises:
-        QuinrError: If the format cannot hold the network or it doesn't fit the signal.
+        QuinrError: If the format cannot hold the network, or it doesn't fit the signal, or is not that of the
+            frame that this one is told by.
     """
-    header = Writer()
-    write_signal(header, spec)
-    signal_bytes = len(header.getvalue())
-    write_network(header, quantized.network, spec)
+    header, signal_bytes = Writer(), 0
+    if spec.reference is None:
+        write_signal(header, spec)
+        signal_bytes = len(header.getvalue())
+        write_network(header, quantized.network, spec)
+    elif quantized.network.architecture() != spec.reference.quantized.network.architecture():
+        raise QuinrError("--model.network: a frame that is told by another has the network of that one")
     sections = write_sections(Content(spec, quantized, extras or {}))
-    data = pack(header.getvalue(), sections)
+    data = pack(header.getvalue(), sections) if spec.reference is None else pack_sections(sections)
     payloads = {section.type: section.payload for section in sections}
     sizes = sizes_of_sections(payloads, quantized.network)
     return EncodedSignal(data, bytes_by_part(len(data), signal_bytes, len(header.getvalue()), sizes))
@@ -58,10 +67,8 @@ def encode(
 def mask_bytes(spec: SignalSpec) -> int:
     """What the mask of a signal and the rays of its scanner take of its file."""
     writer = Writer()
-    if spec.mask is not None:
-        write_section(writer, Section(0, mask_coding.write(spec.mask)))
-    if spec.scanner is not None:
-        write_section(writer, Section(0, write_scanner(spec.scanner)))
+    for section in write_signal_sections(spec):
+        write_section(writer, section)
     return len(writer.getvalue())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from quinr_pl.codec.file.container import BitstreamError
@@ -19,10 +20,11 @@ class DecodeLimits:
 
     Args:
         file_bytes: Size of the file.
-        pixels: Product of the sizes of the axes.
+        pixels: Product of the sizes of the axes, of all frames together.
         memory: Bytes that decoding holds at a time, the result included.
         operations: Work by the count of docs/format.md, whatever the size of the signal.
         pixel_operations: The same for each pixel; the larger of both counts.
+        frames: Of a file of several, each of which may ask for as much memory and operations as one alone.
     """
 
     file_bytes: float = 1 << 26
@@ -30,6 +32,7 @@ class DecodeLimits:
     memory: float = 3 << 29
     operations: float = 2.2e11
     pixel_operations: float = 37_000
+    frames: float = 1 << 14
 
     def scaled(self, factor: float) -> DecodeLimits:
         """Limits so many times as high; ``math.inf`` allows everything."""
@@ -53,12 +56,15 @@ class DecodeLimits:
         Raises:
             BitstreamError: In one line.
         """
-        for what, value, limit in self._demands(spec, cost):
-            if value > limit:
-                raise BitstreamError(
-                    f"the file asks for {value:.3g} {what}; the decoder allows {limit:.3g}; "
-                    f"{_REMEDY} {1.01 * value / limit:.3g}"
-                )
+        _check(self._demands(spec, cost))
+
+    def check_frames(self, frames: int, pixels: int) -> None:
+        """Refuses what a file asks for in all of its frames.
+
+        Raises:
+            BitstreamError: In one line.
+        """
+        _check((("frames", frames, self.frames), ("pixels", pixels, self.pixels)))
 
     def factor(self, spec: SignalSpec, cost: Cost) -> float:
         """For ``scaled``: the smallest factor, 1 or more, with which that passes."""
@@ -72,6 +78,15 @@ class DecodeLimits:
             ("bytes of memory", cost.memory, self.memory),
             ("operations", cost.operations, operations),
         )
+
+
+def _check(demands: Iterable[tuple[str, float, float]]) -> None:
+    for what, value, limit in demands:
+        if value > limit:
+            raise BitstreamError(
+                f"the file asks for {value:.3g} {what}; the decoder allows {limit:.3g}; "
+                f"{_REMEDY} {1.01 * value / limit:.3g}"
+            )
 
 
 UNLIMITED = DecodeLimits().scaled(math.inf)

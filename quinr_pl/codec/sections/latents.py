@@ -1,10 +1,14 @@
-"""The section that holds the integers of a network with a context model: its latents."""
+"""The section that holds the integers of a network with a context model: its latents.
+
+Those of a frame that is told by another are differences to the other's.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from quinr_pl.codec.arrays import Integers
 from quinr_pl.codec.coding import latents as latent_coding
@@ -45,6 +49,10 @@ class LatentsSection(SectionKind):
         longest = max(min(rows, -(-columns // (reach + 1))) for rows, columns in shapes)
         return Cost(work, framed * _LATENT_BYTES + 8 * longest * (4 * width + 3 * neighbours + 100))
 
+    def unchanged(self, content: Content) -> bool:
+        """Whether all differences are zero; see `SectionKind`."""
+        return not any(integers.any() for integers in content.quantized.integers.values())
+
     def write(self, content: Content) -> bytes:
         """Payload of the section; see `SectionKind`."""
         grids = list(content.quantized.integers.values())
@@ -55,6 +63,9 @@ class LatentsSection(SectionKind):
         quantized = content.quantized
         latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
         integers = dict(zip(quantized.network.integer_shapes(), latents, strict=True))
+        if content.spec.reference is not None:
+            before = content.spec.reference.quantized.integers
+            integers = {name: _bounded(before[name] + values) for name, values in integers.items()}
         return replace(content, quantized=replace(quantized, integers=integers))
 
 
@@ -86,6 +97,13 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
         units("output.bias"),
         units("grid.bias"),
     )
+
+
+def _bounded(integers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Sums of latents, which a chain of frames could make as large as it likes."""
+    if np.abs(integers).max() > latent_coding.LARGEST_LATENT:
+        raise BitstreamError("section latents is malformed: a sum of differences is out of range")
+    return integers
 
 
 def _context(network: NetworkFormat) -> ContextShape:

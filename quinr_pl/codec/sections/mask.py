@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from quinr_pl.codec.arrays import Mask
 from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.codec.coding.wavefronts import WAVEFRONT, wavefront_count
 from quinr_pl.codec.sections.protocol import Content, SectionKind
@@ -18,6 +21,7 @@ class MaskSection(SectionKind):
     """The mask of a range image; one without it says so by its values alone."""
 
     name = "mask"
+    of_signal = True
 
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
@@ -29,6 +33,11 @@ class MaskSection(SectionKind):
         fronts = wavefront_count(rows, columns, mask_coding.REACH - 1)
         return Cost(spec.pixels * _PIXEL + fronts * WAVEFRONT, spec.pixels * _PIXEL_BYTES)
 
+    def unchanged(self, content: Content) -> bool:
+        """Whether a frame has the mask of another, or neither has one; see `SectionKind`."""
+        other = _other(content.spec)
+        return other is None or np.array_equal(other, content.spec.mask)
+
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""
         return None if content.spec.mask is None else mask_coding.write(content.spec.mask)
@@ -39,4 +48,27 @@ class MaskSection(SectionKind):
         return replace(content, spec=replace(content.spec, mask=mask))
 
 
-MASK = MaskSection()
+class MaskAfterAnotherSection(MaskSection):
+    """The mask of a frame by that of another."""
+
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
+        """Whether the section belongs to a file; see `SectionKind`."""
+        return _other(spec) is not None
+
+    def write(self, content: Content) -> bytes | None:
+        """Payload of the section; see `SectionKind`."""
+        assert content.spec.mask is not None, "either both frames have a mask or none"
+        return mask_coding.write(content.spec.mask, _other(content.spec))
+
+    def read(self, payload: bytes, content: Content) -> Content:
+        """Content with what the payload says; see `SectionKind`."""
+        mask = mask_coding.read(payload, content.spec.shape, _other(content.spec))
+        return replace(content, spec=replace(content.spec, mask=mask))
+
+
+def _other(spec: SignalSpec) -> Mask | None:
+    """The mask of the frame that a signal is told by."""
+    return None if spec.reference is None else spec.reference.spec.mask
+
+
+MASK, MASK_AFTER_ANOTHER = MaskSection(), MaskAfterAnotherSection()

@@ -31,16 +31,20 @@ class Content:
 class SectionKind(ABC):
     """A kind of section. Files know it by a line in ``quinr_pl.codec.sections.registry``, or by ``register``.
 
-    Sections are written and read by rising number, so that one may need what a lower one holds.
+    Sections are written and read by rising number, those of one name at the place of the lowest, so that one
+    may need what an earlier one holds. A frame that is told by another has the sections in which it differs
+    from that one, ``content.spec.reference``.
 
     Attributes:
         name: In messages, and in reports of what takes how many bytes. Kinds of one name are other ways to
-            write the same, of which a file has one.
+            write the same, of which a file has one, the shortest.
         optional: Whether a decoder that does not know the kind may skip it.
+        of_signal: Whether it tells of the signal alone, whatever network it is fitted by.
     """
 
     name: ClassVar[str]
     optional: ClassVar[bool] = False
+    of_signal: ClassVar[bool] = False
 
     @abstractmethod
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
@@ -58,6 +62,10 @@ class SectionKind(ABC):
     def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
         """What reading such a section costs the decoder, beside what the network's own cost counts."""
         return Cost()
+
+    def unchanged(self, content: Content) -> bool:
+        """Whether a frame has of this what the one has that it is told by: it then has no such section."""
+        return False
 
     @abstractmethod
     def write(self, content: Content) -> bytes | None:

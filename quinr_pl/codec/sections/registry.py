@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from quinr_pl.codec.file.container import BitstreamError, Section
 from quinr_pl.codec.sections.protocol import Content, SectionKind
@@ -21,12 +22,14 @@ SECTIONS: Registry[int, SectionKind] = Registry(
         4: "quinr_pl.codec.sections.mask:MASK",
         5: "quinr_pl.codec.sections.scanner:SCANNER_WITHOUT_EDGES",
         6: "quinr_pl.codec.sections.scanner:SCANNER",
+        7: "quinr_pl.codec.sections.weight_differences:WEIGHT_DIFFERENCES",
+        8: "quinr_pl.codec.sections.mask:MASK_AFTER_ANOTHER",
     },
 )
 """Kinds by their number in files, 1 to 127; those from 64 on are free for other packages."""
 
 Payloads = Mapping[int, bytes]
-"""Of a file's sections of known kinds, by number, in rising order."""
+"""Of a file's sections of known kinds, by number, in the order in which they are read."""
 
 
 def write_sections(content: Content) -> list[Section]:
@@ -35,14 +38,37 @@ def write_sections(content: Content) -> list[Section]:
     Raises:
         QuinrError: If the format cannot hold the content.
     """
-    sections = []
-    for number in sorted(SECTIONS):
+    return _written(content, list(SECTIONS))
+
+
+def write_signal_sections(spec: SignalSpec) -> list[Section]:
+    """Those of its sections that tell of a signal alone."""
+    without_network: Any = None
+    return _written(Content(spec, without_network), [n for n in SECTIONS if SECTIONS[n].of_signal])
+
+
+def _written(content: Content, numbers: Iterable[int]) -> list[Section]:
+    network = content.quantized and content.quantized.network
+    shortest: dict[str, Section] = {}
+    for number in _in_order(numbers):
         kind = SECTIONS[number]
-        if kind.belongs(content.quantized.network, content.spec):
-            payload = kind.write(content)
-            if payload is not None:
-                sections.append(Section(number, payload, kind.optional))
-    return sections
+        if not kind.belongs(network, content.spec):
+            continue
+        if content.spec.reference is not None and kind.unchanged(content):
+            continue
+        payload = kind.write(content)
+        other = shortest.get(kind.name)
+        if payload is not None and (other is None or len(payload) < len(other.payload)):
+            shortest[kind.name] = Section(number, payload, kind.optional)
+    return list(shortest.values())
+
+
+def _in_order(numbers: Iterable[int]) -> list[int]:
+    """Numbers of sections in the order in which they are written and read."""
+    firsts: dict[str, int] = {}
+    for number in sorted(SECTIONS):
+        firsts.setdefault(SECTIONS[number].name, number)
+    return sorted(numbers, key=lambda number: (firsts[SECTIONS[number].name], number))
 
 
 def known_payloads(sections: list[Section]) -> Payloads:
@@ -66,7 +92,7 @@ def known_payloads(sections: list[Section]) -> Payloads:
             raise BitstreamError(f"section {kind.name} is there twice")
         names.add(kind.name)
         payloads[section.type] = section.payload
-    return dict(sorted(payloads.items()))
+    return {number: payloads[number] for number in _in_order(payloads)}
 
 
 def check_presence(payloads: Payloads, network: NetworkFormat, spec: SignalSpec) -> None:
@@ -77,7 +103,7 @@ def check_presence(payloads: Payloads, network: NetworkFormat, spec: SignalSpec)
     """
     names = {SECTIONS[number].name for number in payloads}
     for kind in (SECTIONS[number] for number in SECTIONS):
-        if kind.name not in names and kind.required(network, spec):
+        if kind.name not in names and spec.reference is None and kind.required(network, spec):
             raise BitstreamError(f"section {kind.name} is missing")
     for kind in (SECTIONS[number] for number in payloads):
         if not kind.belongs(network, spec):

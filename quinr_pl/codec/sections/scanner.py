@@ -28,6 +28,7 @@ class ScannerSection(SectionKind):
     """
 
     name = "scanner"
+    of_signal = True
 
     def __init__(self, edges: bool) -> None:
         self.edges = edges
@@ -39,6 +40,11 @@ class ScannerSection(SectionKind):
     def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
         """What decoding takes; see `Network.cost`."""
         return Cost(spec.shape[0] * _ROW + _ARRAY, spec.shape[0] * _ROW_BYTES)
+
+    def unchanged(self, content: Content) -> bool:
+        """Whether a frame has the rays of another; see `SectionKind`."""
+        reference = content.spec.reference
+        return reference is not None and reference.spec.scanner == content.spec.scanner
 
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""

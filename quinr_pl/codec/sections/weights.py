@@ -23,10 +23,24 @@ _LARGEST_CODE = 255
 _LARGEST_SHIFT = 7
 
 
-class _AnyWeights(SectionKind):
-    """The levels and step sizes of all weights of a network, in either of two ways."""
+class WeightsKind(SectionKind):
+    """The levels and step sizes of all weights of a network."""
 
     name = "weights"
+
+    def unchanged(self, content: Content) -> bool:
+        """Whether a frame has the weights of another; see `SectionKind`."""
+        reference = content.spec.reference
+        assert reference is not None, "asked of a frame that is told by another"
+        return all(
+            np.array_equal(tensor.levels, reference.quantized.tensors[name].levels)
+            and np.array_equal(tensor.codes, reference.quantized.tensors[name].codes)
+            for name, tensor in content.quantized.tensors.items()
+        )
+
+
+class _AnyWeights(WeightsKind):
+    """Weights that are told by themselves, in either of two ways."""
 
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
@@ -128,8 +142,7 @@ def read_weights(payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
     """
     decoder = LevelDecoder(payload)
     shifts = decoder.read(len(shapes))
-    if len(shifts) and not (shifts.min() >= 0 and shifts.max() <= _LARGEST_SHIFT):
-        raise BitstreamError("section weights is malformed: a number of low bits is out of range")
+    check_shifts(shifts)
     rows = [rows_of(shape) for shape in shapes.values()]
     offsets = np.split(decoder.read(sum(rows)), np.cumsum(rows)[:-1])
     levels = {
@@ -144,6 +157,16 @@ def read_weights(payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
             raise BitstreamError("section weights is malformed: a step size is out of range")
         tensors[name] = QuantizedTensor(values, codes)
     return tensors
+
+
+def check_shifts(shifts: Integers) -> None:
+    """Refuses numbers of low bits that ``low_bits`` does not give.
+
+    Raises:
+        BitstreamError: If one is.
+    """
+    if len(shifts) and not (shifts.min() >= 0 and shifts.max() <= _LARGEST_SHIFT):
+        raise BitstreamError("section weights is malformed: a number of low bits is out of range")
 
 
 def _read_by_layer(payload: bytes, shapes: Shapes) -> dict[str, QuantizedTensor]:
