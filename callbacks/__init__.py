@@ -1,6 +1,7 @@
 """Lightning callbacks of a fit: rounding, files, figures and progress."""
 
 from quinr_pl.callbacks.bitrate import BitrateMonitor
+from quinr_pl.callbacks.following_frame import FollowingFrame
 from quinr_pl.callbacks.lightning_parity import LightningParity
 from quinr_pl.callbacks.network_logger import NetworkLogger
 from quinr_pl.callbacks.progress import FitProgress, FitReport
@@ -13,6 +14,7 @@ __all__ = [
     "BitrateMonitor",
     "FitProgress",
     "FitReport",
+    "FollowingFrame",
     "LightningParity",
     "NetworkLogger",
     "PSNRCheckpoint",

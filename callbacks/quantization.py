@@ -172,7 +172,7 @@ class WeightQuantization(Callback):
         encoded = compress(network, data.spec, self.settings(final), data.targets, tell)
         encoded_at = time.perf_counter()
         tell(f"decoding {len(encoded.data)} bytes", 0, 1)
-        decoded = decode(encoded.data, limits=UNLIMITED)
+        decoded = decode(encoded.data, limits=UNLIMITED, reference=data.spec.reference)
         reconstruction = decoded.reconstruct(
             progress=lambda done, total: tell(f"decoding {len(encoded.data)} bytes", done, total)
         )

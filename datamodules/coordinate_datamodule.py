@@ -104,6 +104,9 @@ class CoordinateDataModule(LightningDataModule):
         signal = self.read()
         self.values, self.spec, self.valid = signal.values, signal.spec, signal.valid
         self.points = signal.points
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         targets = self.spec.normalize(self.values).reshape(self.spec.pixels, self.spec.channels)
         if self.spec.mask is not None:
             measured = self.spec.mask if self.valid is None else self.spec.mask & self.valid
@@ -111,6 +114,11 @@ class CoordinateDataModule(LightningDataModule):
         self.targets = torch.from_numpy(np.ascontiguousarray(targets))
         self.coordinates = coordinates(self.spec.shape)
         self._dataset = CoordinateDataset(self.coordinates, self.targets)
+
+    def follow(self, spec: SignalSpec) -> None:
+        """Take the spec of a frame that is told by another one, whose range gives the targets."""
+        self.spec = spec
+        self._lay_out()
 
     def train_dataloader(self) -> DataLoader:
         """Blocks of random (coordinates, targets): (batch_size, axes) and (batch_size, channels)."""

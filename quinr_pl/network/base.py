@@ -194,6 +194,32 @@ class Network(NetworkFormat, nn.Module):
         """
         return []
 
+    @torch.no_grad()
+    def follow(self, values: Values) -> None:
+        """Begin as a frame that is told by another one: with its weights, and integers that add to its.
+
+        Args:
+            values: Weights and integers of the other frame, by name.
+
+        Raises:
+            QuinrError: If the class has integers and does not know how to add them.
+        """
+        for name, weight in self.weights().items():
+            weight.copy_(torch.from_numpy(values[name]))
+        self.add_integers_to({name: torch.from_numpy(values[name]) for name in self.integers()})
+
+    def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
+        """Compute with sums of the integers and others, by name, from now on.
+
+        Raises:
+            QuinrError: If there are any, and the class does not know how.
+        """
+        if others:
+            raise QuinrError(
+                f"--model.network {self.network_name()}: its integers cannot be told by those of another "
+                "frame; compress each frame by itself"
+            )
+
     def calibrate(self, coordinates: Tensor) -> None:
         """Data-dependent initialisation, called once before training.
 

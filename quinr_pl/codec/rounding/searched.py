@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -19,9 +19,11 @@ from quinr_pl.codec.quantized import (
     QuantizedNetwork,
     QuantizedTensor,
     least_code,
+    level_differences,
     nearest_code,
 )
 from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels, rounded_integers
+from quinr_pl.codec.rounding.moved import DEAD_ZONES, moved_levels
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
 from quinr_pl.codec.rounding.trimming import trimmed_to_psnr, trimmed_to_size
 from quinr_pl.errors import QuinrError
@@ -49,7 +51,8 @@ class Searched(Rounding):
 
     The cost is that of training, as in RDOQ of video encoders (Karczewicz et al. 2008, "Rate distortion
     optimized quantization", VCEG-AH21): mean squared error plus ``network.rate_weight`` (λ) times bits for
-    each pixel. Here it chooses step sizes, and levels are the nearest. Where the file has a target, bits of
+    each pixel. Here it chooses step sizes, and levels are the nearest; in a frame that is told by another,
+    how far weights have to be from the other's levels to leave them. Where the file has a target, bits of
     weights have another price if it is far from it, and single latents then take a step.
 
     Args:
@@ -127,6 +130,10 @@ class _Search:
         self.values = reduced_parameters(network)
         self._network = fast_copy(network).to("cpu").eval()
         self._measured: dict[str, dict[int, tuple[float, float]]] = {}
+        self._before: Mapping[str, QuantizedTensor] | None = None
+        if spec.reference is not None:
+            self._before = spec.reference.quantized.tensors
+            self._periods = network.parameter_periods()
 
     def at_price(self, price: float, progress: Progress) -> QuantizedNetwork:
         """The network with the steps of the least error plus priced bits, found layer after layer.
@@ -149,7 +156,7 @@ class _Search:
         def cost(code: int) -> float:
             if code not in measured:
                 tensors = self._put(names, code)
-                bits = sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
+                bits = self._bits(tensors)
                 # A layer that decoders run in integers changes only the bits, every other one only the error.
                 if in_integers:
                     measured[code] = 0.0, bits + float(self._network.integer_bits())
@@ -158,16 +165,29 @@ class _Search:
             error, bits = measured[code]
             return error + price * bits
 
-        codes = _codes([self.values[name] for name in names], in_integers)
+        if self._before is not None:
+            codes = list(range(len(DEAD_ZONES)))
+        else:
+            codes = _codes([self.values[name] for name in names], in_integers)
         return self._put(names, _lowest(cost, codes))
 
+    def _bits(self, tensors: Mapping[str, QuantizedTensor]) -> float:
+        """What a layer's levels take of the file."""
+        if self._before is not None:
+            return coded_bits(level_differences(tensors, self._before))
+        return sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
+
     def _put(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
-        """A layer at a step size, also put into the network."""
+        """A layer at a step size, or with a dead zone around another frame's levels, put into the network."""
         weights = self._network.weights()
-        tensors = {
-            name: QuantizedTensor.of_one_step(round_to_levels(self.values[name], code), code)
-            for name in names
-        }
+        tensors = {}
+        for name in names:
+            values = self.values[name]
+            if self._before is not None:
+                before, period = self._before[name], self._periods.get(name)
+                tensors[name] = moved_levels(values, before, period, DEAD_ZONES[code])
+            else:
+                tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values, code), code)
         for name, tensor in tensors.items():
             weights[name].copy_(tensor.dequantize())
         return tensors

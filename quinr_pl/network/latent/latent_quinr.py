@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -312,6 +312,11 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def integers(self) -> dict[str, nn.Parameter]:
         """The latents, the finest grid first."""
         return {f"pyramid.grids.{index}": grid for index, grid in enumerate(self.pyramid.grids)}
+
+    def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
+        """See Network."""
+        grids = self.integers()
+        self.pyramid.follow([others[name].to(grid) for name, grid in grids.items()])
 
     def context_model(self) -> ContextModel:
         """The model that prices the latents."""

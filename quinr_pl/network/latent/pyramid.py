@@ -42,7 +42,8 @@ class LatentPyramid(nn.Module):
         grids: Number of grids, each of half the resolution of the one before.
 
     Attributes:
-        grids: (rows, columns) of each, the finest first; zero at first.
+        grids: (rows, columns) of each, the finest first; zero at first. What is interpolated is their sum
+            with the grids of another frame where `follow` has named some.
     """
 
     def __init__(self, height: int, width: int, finest: int, grids: int) -> None:
@@ -51,6 +52,20 @@ class LatentPyramid(nn.Module):
         shapes = [grid_shape(height, width, finest + index) for index in range(grids)]
         self.grids = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
         self.interpolation = Upsampling()
+        for index in range(grids):
+            self.register_buffer(f"other{index}", None, persistent=False)
+
+    def follow(self, others: Sequence[Tensor]) -> None:
+        """Lets grids hold what is to be added to those of another frame, the finest first."""
+        for index, other in enumerate(others):
+            setattr(self, f"other{index}", other)
+
+    def _sum(self, index: int, latents: Tensor, window: Window | None = None) -> Tensor:
+        """Latents of a grid, or of a window of it, with those of the other frame."""
+        other: Tensor | None = getattr(self, f"other{index}")
+        if other is None:
+            return latents
+        return latents + (other if window is None else window.of(other))
 
     @property
     def coarsest(self) -> int:
@@ -71,7 +86,8 @@ class LatentPyramid(nn.Module):
         """
         levels = range(self.coarsest, octave - 1, -1)
         shapes = [grid_shape(height, width, level) for level in levels]
-        known = [grids[level - self.finest] for level in levels if level >= self.finest]
+        indices = [level - self.finest for level in levels if level >= self.finest]
+        known = [self._sum(index, grids[index]) for index in indices]
         if is_plain(self.interpolation, Upsampling):
             features = interpolated(self.interpolation.weight, known, shapes)
         else:
@@ -112,6 +128,12 @@ class LatentPyramid(nn.Module):
             return twice[:, : shape[0], : shape[1]]
 
         shape = height, width
+        parts = [
+            self._sum(index, part, windows[index + self.finest - octave])
+            if index + self.finest >= octave
+            else part
+            for index, part in enumerate(parts)
+        ]
         found = interpolated_windows(parts, windows, shape, self.finest, octave, finer, torch.cat)
         return self._with_absent(found)
 

@@ -1,0 +1,58 @@
+"""Fits a frame that is told by the one before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from quinr_pl.callbacks.quantization import fitted_network
+from quinr_pl.codec import UNLIMITED, Frames
+from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.errors import QuinrError
+from quinr_pl.signals import ReferenceFrame
+
+
+class FollowingFrame(Callback):
+    """Lets a fit begin with the weights of another frame and hold its integers as differences to that one's.
+
+    The file that the fit leaves is a part of a file of frames: `quinr_pl.codec.frames.Frames`.
+
+    Args:
+        path: A file whose last frame is the other one.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Names the other frame to signal and network, before a checkpoint is loaded.
+
+        Raises:
+            QuinrError: If the signal cannot be told by the other frame.
+        """
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        fitted_network(pl_module).follow(follow_frame(data, Path(self.path)).quantized.values())
+
+
+def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:
+    """Makes a signal one that is told by another frame.
+
+    Args:
+        data: After its ``setup``.
+        path: A file whose last frame is the other one.
+
+    Returns:
+        The other frame.
+
+    Raises:
+        QuinrError: If the signal cannot be told by it.
+    """
+    reference = Frames(path.read_bytes(), str(path), UNLIMITED)[-1].as_reference()
+    spec = data.spec.following(reference)
+    if spec is None:
+        raise QuinrError(f"{path}: its last frame has another shape, range, mask or scanner than the signal")
+    data.follow(spec)
+    return reference
