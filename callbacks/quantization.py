@@ -178,7 +178,7 @@ class WeightQuantization(Callback):
         )
         decoded_at = time.perf_counter()
         spec = decoded.spec
-        if final and data.points is not None:
+        if final and data.points is not None and spec.reference is None:  # whose scanner it has otherwise
             spec = with_best_edges(spec, reconstruction, data.points)
             encoded = encode(decoded.quantized, spec, decoded.extras)
         decoded_psnr = psnr(data.values, reconstruction, data.spec.peak)

@@ -14,6 +14,7 @@ from pathlib import Path
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
 from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_EFFORT, Ask
 from quinr_pl.commands.compress_files import compress_files
+from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, compress_frames
 from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_file, shown
 from quinr_pl.commands.kept_fit import run_kept
 from quinr_pl.commands.output_file import Output, default_output
@@ -40,7 +41,8 @@ def compress(args: list[str]) -> int:
         options.chamfer,
     )
     if len(options.inputs) > 1 or options.out_dir is not None or Path(options.inputs[0]).is_dir():
-        return compress_files(options, overrides, ask, _ACCEPTED)
+        into_one = options.output is not None and options.out_dir is None
+        return (compress_frames if into_one else compress_files)(options, overrides, ask, _ACCEPTED)
     (source,) = options.inputs
     require_file(source, _ACCEPTED)
     name = default_output(source, ".quinr") if options.output is None else options.output
@@ -77,12 +79,20 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         nargs="+",
         metavar="INPUT",
         help="image (8 or 16 bit), scan (.bin, .pcd, .ply, .las, .laz), audio (.wav, .flac) or .npy array; "
-        "- for standard input; with --out-dir several, or folders",
+        "- for standard input; several, or folders: with -o frames of one file, with --out-dir a file each",
     )
     parser.add_argument(
         "-o", "--output", help="the file to write; - for standard output (default: input with .quinr)"
     )
     parser.add_argument("--out-dir", metavar="FOLDER", help="of the files of several inputs")
+    parser.add_argument(
+        "--key-distance",
+        type=int,
+        default=USUAL_KEY_DISTANCE,
+        metavar="K",
+        help="of several frames in one file every Kth stands for itself, the others need those before them "
+        f"(default: {USUAL_KEY_DISTANCE})",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument(
         "-c",
@@ -92,9 +102,11 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="a YAML file or a packaged config to fit by instead",
     )
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--bpp", type=float, help="bits for each pixel or sample, at most (default: 0.1)")
-    rate.add_argument("--bytes", type=int, help="size of the file, at most")
-    rate.add_argument("--psnr", type=float, help="dB, at least")
+    rate.add_argument(
+        "--bpp", type=float, help="bits for each pixel or sample, of all frames, at most (default: 0.1)"
+    )
+    rate.add_argument("--bytes", type=int, help="size of the whole file, at most")
+    rate.add_argument("--psnr", type=float, help="dB, of each frame, at least")
     rate.add_argument(
         "--bits-per-point", type=float, metavar="BITS", help="of a scan, bits for each point, at most"
     )

@@ -62,7 +62,10 @@ def compress_files(options: Namespace, overrides: Sequence[str], ask: Ask, remed
     if options.output is not None:
         raise QuinrError(f"--output {options.output}: names one file; name a folder for all by --out-dir")
     if options.out_dir is None:
-        raise QuinrError(f"{' '.join(options.inputs[:2])}: name a folder for all files by --out-dir")
+        raise QuinrError(
+            f"{' '.join(options.inputs[:2])}: name a folder for all files by --out-dir, or by -o one file of "
+            "which they become frames"
+        )
     files = input_files(options.inputs, remedy)
     check_outputs(files)
 

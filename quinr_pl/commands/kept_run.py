@@ -18,6 +18,8 @@ from quinr_pl.file_lock import lock
 from quinr_pl.user_cache import cache_root
 
 _LOCK, _KEY, _SUFFIX = ".lock", "key", ".part"
+FINISHED_PART = ".frame"
+"""Suffix of the files in a folder that hold a part of the work, and are kept as checkpoints are."""
 _MOST_AT_ONCE = 64
 _KEPT_SECONDS = 30 * 24 * 3600
 
@@ -57,12 +59,17 @@ def kept_run(key: str, beside: Path | None = None) -> Iterator[KeptRun]:
         try:
             yield run
         finally:
-            if run.finished or not any(folder.rglob("*.ckpt")):
+            if run.finished or not _has_work(folder):
                 if lasts:
                     shutil.rmtree(folder, ignore_errors=True)
             elif sys.exc_info()[0] is not None:
                 how = "run the same command again to go on" if lasts else "the same command will start anew"
                 print(f"quinr-pl: {how}", file=sys.stderr)
+
+
+def _has_work(folder: Path) -> bool:
+    """Whether there is something in a folder to go on with."""
+    return any(folder.rglob("*.ckpt")) or any(folder.glob(f"*{FINISHED_PART}"))
 
 
 def _claim_beside(path: Path, key: str, stack: contextlib.ExitStack) -> Path | None:

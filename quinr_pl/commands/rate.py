@@ -69,6 +69,7 @@ class RatedFit:
         announces: Whether a line says before the fit what it will take and come to.
         tell: Told how far the work is. Its share falls where a fit missed what is asked for and another one
             follows.
+        after: A file whose last frame the input follows, as the flags say by ``FollowingFrame``.
     """
 
     ask: Ask
@@ -77,6 +78,7 @@ class RatedFit:
     title: str
     announces: bool = True
     tell: Callable[[FitStatus], None] | None = None
+    after: Path | None = None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -128,9 +130,12 @@ class RatedFit:
 
     @cached_property
     def _data(self) -> ImageDataModule:
+        from quinr_pl.callbacks.following_frame import follow_frame
         from quinr_pl.commands.fit_flags import read_signal
 
         data = read_signal(self.settings, self.path)
+        if self.after is not None:
+            follow_frame(data, self.after)
         if self.ask.of_points and data.points is None:
             raise QuinrError(
                 f"{self.ask}: {self.path.name} is no scan of points; ask for --bpp, --bytes or --psnr"

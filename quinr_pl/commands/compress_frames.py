@@ -1,0 +1,264 @@
+"""`quinr-pl compress` of several inputs into one file of frames, one fit after another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quinr_pl._version import __version__
+from quinr_pl.atomic_file import write_bytes
+from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
+from quinr_pl.commands.compress_files import input_files
+from quinr_pl.commands.input_file import calling
+from quinr_pl.commands.kept_fit import content_digest
+from quinr_pl.commands.kept_run import FINISHED_PART, KeptRun, kept_run
+from quinr_pl.commands.output_file import Output, default_output
+from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
+from quinr_pl.errors import QuinrError
+
+if TYPE_CHECKING:
+    from quinr_pl.commands.fit_flags import FitFlags
+    from quinr_pl.signals import SignalSpec
+
+USUAL_KEY_DISTANCE = 10
+FOLLOWING_SHARE = 0.6
+"""Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's."""
+_HEAD_BYTES, _LENGTH_BYTES = 9, 3  # of the file, and of a frame of less than a megabyte
+_FIT = "fit"
+
+
+def compress_frames(options: Namespace, overrides: Sequence[str], ask: Ask, remedy: str) -> int:
+    """Compresses inputs into one file, going on where an interrupted command left off.
+
+    Args:
+        options: Of the command line.
+        overrides: Flags of `fit`.
+        ask: What is asked of the file.
+        remedy: What to give instead of an input that cannot be read.
+
+    Raises:
+        QuinrError: If an input, the output or a setting is wrong, or what is asked for is out of reach.
+    """
+    if options.key_distance < 1:
+        raise QuinrError(f"--key-distance {options.key_distance}: must be at least 1")
+    paths = frame_paths(options.inputs, remedy)
+    name = default_output(str(paths[0]), ".quinr") if options.output is None else options.output
+    outputs = [Output(name, str(path), options.overwrite) for path in paths]  # which is none of the inputs
+    output = outputs[0]
+    with output.status_elsewhere(), redirect_stdout(sys.stderr) if options.json else nullcontext():
+        from quinr_pl.commands.fit_flags import FitFlags
+
+        flags = FitFlags(options.config, overrides)
+        job = FramesFit(ask, flags, paths, output.name, options.key_distance)
+        beside = output.path if output.is_ordinary else None
+        with kept_run(job.digest(), beside) as run:
+            try:
+                compressed = job.run(run)
+            except OutOfReachError:
+                run.finished = True
+                raise
+            output.write(compressed.data)
+            run.finished = True
+    if options.json:
+        print(json.dumps(compressed.figures))
+    elif output.standard is None:
+        print(output.name)
+    return 0
+
+
+def frame_paths(names: Sequence[str], remedy: str) -> list[Path]:
+    """The frames that names lead to; of a folder all that can be read, numbers in names in their order.
+
+    Raises:
+        QuinrError: If one is missing, or a folder has nothing to compress.
+    """
+
+    def by_number(path: Path) -> list[str | int]:
+        return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+
+    paths: list[Path] = []
+    for name in names:
+        found = [file.path.absolute() for file in input_files([name], remedy)]
+        paths += sorted(found, key=by_number) if Path(name).is_dir() else found
+    return paths
+
+
+@dataclass(frozen=True)
+class FramesFit:
+    """Inputs that become the frames of one file.
+
+    Args:
+        ask: What is asked of the file: a size, or a quality of each frame.
+        flags: Of the fits.
+        paths: Of the inputs, in order.
+        title: What the output is called.
+        key_distance: A key frame comes at least every so many frames.
+    """
+
+    ask: Ask
+    flags: FitFlags
+    paths: Sequence[Path]
+    title: str
+    key_distance: int
+
+    def digest(self) -> str:
+        """Names the inputs with one way to compress them."""
+        asked = [__version__, asdict(self.ask), self._fit(0).settings, self.key_distance]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+        for path in self.paths:
+            digest.update(content_digest(path))
+        return digest.hexdigest()[:32]
+
+    def run(self, run: KeptRun) -> CompressedFile:
+        """Fits frame after frame, each in a folder that is removed once the frame is there.
+
+        Args:
+            run: Holds the frames that are done.
+
+        Raises:
+            QuinrError: If an input or a setting is wrong, or what is asked for is out of reach.
+        """
+        from quinr_pl.codec.file.frame_list import pack_frames
+
+        done: list[_Done] = []
+        for number in range(len(self.paths)):
+            place = run.folder / f"{number:06d}{FINISHED_PART}"
+            if not place.is_file():
+                with calling(self.paths[number], f"frame {number}, {self.paths[number].name}"):
+                    write_bytes(place, self._frame(done, run.folder).as_bytes())
+                shutil.rmtree(run.folder / _FIT, ignore_errors=True)
+            done.append(_Done.of_bytes(place.read_bytes()))
+        data = pack_frames([frame.data for frame in done])
+        return CompressedFile(data, _figures_of_all(done, len(data)))
+
+    def _frame(self, done: Sequence[_Done], folder: Path) -> _Done:
+        """Fits the frame that comes next."""
+        from quinr_pl.commands.fit_flags import read_signal
+
+        number = len(done)
+        fit = self._fit(number)
+        data = read_signal(fit.settings, fit.path)
+        fit = self._following(fit, data.spec, done, folder / "before.quinr")
+        points = 0 if data.points is None else len(data.points)
+        own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)
+        if own is not None:
+            fit = replace(
+                fit, ask=replace(fit.ask, bpp=None, bits_per_point=None, most_bytes=self._size(done, own))
+            )
+        try:
+            compressed = fit.run(folder / _FIT)
+        except OutOfReachError as error:
+            raise OutOfReachError(f"frame {number}, {fit.path.name}: {error}") from None
+        return _Done(compressed.data, {**compressed.figures, "pixels": data.spec.pixels, "own_bytes": own})
+
+    def _fit(self, number: int) -> RatedFit:
+        """The fit of a frame that stands for itself."""
+        title = f"{self.title}, frame {number}"
+        return RatedFit(self.ask, self.flags, self.paths[number], title, announces=number == 0)
+
+    def _following(self, fit: RatedFit, spec: SignalSpec, done: Sequence[_Done], chain: Path) -> RatedFit:
+        """The fit of a frame that is told by the one before, where it can be and none is to stand for itself.
+
+        Args:
+            fit: That of a frame that stands for itself.
+            spec: Of its signal.
+            done: Frames that are finished.
+            chain: Where the frames that it is told by are to lie as a file.
+        """
+        from quinr_pl.codec import UNLIMITED, Frames
+        from quinr_pl.codec.file.frame_list import pack_frames
+        from quinr_pl.commands.fit_flags import FitFlags, in_flag
+
+        since = self._since_key(done)
+        if since >= self.key_distance:
+            return fit
+        data = pack_frames([frame.data for frame in done[-since:]])
+        reference = Frames(data, "frames", UNLIMITED)[-1].as_reference()
+        if spec.following(reference) is None:
+            return fit
+        write_bytes(chain, data)
+        network = reference.quantized.network
+        architecture = {
+            name: network.architecture()[name] for name in type(network).FIELDS.keys() - {"in_features"}
+        }
+        flags = [f"--model.network.{name}={in_flag(value)}" for name, value in sorted(architecture.items())]
+        flags += ["--trainer.callbacks+=FollowingFrame", f"--trainer.callbacks.path={in_flag(str(chain))}"]
+        ask = fit.ask
+        if not self.flags.configs:
+            ask = replace(ask, network=COORDINATES if network.context_shape() is None else LATENTS)
+        return replace(
+            fit, ask=ask, flags=FitFlags(self.flags.configs, [*self.flags.overrides, *flags]), after=chain
+        )
+
+    def _since_key(self, done: Sequence[_Done]) -> int:
+        """How many frames back the last key frame is; the key distance where there is none."""
+        backwards = enumerate(reversed(done), 1)
+        return next((back for back, frame in backwards if frame.is_key), self.key_distance)
+
+    def _size(self, done: Sequence[_Done], own: int) -> int:
+        """Bytes that the next frame may have, of those that the frames before have left.
+
+        Args:
+            done: The frames before.
+            own: What is asked for a frame like the next one; for all of them where it is a size of the file.
+        """
+        left = len(self.paths) - len(done)
+        total = own if self.ask.most_bytes else own * left + sum(frame.figures["own_bytes"] for frame in done)
+        spent = _HEAD_BYTES + sum(len(frame.data) for frame in done) + _LENGTH_BYTES * len(self.paths)
+        since = self._since_key(done)
+        shares = [
+            1.0 if (since + ahead) % self.key_distance == 0 else FOLLOWING_SHARE for ahead in range(left)
+        ]
+        return max(1, int((total - spent) * shares[0] / sum(shares)))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A frame that is finished: its bytes and figures."""
+
+    data: bytes
+    figures: Mapping[str, Any]
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it stands for itself."""
+        from quinr_pl.codec.file.frame_list import is_key_frame
+
+        return is_key_frame(self.data)
+
+    def as_bytes(self) -> bytes:
+        """A line of JSON with the figures, then the bytes."""
+        return json.dumps(self.figures).encode() + b"\n" + self.data
+
+    @classmethod
+    def of_bytes(cls, kept: bytes) -> _Done:
+        """What ``as_bytes`` gave."""
+        figures, _, data = kept.partition(b"\n")
+        return cls(data, json.loads(figures))
+
+
+def _figures_of_all(done: Sequence[_Done], size: int) -> dict[str, Any]:
+    """Figures of the file: PSNR of all pixels together, means of distances, and those of each frame."""
+    figures = [dict(frame.figures) for frame in done]
+    pixels = [one.pop("pixels") for one in figures]
+    for one in figures:
+        del one["own_bytes"]
+    errors = [0.0 if one["psnr"] is None else 10 ** (-one["psnr"] / 10) for one in figures]
+    error = sum(e * n for e, n in zip(errors, pixels, strict=True)) / sum(pixels)
+    return {
+        "bytes": size,
+        "bpp": 8 * size / sum(pixels),
+        "psnr": -10 * math.log10(error) if error > 0 else None,
+        "seconds": sum(one["seconds"] for one in figures),
+        "frames": figures,
+    }

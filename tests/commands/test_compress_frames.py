@@ -1,0 +1,124 @@
+"""`quinr-pl compress` of several inputs into one file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compressing import QUICK, TINY_LATENT, error_lines, interrupted_at, kept, no_fit
+from PIL import Image
+from processes import COMMAND, completed
+
+from quinr_pl.codec import Frames, decompress
+from quinr_pl.commands.main import main
+
+pytestmark = pytest.mark.usefixtures("folder")
+FIT = ["--config", TINY_LATENT, *QUICK, "--trainer.max_steps", "6"]
+NAMES = ["f0.png", "f1.png", "f2.png"]
+
+
+def write_frames(count: int = 3) -> list[np.ndarray]:
+    """A disc that moves."""
+    rows, columns = np.mgrid[:20, :26]
+    frames = []
+    for number in range(count):
+        disc = (rows - 10) ** 2 + (columns - 8 - 2 * number) ** 2 < 30
+        frames.append(np.rint(255 * (0.3 + 0.5 * disc)).astype(np.uint8))
+        Image.fromarray(frames[-1]).save(f"f{number}.png")
+    return frames
+
+
+def test_frames_come_back_in_a_new_process_whole_and_one_by_one(folder):
+    write_frames()
+    assert main(["compress", *NAMES, "-o", "v.quinr", "--key-distance", "2", *FIT]) == 0
+    data = Path("v.quinr").read_bytes()
+    frames = Frames(data)
+    assert [part.is_key for part in frames.parts] == [True, False, True]
+    assert frames.parts[1].size < frames.parts[0].size
+    assert kept(folder) == []
+    assert completed([*COMMAND, "decompress", "v.quinr", "--out-dir", "back"]).returncode == 0
+    values = decompress(data)
+    for number, whole in enumerate(values):
+        assert np.array_equal(np.asarray(Image.open(f"back/{number:06d}.png")), whole[..., 0])
+    assert main(["decompress", "v.quinr", "--frame", "1", "-o", "one.png"]) == 0
+    assert np.array_equal(np.asarray(Image.open("one.png")), values[1][..., 0])
+    assert main(["decompress", "v.quinr", "-o", "n%02d.npy"]) == 0
+    assert np.array_equal(np.load("n02.npy"), values[2][..., 0])
+    assert main(["decompress", "v.quinr", "-o", "all.npy"]) == 0
+    assert np.array_equal(np.load("all.npy"), np.stack(values)[..., 0])
+
+
+def test_an_interrupted_compress_goes_on_with_the_frames_that_are_there(folder, monkeypatch):
+    write_frames(2)
+    assert main(["compress", *NAMES[:2], "-o", "whole.quinr", *FIT]) == 0
+    command = ["compress", *NAMES[:2], "-o", "again.quinr", *FIT]
+    with monkeypatch.context() as patch:
+        interrupted_at(9, patch)
+        assert main(command) == 130
+    assert kept(folder) == [folder / "again.quinr.part"]
+    with monkeypatch.context() as patch:
+        calls = interrupted_at(0, patch)
+        assert main(command) == 0
+    assert calls[0] <= 6
+    assert Path("again.quinr").read_bytes() == Path("whole.quinr").read_bytes()
+    assert kept(folder) == []
+
+
+def test_of_a_cut_file_the_whole_frames_are_written(capsys):
+    write_frames()
+    assert main(["compress", *NAMES, "-o", "v.quinr", *FIT]) == 0
+    data = Path("v.quinr").read_bytes()
+    Path("cut.quinr").write_bytes(data[:-7])
+    capsys.readouterr()
+    assert main(["decompress", "cut.quinr", "--out-dir", "back"]) == 1
+    assert "cut.quinr: cut or damaged: 2 of 3 frames are whole" in capsys.readouterr().err
+    assert sorted(path.name for path in Path("back").iterdir()) == ["000000.png", "000001.png"]
+    whole = decompress(data)
+    assert np.array_equal(np.asarray(Image.open("back/000001.png")), whole[1][..., 0])
+
+
+def test_a_folder_is_one_file_in_the_order_of_its_numbers(folder):
+    Path("frames").mkdir()
+    for number, name in enumerate(("a2", "a10", "a9")):
+        Image.fromarray(np.full((6 + number, 8), 99, np.uint8)).save(f"frames/{name}.png")
+    assert main(["compress", "frames", "-o", "v.quinr", *FIT, "--trainer.max_steps", "1"]) == 0
+    frames = Frames(Path("v.quinr").read_bytes())
+    assert [frame.spec.shape[0] for frame in frames] == [6, 8, 7]
+    assert all(part.is_key for part in frames.parts)  # each of another shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["compress", *NAMES[:2], "-o", "v.quinr", "--key-distance", "0"],
+            "--key-distance 0: must be at least 1",
+        ),
+        (["compress", *NAMES[:2], "-o", "f0.png", "--overwrite"], "f0.png: is the input itself"),
+        (["compress", *NAMES[:2], "-o", "f1.png", "--overwrite"], "f1.png: is the input itself"),
+        (["compress", *NAMES[:2], "-o", "v.quinr", "--trainer.max_stepz", "2"], "max_stepz"),
+        (["compress", "f0.png", "gone.png", "-o", "v.quinr"], "gone.png: no such file"),
+    ],
+)
+def test_what_is_wrong_is_found_before_the_work(arguments, told, capsys, monkeypatch):
+    write_frames(2)
+    no_fit(monkeypatch)
+    assert main(arguments) == 2
+    (line,) = error_lines(capsys)
+    assert told in line
+
+
+def test_what_cannot_be_decoded_as_asked_is_refused(capsys):
+    write_frames(2)
+    assert main(["compress", *NAMES[:2], "-o", "v.quinr", *FIT, "--trainer.max_steps", "1"]) == 0
+    for flags, told in (
+        ([], "holds 2 frames; name a folder by --out-dir"),
+        (["-o", "x.png"], "holds 2 frames; name a folder by --out-dir"),
+        (["--frame", "2"], "--frame 2: the file has frames 0 to 1"),
+        (["--frame", "1", "--out-dir", "back"], "--frame 1: goes without --out-dir"),
+    ):
+        capsys.readouterr()
+        assert main(["decompress", "v.quinr", *flags]) == 2
+        (line,) = error_lines(capsys)
+        assert told in line
