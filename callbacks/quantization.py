@@ -180,7 +180,8 @@ class WeightQuantization(Callback):
         spec = decoded.spec
         if final and data.points is not None and spec.reference is None:  # whose scanner it has otherwise
             spec = with_best_edges(spec, reconstruction, data.points)
-            encoded = encode(decoded.quantized, spec, decoded.extras)
+            if spec.scanner != decoded.spec.scanner:
+                encoded = encode(decoded.quantized, spec, decoded.extras)
         decoded_psnr = psnr(data.values, reconstruction, data.spec.peak)
         bpp = bits_per_pixel(len(encoded.data), data.spec.pixels)
         return Measurement(

@@ -16,7 +16,7 @@ from quinr_pl.datamodules.point_file import POINT_READERS, read_points
 from quinr_pl.datamodules.range_file import read_range_image
 from quinr_pl.datamodules.range_image import Projection, range_image_signal
 from quinr_pl.datamodules.scan_datamodule import ScanFileDataModule
-from quinr_pl.datamodules.scan_file import ScanFormat, read_scan
+from quinr_pl.datamodules.scan_file import ScanFormat, intensities_of, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import Signal, image_spec
 from quinr_pl.signals.files import read_by_kind
@@ -135,7 +135,8 @@ def read_signal(
     if suffix in _REMEDIES:
         raise QuinrError(f"{path}: {suffix} files are not read; {_REMEDIES[suffix]}")
     if suffix in POINT_READERS:
-        return range_image_signal(read_points(path, unit), projection or Projection(), str(path))
+        points, intensities = read_points(path, unit)
+        return range_image_signal(points, projection or Projection(), str(path), intensities)
     if suffix == ".bin":
         return _scan_signal(read_scan(path, scan_format), projection, path, unit)
     if suffix == ".npy":
@@ -155,7 +156,7 @@ def read_signal(
 def _scan_signal(points: npt.NDArray, projection: Projection | None, path: Path, unit: float) -> Signal:
     if unit != 1.0:
         points = np.column_stack([points[:, :3].astype(np.float64) * unit, points[:, 3:]]).astype(np.float32)
-    return range_image_signal(points, projection or Projection(), str(path))
+    return range_image_signal(points, projection or Projection(), str(path), intensities_of(points))
 
 
 def _require_file(path: Path) -> None:

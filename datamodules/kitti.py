@@ -8,7 +8,7 @@ from typing import Any
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE, data_root
 from quinr_pl.datamodules.range_image import range_image_signal
 from quinr_pl.datamodules.scan_datamodule import ScanFileDataModule
-from quinr_pl.datamodules.scan_file import read_scan
+from quinr_pl.datamodules.scan_file import intensities_of, read_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import Signal
 
@@ -49,7 +49,8 @@ class KittiRangeImageDataModule(ScanFileDataModule):
             QuinrError: If the scan is missing or malformed.
         """
         path = self.scan_path()
-        return range_image_signal(read_scan(path, self.scan_format), self.projection, str(path))
+        points = read_scan(path, self.scan_format)
+        return range_image_signal(points, self.projection, str(path), intensities_of(points))
 
     def scan_path(self) -> Path:
         """The scan's file.

@@ -14,9 +14,13 @@ from quinr_pl.optional_package import optional_package
 
 _BEAM_FIELDS = ("ring", "channel", "beam", "laser_id", "laser", "line")
 """Names that drivers give to the number of a point's beam."""
+_INTENSITY_FIELDS = ("intensity", "remission", "reflectivity", "reflectance")
+"""Names that they give to the strength of a return."""
 
 
-def read_points(path: Path, unit: float = 1.0) -> npt.NDArray[np.float32]:
+def read_points(
+    path: Path, unit: float = 1.0
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
     """The points of a file, without those that have no place, as where organized clouds have no return.
 
     Args:
@@ -24,7 +28,8 @@ def read_points(path: Path, unit: float = 1.0) -> npt.NDArray[np.float32]:
         unit: Metres that a coordinate of 1 stands for.
 
     Returns:
-        (points, 3 or 4) float32: x, y and z in metres, and the number of the beam where the file has one.
+        (points, 3 or 4) float32: x, y and z in metres, and the number of the beam where the file has one; and
+        (points,) intensities, 0 for what is none, where it has any.
 
     Raises:
         QuinrError: If the file is malformed, its points are not those of a scanner, or the package that reads
@@ -40,9 +45,14 @@ def read_points(path: Path, unit: float = 1.0) -> npt.NDArray[np.float32]:
     if not placed.any():
         raise QuinrError(f"{path}: no point with finite x, y and z")
     check_reach(xyz[placed], path)
-    beam = next((by_name[name] for name in _BEAM_FIELDS if name in by_name), None)
+    beam, intensity = (
+        next((by_name[name] for name in names if name in by_name), None)
+        for names in (_BEAM_FIELDS, _INTENSITY_FIELDS)
+    )
     table = xyz if beam is None else np.column_stack([xyz, beam])
-    return finite_points(table[placed], path)
+    if intensity is not None:
+        intensity = np.nan_to_num(intensity[placed].astype(np.float32), posinf=0.0, neginf=0.0)
+    return finite_points(table[placed], path), intensity
 
 
 def _read_ply(path: Path) -> Columns:
@@ -64,6 +74,7 @@ def _read_las(path: Path) -> Columns:
         reason = str(error).split("\n")[0]
         raise QuinrError(f"{path}: cut or not a LAS file ({reason}); write it again") from error
     extra = {name: np.asarray(las[name]) for name in las.point_format.extra_dimension_names}
+    extra["intensity"] = np.asarray(las.intensity)
     return {**extra, "x": np.asarray(las.x), "y": np.asarray(las.y), "z": np.asarray(las.z)}
 
 

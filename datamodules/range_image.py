@@ -13,7 +13,7 @@ from quinr_pl.datamodules.mask_gaps import close_gaps
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_layout import columns_of, field_of, sector_of
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import RANGE_IMAGE, Scanner, Signal, SignalSpec
+from quinr_pl.signals import RANGE_IMAGE, Intensity, Scanner, Signal, SignalSpec
 from quinr_pl.signals.scanner import UNITS
 
 PROJECTIONS = ("field_of_view", "beam_order", "auto")
@@ -38,6 +38,7 @@ class Projection:
         mask: Whether the file says which pixels have a return, so that the network need not.
         gaps: Pixels of the longest gap in a row that the mask closes, see `close_gaps`; 0 for none. The file
             is smaller by up to a quarter, and has points there, between those on both sides.
+        intensity: How much intensities weigh beside ranges, in steps of 0.01 up to 1; 0 leaves them out.
 
     Raises:
         QuinrError: If a value is out of its domain.
@@ -51,6 +52,7 @@ class Projection:
     peak: float = 80.0
     mask: bool = True
     gaps: int = 0
+    intensity: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in PROJECTIONS:
@@ -70,6 +72,8 @@ class Projection:
             raise QuinrError(f"--data.peak {self.peak}: must be a positive number of metres")
         if self.gaps < 0:
             raise QuinrError(f"--data.gaps {self.gaps}: must be 0 or more pixels")
+        if self.intensity and not 0.005 <= self.intensity <= 1:
+            raise QuinrError(f"--data.intensity {self.intensity}: from 0.01 to 1, or 0 for none")
 
     def spec(
         self, ranges: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], scanner: Scanner | None
@@ -96,6 +100,7 @@ class PlacedPoints:
         column: (points,).
         shape: Rows and columns of the range image.
         scanner: Rays that lead back to the points: of beams as these tell them, else of even rows.
+        seen: Which points of the scan they are: those away from the scanner.
     """
 
     xyz: npt.NDArray[np.float64]
@@ -104,14 +109,24 @@ class PlacedPoints:
     column: npt.NDArray[np.int64]
     shape: tuple[int, int]
     scanner: Scanner
+    seen: npt.NDArray[np.bool_]
+
+    def image(self, numbers: npt.NDArray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Of each pixel the number of its nearest point, 0 without any, and whether there is one.
+
+        Args:
+            numbers: (points,).
+        """
+        pixel = self.row * self.shape[1] + self.column
+        order = np.lexsort((self.distance, pixel))
+        pixels, first = np.unique(pixel[order], return_index=True)
+        image, valid = np.zeros(self.shape, np.float32), np.zeros(self.shape, bool)
+        image.flat[pixels], valid.flat[pixels] = numbers[order[first]], True
+        return image, valid
 
     def ranges(self, peak: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Distances cut to the peak, and where there is one; see `project`."""
-        nearest = np.full(self.shape[0] * self.shape[1], np.inf)
-        np.minimum.at(nearest, self.row * self.shape[1] + self.column, self.distance)
-        valid = np.isfinite(nearest)
-        ranges = np.where(valid, np.minimum(nearest, peak), 0.0).astype(np.float32)
-        return ranges.reshape(self.shape), valid.reshape(self.shape)
+        return self.image(np.minimum(self.distance, peak))
 
 
 def project(
@@ -161,7 +176,7 @@ def place(points: npt.NDArray[np.float32], projection: Projection, name: str) ->
     scanner = replace(scanner, start=sector[0], turn=sector[1])
     beyond = int((distance > projection.peak).sum())
     _say_what_is_changed(len(points), beyond, outside, edges, projection.peak, name)
-    return PlacedPoints(xyz, distance, row, scanner.columns(azimuth, width), (height, width), scanner)
+    return PlacedPoints(xyz, distance, row, scanner.columns(azimuth, width), (height, width), scanner, seen)
 
 
 def _say_what_is_changed(
@@ -179,16 +194,35 @@ def _say_what_is_changed(
         notice(f"{name}: of {count} points {', '.join(changes)}")
 
 
-def range_image_signal(points: npt.NDArray[np.float32], projection: Projection, name: str) -> Signal:
+def range_image_signal(
+    points: npt.NDArray[np.float32],
+    projection: Projection,
+    name: str,
+    intensities: npt.NDArray[np.float32] | None = None,
+) -> Signal:
     """The range image of a scan as a signal, its mask in the spec if the projection says so.
 
+    Args:
+        points: As of `project`, as for the following two.
+        projection: Whose ``intensity`` says whether there is a second channel.
+        name: Of the scan, for messages.
+        intensities: (points,), where the scan has any.
+
     Raises:
-        QuinrError: As `project` does.
+        QuinrError: As `project` does; or if intensities are asked for and there are none.
     """
     placed = place(points, projection, name)
     ranges, valid = placed.ranges(projection.peak)
     spec = projection.spec(ranges, valid, placed.scanner)
-    return Signal(ranges[:, :, None], spec, valid, placed.xyz.astype(np.float32))
+    values = ranges[:, :, None]
+    if projection.intensity:
+        if intensities is None:
+            raise QuinrError(f"{name}: has no intensities; leave --data.intensity out")
+        intensity = Intensity.of(intensities, projection.intensity)
+        targets, _ = placed.image(intensity.to_targets(intensities[placed.seen]))
+        values = np.stack([ranges, (spec.high * targets).astype(np.float32)], axis=2)
+        spec = replace(spec, channels=2, intensity=intensity)
+    return Signal(values, spec, valid, placed.xyz.astype(np.float32))
 
 
 def _beam_rows(

@@ -24,6 +24,7 @@ class RangeImageDataModule(CoordinateDataModule):
         peak: Range in metres that target 1 stands for.
         mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
         gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there.
+        intensity: How much intensities, as a second channel, weigh beside ranges: 0.01 to 1, or 0 for none.
         **blocks: Further arguments of `CoordinateDataModule`.
     """
 
@@ -38,10 +39,11 @@ class RangeImageDataModule(CoordinateDataModule):
         peak: float = 80.0,
         mask: bool = True,
         gaps: int = 0,
+        intensity: float = 0.0,
         **blocks: Any,
     ) -> None:
         super().__init__(name, **blocks)
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask, gaps)
+        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask, gaps, intensity)
 
     @property
     def axes(self) -> int:
@@ -50,8 +52,8 @@ class RangeImageDataModule(CoordinateDataModule):
 
     @property
     def channels(self) -> int:
-        """A range image has one value a pixel."""
-        return 1
+        """A range image has one value a pixel, or two with intensities."""
+        return 2 if self.projection.intensity else 1
 
 
 class ScanFileDataModule(RangeImageDataModule):

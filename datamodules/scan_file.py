@@ -124,6 +124,11 @@ def read_scan(path: Path, scan_format: ScanFormat | None = None) -> npt.NDArray[
         return finite_points(points, path)
 
 
+def intensities_of(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+    """The fourth number of each point, which scanners give after x, y and z; None where there is none."""
+    return points[:, 3] if points.shape[1] > 3 else None
+
+
 def finite_points(points: npt.NDArray, path: Path) -> npt.NDArray[np.float32]:
     """The points as float32.
 

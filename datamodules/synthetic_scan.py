@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from quinr_pl.datamodules.range_image import range_image_signal
 from quinr_pl.datamodules.scan_datamodule import RangeImageDataModule
+from quinr_pl.datamodules.scan_file import intensities_of
 from quinr_pl.signals import Signal
 
 _SCANNER_HEIGHT = 1.73  # metres above the road, as on KITTI's car
@@ -43,7 +44,7 @@ class SyntheticScanDataModule(RangeImageDataModule):
     def read(self) -> Signal:
         """Draw, cast and project the scene."""
         points = street_scan(self.scene, self.noise, self.dropout)
-        return range_image_signal(points, self.projection, self.name)
+        return range_image_signal(points, self.projection, self.name, intensities_of(points))
 
 
 def street_scan(

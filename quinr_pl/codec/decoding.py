@@ -38,7 +38,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS
 from quinr_pl.network.cost import Cost, NetworkCost
 from quinr_pl.network.decoders.protocol import NetworkFormat, Reconstruction
-from quinr_pl.signals import Points, ReferenceFrame, SignalSpec
+from quinr_pl.signals import ReferenceFrame, SignalSpec
 
 if TYPE_CHECKING:
     from quinr_pl.network import Network
@@ -107,8 +107,11 @@ class DecodedSignal:
         """This signal as what the next frame is told by."""
         return ReferenceFrame(replace(self.spec, reference=None), self.quantized)
 
-    def points(self) -> Points:
-        """The points of a scan in its scanner's frame: (points, 3) float32, x, y, z in metres.
+    def points(self) -> npt.NDArray[np.float32]:
+        """The points of a scan in its scanner's frame: x, y, z in metres and intensities where there are any.
+
+        Returns:
+            (points, 3 or 4) float32.
 
         Raises:
             QuinrError: If the file does not say where the rays of its pixels lead.
@@ -116,9 +119,10 @@ class DecodedSignal:
         """
         if self.spec.scanner is None:
             raise QuinrError(f"{self.name}: does not say where its rays lead, so there are no points")
-        points = self.spec.points(self.reconstruct())
+        values = self.reconstruct()
+        points, intensities = self.spec.points(values), self.spec.intensities(values)
         assert points is not None
-        return points
+        return points if intensities is None else np.column_stack([points, intensities])
 
 
 def decode(

@@ -46,7 +46,8 @@ def rate_and_distortion(
 
     Returns:
         ``bytes``, ``bpp`` and ``psnr``, and what the signal's kind measures beyond them; of a scan also
-        ``bits_per_point`` and the figures of `point_figures`.
+        ``bits_per_point`` and the figures of `point_figures`, and ``psnr_intensity`` over the pixels with a
+        return, whose peak is the scale of the intensities.
     """
     figures = {
         "bytes": size,
@@ -55,6 +56,9 @@ def rate_and_distortion(
         **spec.kind.rates(size, spec.pixels, spec.attributes),
         **spec.kind.measure(values, decoded, spec.peak, valid),
     }
+    if spec.intensity is not None:
+        pairs = (spec.normalize(one[..., 1]) for one in (values, decoded))
+        figures["psnr_intensity"] = psnr(*pairs, spec.intensity.weight / 100, valid)
     if decoded_points is None:
         decoded_points = spec.points(decoded)
     if points is not None and decoded_points is not None:

@@ -5,6 +5,7 @@ from quinr_pl.signals.audio import AUDIO
 from quinr_pl.signals.files import Signal, write_signal
 from quinr_pl.signals.grid import coordinate_values, coordinates
 from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
+from quinr_pl.signals.intensity import Intensities, Intensity
 from quinr_pl.signals.kind import FileContent, SignalKind
 from quinr_pl.signals.kinds import KINDS
 from quinr_pl.signals.range_image import RANGE_IMAGE
@@ -20,6 +21,8 @@ __all__ = [
     "MOST_AXES",
     "RANGE_IMAGE",
     "FileContent",
+    "Intensities",
+    "Intensity",
     "Points",
     "ReferenceFrame",
     "Scanner",

@@ -113,4 +113,4 @@ def write_signal_points(values: npt.NDArray, spec: SignalSpec, path: Path) -> No
     points = spec.points(values)
     assert points is not None, "a signal without a scanner"
     with atomic_path(path) as aside:
-        write_points(points, aside)
+        write_points(points, aside, spec.intensities(values))

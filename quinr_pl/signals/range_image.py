@@ -22,7 +22,7 @@ KITTI_DEPTH_SCALE = 256
 
 @dataclass(frozen=True)
 class RangeImage(SignalKind):
-    """Metres from 0, where there is no return, to the peak.
+    """Metres from 0, where there is no return, to the peak; and intensities, where there is a second channel.
 
     Figures of points come from `point_figures`, where the points of the scan are known.
     """
@@ -31,6 +31,7 @@ class RangeImage(SignalKind):
         "psnr_valid": ("PSNR, valid (dB)", "{:.2f}"),
         "rmse": ("RMSE (m)", "{:.3f}"),
         "rmse_valid": ("RMSE, valid (m)", "{:.3f}"),
+        "psnr_intensity": ("PSNR, intensity (dB)", "{:.2f}"),
         **POINT_FIGURES,
     }
 
@@ -41,16 +42,14 @@ class RangeImage(SignalKind):
             raise QuinrError(f"signal range [{low}, {high}]: ranges in metres are not negative")
 
     def check_file(self, suffix: str, channels: int, high: float) -> None:
-        """See SignalKind: a PNG has 16 bits, and at most four channels."""
-        if suffix == ".png":
-            png.check_channels(channels)
+        """See SignalKind: a PNG has 16 bits, and the ranges alone."""
         if suffix == ".png" and high * KITTI_DEPTH_SCALE > np.iinfo(np.uint16).max:
             raise QuinrError(f"ranges up to {high} m exceed a 16-bit PNG's 255.99 m; write it as .npy")
 
     def write(self, values: npt.NDArray, path: Path, attributes: Attributes) -> None:
         """See SignalKind: as ``.npy``, or as KITTI's PNG: metres times 256, 0 for no return."""
         if path.suffix.lower() == ".png":
-            units = np.rint(values.astype(np.float64) * KITTI_DEPTH_SCALE)
+            units = np.rint(values[..., :1].astype(np.float64) * KITTI_DEPTH_SCALE)
             png.write_png(units.astype(np.uint16), path)
         else:
             super().write(values, path, attributes)
@@ -61,11 +60,12 @@ class RangeImage(SignalKind):
         """Figures of quality; see `SignalKind`.
 
         Returns:
-            ``rmse`` in metres; and over the pixels with a return ``rmse_valid`` and ``psnr_valid``. Nothing
-            where these pixels are not known.
+            ``rmse`` of ranges in metres; and over the pixels with a return ``rmse_valid`` and ``psnr_valid``.
+            Nothing where these pixels are not known.
         """
         if valid is None:
             return {}
+        values, decoded = values[..., :1], decoded[..., :1]
         return {
             "rmse": rmse(values, decoded),
             "rmse_valid": rmse(values, decoded, valid),

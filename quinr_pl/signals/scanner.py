@@ -110,15 +110,18 @@ class Scanner:
         np.minimum.at(nearest, (row, column), np.hypot(level, z))
         return np.where(np.isfinite(nearest), np.minimum(nearest, peak), 0.0).astype(np.float32)
 
+    def are_points(self, ranges: npt.NDArray) -> npt.NDArray[np.bool_]:
+        """Pixels of a range image, (rows, columns), that are points: all with a return but what hangs."""
+        returned: npt.NDArray[np.bool_] = ranges > 0
+        return returned & ~between_surfaces(ranges, returned, self.edges) if self.edges else returned
+
     def points(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> Points:
-        """The points of a range image, row after row, without those that ``edges`` leaves out.
+        """The points of a range image, row after row.
 
         Args:
             ranges: (rows, columns), metres from the origin.
-            returned: (rows, columns), True where there is a return.
+            returned: (rows, columns), True where there is a point.
         """
-        if self.edges:
-            returned = returned & ~between_surfaces(ranges, returned, self.edges)
         rows, columns = np.nonzero(returned)
         distance = ranges[returned].astype(np.float64)
         elevation = np.radians(np.array(self.elevations) / UNITS)[rows]

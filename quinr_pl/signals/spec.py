@@ -12,6 +12,7 @@ import numpy.typing as npt
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import check_fields, with_defaults
 from quinr_pl.signals.drawing import Picture
+from quinr_pl.signals.intensity import Intensities, Intensity
 from quinr_pl.signals.kind import Attributes, SignalKind
 from quinr_pl.signals.scanner import Points, Scanner
 
@@ -32,11 +33,14 @@ class SignalSpec:
         mask: Of the shape: False where there is no value, which the file then says, so that the network need
             not. None: values alone say it.
         scanner: Rays of a range image's pixels, which the file then holds. None: they are not known.
+        intensity: What the second channel of a range image tells, with values between ``low`` and ``high`` as
+            those of the first. None: it has no such channel.
         attributes: What the kind's fields say of the signal, by name; completed by their defaults.
         reference: The frame that this one, of a file of several, is told by; None: it stands for itself.
 
     Raises:
-        QuinrError: If the kind has no such shape or range, or mask or scanner do not belong to the signal.
+        QuinrError: If the kind has no such shape or range, or mask, scanner or intensity do not belong to the
+            signal.
     """
 
     kind: SignalKind
@@ -46,6 +50,7 @@ class SignalSpec:
     high: float
     mask: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
     scanner: Scanner | None = field(default=None, compare=False, repr=False)
+    intensity: Intensity | None = field(default=None, compare=False, repr=False)
     attributes: Attributes = field(default_factory=dict, hash=False)
     reference: ReferenceFrame | None = field(default=None, compare=False, repr=False)
 
@@ -63,6 +68,8 @@ class SignalSpec:
         ):
             rows = len(self.scanner.elevations)
             raise QuinrError(f"scanner of {rows} beams: does not belong to {self.kind.name} of {self.shape}")
+        if self.intensity is not None and not (self.kind.scanned and self.channels == 2):
+            raise QuinrError(f"intensity: does not belong to {self.kind.name} of {self.channels} channels")
         if self.mask is None:
             return
         if not self.kind.masked or self.mask.shape != self.shape:
@@ -152,7 +159,14 @@ class SignalSpec:
         if self.scanner is None:
             return None
         ranges = values[..., 0]
-        return self.scanner.points(ranges, ranges > 0)
+        return self.scanner.points(ranges, self.scanner.are_points(ranges))
+
+    def intensities(self, values: npt.NDArray) -> Intensities | None:
+        """Intensity of each of the ``points`` of values; None where there are none."""
+        if self.scanner is None or self.intensity is None:
+            return None
+        targets = self.normalize(values[..., 1])
+        return self.intensity.of_targets(targets[self.scanner.are_points(values[..., 0])])
 
     def picture(self, values: npt.NDArray) -> Picture:
         """Values, (*shape, channels), as their kind draws them: (rows, columns, 3) uint8."""

@@ -161,7 +161,7 @@ def test_organized_clouds_and_beam_numbers(tmp_path):
     columns = dict(zip("xyz", (axis.astype(np.float32) for axis in xyz), strict=True))
     columns |= {"_": np.zeros(1600, np.float32), "ring": ring, "time": np.zeros(1600)}
     write_pcd(tmp_path / "velodyne.pcd", columns, "binary_compressed")
-    points = read_points(tmp_path / "velodyne.pcd")
+    points, _ = read_points(tmp_path / "velodyne.pcd")
     assert points.shape == (np.isfinite(distance).sum(), 4)
     np.testing.assert_array_equal(points[:, 3], ring[np.isfinite(distance)])
     data = module_of(tmp_path / "velodyne.pcd")
@@ -197,7 +197,7 @@ def test_fields_that_are_missing_or_of_several_numbers(tmp_path):
         read_points(tmp_path / "a.pcd")
     text = "FIELDS x y z n\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 3\nPOINTS 2\nDATA ascii\n"
     (tmp_path / "b.pcd").write_text(text + "1 2 3 0 0 1\n4 5 6 0 1 0\n")
-    np.testing.assert_array_equal(read_points(tmp_path / "b.pcd"), [[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(read_points(tmp_path / "b.pcd")[0], [[1, 2, 3], [4, 5, 6]])
     assert list(read_pcd(tmp_path / "b.pcd")) == ["x", "y", "z", "n"]
     write_pcd(tmp_path / "c.pcd", dict.fromkeys("xyz", np.full(3, np.nan, np.float32)), "binary")
     with pytest.raises(QuinrError, match="no point with finite"):

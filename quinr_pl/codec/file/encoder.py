@@ -65,7 +65,7 @@ def encode(
 
 
 def mask_bytes(spec: SignalSpec) -> int:
-    """What the mask of a signal and the rays of its scanner take of its file."""
+    """What the mask of a signal, the rays of its scanner and what intensities are take of its file."""
     writer = Writer()
     for section in write_signal_sections(spec):
         write_section(writer, section)

@@ -24,6 +24,7 @@ SECTIONS: Registry[int, SectionKind] = Registry(
         6: "quinr_pl.codec.sections.scanner:SCANNER",
         7: "quinr_pl.codec.sections.weight_differences:WEIGHT_DIFFERENCES",
         8: "quinr_pl.codec.sections.mask:MASK_AFTER_ANOTHER",
+        9: "quinr_pl.codec.sections.intensity:INTENSITY",
     },
 )
 """Kinds by their number in files, 1 to 127; those from 64 on are free for other packages."""

@@ -37,6 +37,8 @@ class DracoMethod(Method):
         """File of a job; see `Method`."""
         if data.points is None:
             raise QuinrError(f"method {job.method}: {data.name} is no scan of points; leave it out")
+        if data.spec.intensity is not None:
+            raise QuinrError(f"method {job.method}: has no intensities; leave --data.intensity out")
         path = folder / f"{data.name}.drc"
         write_bytes(path, Draco(job.settings["bits"]).encode(data.points))
         return path, {"versions": versions("DracoPy")}
