@@ -19,7 +19,9 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from quinr_pl.class_paths import find_class
 from quinr_pl.commands.ask import USUAL_EFFORT, Ask
+from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, FramesFit
 from quinr_pl.commands.fit_flags import FitFlags, in_flag
+from quinr_pl.commands.frame_files import FRAMES_AXES
 from quinr_pl.commands.input_file import calling, require_file
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
@@ -48,7 +50,7 @@ class CompressedBytes(bytes):
 
 
 def compress(
-    source: npt.ArrayLike | str | os.PathLike[str],
+    source: npt.ArrayLike | str | os.PathLike[str] | Sequence[npt.NDArray | str | os.PathLike[str]],
     *,
     bpp: float | None = None,
     bytes: int | None = None,  # as the flag is called
@@ -60,6 +62,7 @@ def compress(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: bool | Callable[[FitStatus], None] = False,
+    key_distance: int = USUAL_KEY_DISTANCE,
 ) -> CompressedBytes:
     """Fit a network to an array or a file, and give the ``.quinr`` file that decodes to it.
 
@@ -67,8 +70,9 @@ def compress(
 
     Args:
         source: (height, width) or (height, width, channels): uint8 and uint16 are an image, anything else
-            decodes as float32. Or the path of a picture, a scan or an array; see docs/inputs.md.
-        bpp: Bits for each pixel, at most.
+            decodes as float32. Or the path of a picture, a scan or an array; see docs/inputs.md. A list of
+            these, or (frames, height, width, channels), gives a file of frames.
+        bpp: Bits for each pixel, of all frames, at most.
         bytes: Bytes of the file, at most.
         psnr: dB of the decoded array, at least; a few fits, one after another, find the size.
         preset: "tiny", "small", "medium" or "large": 0.02 to 0.2 bits for each pixel. 0.1 where nothing is
@@ -83,6 +87,7 @@ def compress(
             a second: share of the work that is done, PSNR and bytes as they stand. The share falls where a
             fit missed what is asked for and another one follows; the last one is 1. What the function raises
             ends the work.
+        key_distance: Of several frames every so many stand for themselves.
 
     Returns:
         The bytes of the file, the same for the same input, settings, seed and machine; with ``figures``.
@@ -111,16 +116,36 @@ def compress(
         [str(name) for name in configs], [f"--{name}={_text(value)}" for name, value in overrides.items()]
     )
     with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder, _silence(shown), isolate_rng():
-        if isinstance(source, str | os.PathLike):
-            path, name = Path(source).absolute(), os.fspath(source)
-            require_file(name, "give an image, a scan or an array")
-        else:
-            path, name = Path(folder, "array.npy"), "array"
-            np.save(path, _numbers(source))
+        if (frames := _frames(source)) is not None:
+            paths = [_path_of(frame, Path(folder, f"{n:06d}.npy"))[0] for n, frame in enumerate(frames)]
+            frames_job = FramesFit(ask, flags, paths, "frames", key_distance, shown, tell)
+            compressed = frames_job.run(Path(folder))
+            return CompressedBytes(compressed.data, compressed.figures)
+        path, name = _path_of(source, Path(folder, "array.npy"))
         with calling(path, name):
             job = RatedFit(ask, flags, path, name, announces=shown, tell=tell)
             compressed = job.run(Path(folder, "run"))
     return CompressedBytes(compressed.data, compressed.figures)
+
+
+def _frames(source: Any) -> Sequence[Any] | None:
+    """The frames of a source of several; None of one signal."""
+    if isinstance(source, np.ndarray):
+        return source if source.ndim == FRAMES_AXES else None
+    if isinstance(source, list | tuple) and source:
+        items = np.ndarray, str, os.PathLike
+        return source if all(isinstance(item, items) for item in source) else None
+    return None
+
+
+def _path_of(source: Any, saved: Path) -> tuple[Path, str]:
+    """Where a signal lies as a file, and what messages call it."""
+    if isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        require_file(name, "give an image, a scan or an array")
+        return Path(source).absolute(), name
+    np.save(saved, _numbers(source))
+    return saved, "array"
 
 
 class _SilentFlags(FitFlags):

@@ -15,6 +15,7 @@ from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
 from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_EFFORT, Ask
 from quinr_pl.commands.compress_files import compress_files
 from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, compress_frames
+from quinr_pl.commands.frame_files import holds_array_of_frames
 from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_file, shown
 from quinr_pl.commands.kept_fit import run_kept
 from quinr_pl.commands.output_file import Output, default_output
@@ -40,10 +41,12 @@ def compress(args: list[str]) -> int:
         options.bits_per_point,
         options.chamfer,
     )
-    if len(options.inputs) > 1 or options.out_dir is not None or Path(options.inputs[0]).is_dir():
-        into_one = options.output is not None and options.out_dir is None
-        return (compress_frames if into_one else compress_files)(options, overrides, ask, _ACCEPTED)
-    (source,) = options.inputs
+    source = options.inputs[0]
+    several = len(options.inputs) > 1 or Path(source).is_dir()
+    if options.out_dir is not None or (several and options.output is None):
+        return compress_files(options, overrides, ask, _ACCEPTED)
+    if several or holds_array_of_frames(Path(source)):
+        return compress_frames(options, overrides, ask, _ACCEPTED)
     require_file(source, _ACCEPTED)
     name = default_output(source, ".quinr") if options.output is None else options.output
     output = Output(name, source, options.overwrite)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
-from quinr_pl.commands.compress_files import input_files
+from quinr_pl.commands.frame_files import frame_files
 from quinr_pl.commands.input_file import calling
 from quinr_pl.commands.kept_fit import content_digest
-from quinr_pl.commands.kept_run import FINISHED_PART, KeptRun, kept_run
+from quinr_pl.commands.kept_run import FINISHED_PART, kept_run
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
 from quinr_pl.errors import QuinrError
+from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
@@ -49,26 +49,14 @@ def compress_frames(options: Namespace, overrides: Sequence[str], ask: Ask, reme
     Raises:
         QuinrError: If an input, the output or a setting is wrong, or what is asked for is out of reach.
     """
-    if options.key_distance < 1:
-        raise QuinrError(f"--key-distance {options.key_distance}: must be at least 1")
-    paths = frame_paths(options.inputs, remedy)
-    name = default_output(str(paths[0]), ".quinr") if options.output is None else options.output
-    outputs = [Output(name, str(path), options.overwrite) for path in paths]  # which is none of the inputs
-    output = outputs[0]
-    with output.status_elsewhere(), redirect_stdout(sys.stderr) if options.json else nullcontext():
-        from quinr_pl.commands.fit_flags import FitFlags
+    with frame_files(options.inputs, remedy) as paths:
+        output = _output(options, paths)
+        with output.status_elsewhere(), redirect_stdout(sys.stderr) if options.json else nullcontext():
+            from quinr_pl.commands.fit_flags import FitFlags
 
-        flags = FitFlags(options.config, overrides)
-        job = FramesFit(ask, flags, paths, output.name, options.key_distance)
-        beside = output.path if output.is_ordinary else None
-        with kept_run(job.digest(), beside) as run:
-            try:
-                compressed = job.run(run)
-            except OutOfReachError:
-                run.finished = True
-                raise
-            output.write(compressed.data)
-            run.finished = True
+            flags = FitFlags(options.config, overrides)
+            job = FramesFit(ask, flags, paths, output.name, options.key_distance)
+            compressed = _run_kept(job, output)
     if options.json:
         print(json.dumps(compressed.figures))
     elif output.standard is None:
@@ -76,21 +64,25 @@ def compress_frames(options: Namespace, overrides: Sequence[str], ask: Ask, reme
     return 0
 
 
-def frame_paths(names: Sequence[str], remedy: str) -> list[Path]:
-    """The frames that names lead to; of a folder all that can be read, numbers in names in their order.
+def _output(options: Namespace, paths: Sequence[Path]) -> Output:
+    """Where the file goes: to none of the inputs, whether they were named or lie in a folder."""
+    first = options.inputs[0]
+    name = default_output(first, ".quinr") if options.output is None else options.output
+    outputs = [Output(name, given, options.overwrite) for given in (*options.inputs, *map(str, paths))]
+    return outputs[0]
 
-    Raises:
-        QuinrError: If one is missing, or a folder has nothing to compress.
-    """
 
-    def by_number(path: Path) -> list[str | int]:
-        return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
-
-    paths: list[Path] = []
-    for name in names:
-        found = [file.path.absolute() for file in input_files([name], remedy)]
-        paths += sorted(found, key=by_number) if Path(name).is_dir() else found
-    return paths
+def _run_kept(job: FramesFit, output: Output) -> CompressedFile:
+    """Fits the frames, going on where the same command was interrupted."""
+    with kept_run(job.digest(), output.path if output.is_ordinary else None) as run:
+        try:
+            compressed = job.run(run.folder)
+            output.write(compressed.data)
+            run.finished = True
+        except OutOfReachError:
+            run.finished = True
+            raise
+    return compressed
 
 
 @dataclass(frozen=True)
@@ -103,6 +95,11 @@ class FramesFit:
         paths: Of the inputs, in order.
         title: What the output is called.
         key_distance: A key frame comes at least every so many frames.
+        announces: Whether a line says before the first fit what it will take and come to.
+        tell: Told how far the work is.
+
+    Raises:
+        QuinrError: If the key distance is not positive.
     """
 
     ask: Ask
@@ -110,6 +107,12 @@ class FramesFit:
     paths: Sequence[Path]
     title: str
     key_distance: int
+    announces: bool = True
+    tell: Callable[[FitStatus], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.key_distance < 1:
+            raise QuinrError(f"--key-distance {self.key_distance}: must be at least 1")
 
     def digest(self) -> str:
         """Names the inputs with one way to compress them."""
@@ -119,11 +122,11 @@ class FramesFit:
             digest.update(content_digest(path))
         return digest.hexdigest()[:32]
 
-    def run(self, run: KeptRun) -> CompressedFile:
+    def run(self, folder: Path) -> CompressedFile:
         """Fits frame after frame, each in a folder that is removed once the frame is there.
 
         Args:
-            run: Holds the frames that are done.
+            folder: Holds the frames that are done.
 
         Raises:
             QuinrError: If an input or a setting is wrong, or what is asked for is out of reach.
@@ -132,11 +135,11 @@ class FramesFit:
 
         done: list[_Done] = []
         for number in range(len(self.paths)):
-            place = run.folder / f"{number:06d}{FINISHED_PART}"
+            place = folder / f"{number:06d}{FINISHED_PART}"
             if not place.is_file():
                 with calling(self.paths[number], f"frame {number}, {self.paths[number].name}"):
-                    write_bytes(place, self._frame(done, run.folder).as_bytes())
-                shutil.rmtree(run.folder / _FIT, ignore_errors=True)
+                    write_bytes(place, self._frame(done, folder).as_bytes())
+                shutil.rmtree(folder / _FIT, ignore_errors=True)
             done.append(_Done.of_bytes(place.read_bytes()))
         data = pack_frames([frame.data for frame in done])
         return CompressedFile(data, _figures_of_all(done, len(data)))
@@ -164,7 +167,15 @@ class FramesFit:
     def _fit(self, number: int) -> RatedFit:
         """The fit of a frame that stands for itself."""
         title = f"{self.title}, frame {number}"
-        return RatedFit(self.ask, self.flags, self.paths[number], title, announces=number == 0)
+        announces = self.announces and number == 0
+        return RatedFit(self.ask, self.flags, self.paths[number], title, announces, self._told(number))
+
+    def _told(self, number: int) -> Callable[[FitStatus], None] | None:
+        """Tells the share of all frames for that of one."""
+        tell = self.tell
+        if tell is None:
+            return None
+        return lambda status: tell(replace(status, share=(number + status.share) / len(self.paths)))
 
     def _following(self, fit: RatedFit, spec: SignalSpec, done: Sequence[_Done], chain: Path) -> RatedFit:
         """The fit of a frame that is told by the one before, where it can be and none is to stand for itself.
@@ -177,7 +188,7 @@ class FramesFit:
         """
         from quinr_pl.codec import UNLIMITED, Frames
         from quinr_pl.codec.file.frame_list import pack_frames
-        from quinr_pl.commands.fit_flags import FitFlags, in_flag
+        from quinr_pl.commands.fit_flags import in_flag
 
         since = self._since_key(done)
         if since >= self.key_distance:
@@ -197,7 +208,7 @@ class FramesFit:
         if not self.flags.configs:
             ask = replace(ask, network=COORDINATES if network.context_shape() is None else LATENTS)
         return replace(
-            fit, ask=ask, flags=FitFlags(self.flags.configs, [*self.flags.overrides, *flags]), after=chain
+            fit, ask=ask, flags=replace(self.flags, overrides=[*self.flags.overrides, *flags]), after=chain
         )
 
     def _since_key(self, done: Sequence[_Done]) -> int:

@@ -10,8 +10,10 @@ from compressing import QUICK, TINY_LATENT, error_lines, interrupted_at, kept, n
 from PIL import Image
 from processes import COMMAND, completed
 
+from quinr_pl import compress
 from quinr_pl.codec import Frames, decompress
 from quinr_pl.commands.main import main
+from quinr_pl.errors import QuinrError
 
 pytestmark = pytest.mark.usefixtures("folder")
 FIT = ["--config", TINY_LATENT, *QUICK, "--trainer.max_steps", "6"]
@@ -122,3 +124,45 @@ def test_what_cannot_be_decoded_as_asked_is_refused(capsys):
         assert main(["decompress", "v.quinr", *flags]) == 2
         (line,) = error_lines(capsys)
         assert told in line
+
+
+def test_an_array_of_frames_is_a_video():
+    values = np.stack(write_frames(3))[..., None].repeat(3, axis=-1)
+    np.save("video.npy", values)
+    assert main(["compress", "video.npy", *FIT]) == 0
+    assert main(["decompress", "video.quinr", "-o", "back.npy"]) == 0
+    back = np.load("back.npy")
+    assert (back.shape, back.dtype) == (values.shape, values.dtype)
+    frames = Frames(Path("video.quinr").read_bytes())
+    assert [part.is_key for part in frames.parts] == [True, False, False]
+
+
+def test_from_python_frames_are_lists():
+    frames = write_frames(2)
+    shares: list[float] = []
+    settings = {"trainer.max_steps": 6}
+    arguments = {"config": [TINY_LATENT, QUICK[1]], "settings": settings, "key_distance": 2}
+    data = compress(frames, progress=lambda status: shares.append(status.share), **arguments)
+    back = decompress(data)
+    assert isinstance(back, list)
+    assert [values.shape for values in back] == [(20, 26, 1)] * 2
+    figures = data.figures["frames"]
+    assert sum(one["bytes"] for one in figures) < data.figures["bytes"] == len(data)
+    errors = [np.square(a[..., None] - b.astype(float)).mean() for a, b in zip(frames, back, strict=True)]
+    assert data.figures["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean(errors)), abs=1e-6)
+    assert shares[-1] == 1.0
+    assert compress(["f0.png", "f1.png"], **arguments) == data
+    with pytest.raises(QuinrError, match="--key-distance 0"):
+        compress(frames, config=TINY_LATENT, key_distance=0)
+
+
+def test_the_bytes_asked_for_are_those_of_the_whole_file(capsys):
+    write_frames(2)
+    few = ["--trainer.max_steps", "2"]
+    assert main(["compress", *NAMES[:2], "-o", "v.quinr", "--bytes", "300", *FIT, *few]) == 0
+    frames = Frames(Path("v.quinr").read_bytes())
+    assert Path("v.quinr").stat().st_size <= 300
+    assert frames.parts[1].size < frames.parts[0].size
+    assert main(["compress", *NAMES[:2], "-o", "w.quinr", "--bytes", "50", *FIT, *few]) == 2
+    assert "frame 0, f0.png: --bytes" in capsys.readouterr().err
+    assert not Path("w.quinr").exists()

@@ -213,14 +213,14 @@ def decode(
     Raises:
         BitstreamError: If the payload cannot come from ``encode``.
     """
-    coder = ans.decoder(payload, "latents")
+    coder, family = ans.decoder(payload, "latents"), ans.categorical_family()
     coarser: npt.NDArray[np.int32] | None = None
     decoded: list[npt.NDArray[np.int32]] = []
     for index in reversed(range(len(shapes))):
         grid = _Grid(context, index, shapes[index], coarser)
         for front in grid.wavefronts():
             row, mean = grid.predict(front)
-            symbols = coder.decode(ans.categorical_family(), _models()[row]).astype(np.int64)
+            symbols = coder.decode(family, _models()[row]).astype(np.int64)
             latents = symbols - _ZERO + mean
             escapes = symbols == ESCAPE
             if escapes.any():

@@ -69,10 +69,10 @@ def read(payload: bytes, shape: tuple[int, ...], other: Mask | None = None) -> M
     Raises:
         BitstreamError: If the payload cannot come from ``write``.
     """
-    coder = ans.decoder(payload, "mask")
+    coder, family = ans.decoder(payload, "mask"), ans.categorical_family()
 
     def decoded(_: Wavefront, frequencies: Integers) -> Integers:
-        symbols = coder.decode(ans.categorical_family(), _parameters(frequencies))
+        symbols = coder.decode(family, _parameters(frequencies))
         return np.asarray(symbols, dtype=np.int64)
 
     rows, columns = shape
@@ -105,16 +105,17 @@ def _walk(
     masks = 1 if other is None else 2
     framed = np.ones((masks, shape[0] + REACH, shape[1] + 2 * REACH), dtype=np.bool_)
     row, inside = framed.shape[2], (slice(REACH, None), slice(REACH, REACH + shape[1]))
-    steps = [down * row + right for down, right in (OFFSETS if other is None else OFFSETS_AFTER)]
+    away = [down * row + right for down, right in (OFFSETS if other is None else OFFSETS_AFTER)]
     if other is not None:
         framed[1][inside] = other
-        steps += [framed[0].size + down * row + right for down, right in OFFSETS_OF_OTHER]
+        away += [framed[0].size + down * row + right for down, right in OFFSETS_OF_OTHER]
+    steps = np.array(away)
     powers = 1 << np.arange(len(steps))
     flat = framed.reshape(-1)
     counts = np.full((1 << len(steps), 2), _FIRST_COUNT, dtype=np.int64)
     for front in wavefronts_of(*shape, REACH - 1):
         places = (front.rows + REACH) * row + front.columns + REACH
-        contexts = flat[places[:, None] + np.array(steps)] @ powers
+        contexts = flat[places[:, None] + steps] @ powers
         without, with_return = counts[contexts].T
         frequencies = 1 + with_return * ((1 << ans.PRECISION) - 2) // (without + with_return)
         symbols = symbols_of(front, frequencies)
@@ -128,4 +129,7 @@ def _walk(
 
 def _parameters(frequencies: Integers) -> npt.NDArray[np.float64]:
     """Of the model of each pixel, (pixels, 2), from how frequent a return is there, (pixels,)."""
-    return ans.parameters(np.stack([(1 << ans.PRECISION) - frequencies, frequencies], axis=1))
+    both = np.empty((len(frequencies), 2), dtype=np.int64)
+    both[:, 0] = (1 << ans.PRECISION) - frequencies
+    both[:, 1] = frequencies
+    return ans.parameters(both)
