@@ -131,7 +131,7 @@ def compress(
 def _frames(source: Any) -> Sequence[Any] | None:
     """The frames of a source of several; None of one signal."""
     if isinstance(source, np.ndarray):
-        return source if source.ndim == FRAMES_AXES else None
+        return list(source) if source.ndim == FRAMES_AXES else None
     if isinstance(source, list | tuple) and source:
         items = np.ndarray, str, os.PathLike
         return source if all(isinstance(item, items) for item in source) else None

@@ -35,8 +35,8 @@ class MaskSection(SectionKind):
 
     def unchanged(self, content: Content) -> bool:
         """Whether a frame has the mask of another, or neither has one; see `SectionKind`."""
-        other = _other(content.spec)
-        return other is None or np.array_equal(other, content.spec.mask)
+        mask, other = content.spec.mask, _other(content.spec)
+        return mask is None or (other is not None and np.array_equal(mask, other))
 
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""

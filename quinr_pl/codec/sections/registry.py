@@ -39,17 +39,16 @@ def write_sections(content: Content) -> list[Section]:
     Raises:
         QuinrError: If the format cannot hold the content.
     """
-    return _written(content, list(SECTIONS))
+    return _written(content, list(SECTIONS), content.quantized.network)
 
 
 def write_signal_sections(spec: SignalSpec) -> list[Section]:
     """Those of its sections that tell of a signal alone."""
-    without_network: Any = None
-    return _written(Content(spec, without_network), [n for n in SECTIONS if SECTIONS[n].of_signal])
+    none: Any = None
+    return _written(Content(spec, none), [number for number in SECTIONS if SECTIONS[number].of_signal], none)
 
 
-def _written(content: Content, numbers: Iterable[int]) -> list[Section]:
-    network = content.quantized and content.quantized.network
+def _written(content: Content, numbers: Iterable[int], network: NetworkFormat) -> list[Section]:
     shortest: dict[str, Section] = {}
     for number in _in_order(numbers):
         kind = SECTIONS[number]
