@@ -8,9 +8,6 @@ prints the tables of docs/studies/noise.md. ``--quick`` takes few steps, rates a
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +15,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from quinr_pl.atomic_file import write_bytes
+from benchmarks.studies.study import FAST, fit_config, run, spread, table
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.codec import DecodedSignal, decode
 from quinr_pl.codec.circuits import with_engine
 from quinr_pl.configs.find import packaged_config
 from quinr_pl.datamodules import SampleDataModule
-from quinr_pl.experiments.fit_configs import merge_fits, read_fit_config, untrained_network
+from quinr_pl.experiments.fit_configs import read_fit_config, untrained_network
 from quinr_pl.fitting import fit
 from quinr_pl.signals.distortion import psnr
 
@@ -34,7 +31,6 @@ ERRORS = ("depolarizing", "amplitude_damping", "readout")
 SEEDS = 5
 SHOT_SECONDS = 250e-6
 """Assumed time of one shot: circuit, measurement and the wait until the qubits are back at 0."""
-FAST = {"quantization": {"method": "nearest", "bits": 12}}
 SMALL = {"angles": 8, "sine_layers": 1, "sine_width": 12}  # the file would be larger than the picture
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "circuit alone": ("kodak_paper.yaml", {**FAST, "model": {"network": {"init_args": {"range_map": True}}}}),
@@ -46,18 +42,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the study."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="in under a minute, for tests")
-    parser.add_argument("--data", type=Path, default=Path("benchmarks/results/noise.json"))
-    parser.add_argument("--plot", type=Path, default=Path("docs/studies/noise.png"))
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        found = study(Path(folder), options.quick)
-    options.data.parent.mkdir(parents=True, exist_ok=True)
-    options.plot.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(options.data, (json.dumps(found, indent=1) + "\n").encode())
-    draw(found).savefig(options.plot, dpi=80)
-    print(tables(found))
+    run("noise", __doc__, study, tables, draw, arguments)
 
 
 def study(folder: Path, quick: bool) -> dict[str, Any]:
@@ -66,17 +51,14 @@ def study(folder: Path, quick: bool) -> dict[str, Any]:
     shots, rates, seeds = ((100, 10_000), (1e-3, 1e-1), 2) if quick else (SHOTS, RATES, SEEDS)
     decoded = {}
     for name, (base, changes) in NETWORKS.items():
-        data = {"image": "chelsea", "longer_side": side, "batch_size": None, "steps_per_epoch": steps}
-        config = _config(base, changes, data, steps)
-        result = fit(config, folder / name)
+        result = fit(fit_config(base, changes, _photograph(side, steps), steps), folder / name)
         decoded[name] = _decodings(decode(result.path.read_bytes()), side, shots, rates, seeds)
     return {"files": decoded, "training": _trainings(folder, quick), "times": _times()}
 
 
-def _config(base: str, changes: Mapping[str, Any], data: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    config = merge_fits(read_fit_config(str(packaged_config(base))), changes)
-    described = {"class_path": "quinr_pl.datamodules.SampleDataModule", "init_args": dict(data)}
-    return {**config, "data": described, "trainer": {**config["trainer"], "max_steps": steps}}
+def _photograph(side: int, steps: int) -> dict[str, Any]:
+    arguments = {"image": "chelsea", "longer_side": side, "batch_size": None, "steps_per_epoch": steps}
+    return {"class_path": "quinr_pl.datamodules.SampleDataModule", "init_args": arguments}
 
 
 def _decodings(
@@ -107,8 +89,7 @@ def _trainings(folder: Path, quick: bool) -> dict[str, dict[str, float]]:
     for engine in ("auto", "shots=100") if quick else ("auto", "shots=100", "shots=1000", "shots=10000"):
         settings = {"init_args": {**network, "engine": engine, "omega0": 10.0}}
         changes = {"model": {"network": settings, "learning_rate": 1e-2, "schedule": "cosine"}, **FAST}
-        data = {"image": "chelsea", "longer_side": 16, "batch_size": None, "steps_per_epoch": steps}
-        config = _config("kodak_paper.yaml", changes, data, steps)
+        config = fit_config("kodak_paper.yaml", changes, _photograph(16, steps), steps)
         result = fit(config, folder / f"training {engine}")
         pixels = decode(result.path.read_bytes()).spec.pixels
         ansatz = untrained_network(config, 3).quantum_layers()[0].ansatz
@@ -140,26 +121,23 @@ def _times() -> dict[str, dict[str, float]]:
 def tables(found: Mapping[str, Any]) -> str:
     """The tables of the page, in Markdown."""
     files = found["files"]
-    rows = [["", *files], ["---", *["---:"] * len(files)]]
+    rows = [["", *files]]
     rows.append(["bytes", *(f"{figures['bytes']}" for figures in files.values())])
     rows.append(["exact", *(f"{figures['exact']:.2f}" for figures in files.values())])
     for shots in next(iter(files.values()))["shots"]:
-        measured = [np.array(figures["shots"][shots]) for figures in files.values()]
-        rows.append([f"{shots:,} shots", *(f"{m.mean():.2f} ± {m.std(ddof=1):.2f}" for m in measured)])
+        rows.append([f"{shots:,} shots", *(spread(figures["shots"][shots]) for figures in files.values())])
     for kind in ERRORS:
         for rate in next(iter(files.values()))[kind]:
             told = f"{kind.replace('_', ' ')} {rate:g}"
             rows.append([told, *(f"{figures[kind][rate]:.2f}" for figures in files.values())])
-    training = [["engine", "PSNR of the file", "circuits"], ["---", "---:", "---:"]]
+    training = [["engine", "PSNR of the file", "circuits"]]
     for engine, figures in found["training"].items():
         training.append([engine, f"{figures['psnr']:.2f}", f"{figures['circuits']:,}"])
-    times = [["kodim02", "circuits", "100 shots", "10,000 shots"], ["---", "---:", "---:", "---:"]]
+    times = [["kodim02", "circuits", "100 shots", "10,000 shots"]]
     for what, figures in found["times"].items():
         spans = [_span(figures[shots]) for shots in ("100", "10000")]
         times.append([what, f"{figures['circuits']:,.0f}", *spans])
-    return "\n\n".join(
-        "\n".join(f"| {' | '.join(row)} |" for row in part) for part in (rows, training, times)
-    )
+    return "\n\n".join(map(table, (rows, training, times)))
 
 
 def _span(seconds: float) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,17 +10,14 @@ from quinr_pl.circuit.ansatz import Ansatz
 
 
 @pytest.mark.slow
-def test_quick_figures_are_in_the_order_of_physics(tmp_path: Path, capsys):
-    data, plot = tmp_path / "noise.json", tmp_path / "noise.png"
-    main(["--quick", "--data", str(data), "--plot", str(plot)])
-    found = json.loads(data.read_text())
-    assert plot.stat().st_size > 1000
-    for figures in found["files"].values():
-        few, many = (np.mean(figures["shots"][shots]) for shots in ("100", "10000"))
+def test_quick_figures_are_in_the_order_of_physics(figures, capsys):
+    found = figures(main)
+    for measured in found["files"].values():
+        few, many = (np.mean(measured["shots"][shots]) for shots in ("100", "10000"))
         assert few < many
-        assert many == pytest.approx(figures["exact"], abs=1)
-        assert figures["depolarizing"]["0.001"] == pytest.approx(figures["exact"], abs=1)
-        assert figures["amplitude_damping"]["0.1"] < figures["amplitude_damping"]["0.001"]
+        assert many == pytest.approx(measured["exact"], abs=1)
+        assert measured["depolarizing"]["0.001"] == pytest.approx(measured["exact"], abs=1)
+        assert measured["amplitude_damping"]["0.1"] < measured["amplitude_damping"]["0.001"]
     assert found["training"]["shots=100"]["circuits"] > 0
     assert "| kodim02 | circuits | 100 shots | 10,000 shots |" in capsys.readouterr().out
 

@@ -1,0 +1,152 @@
+"""What the studies share: their command, fits that go on where they were interrupted, and tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from quinr_pl.atomic_file import write_bytes
+from quinr_pl.configs.find import packaged_config
+from quinr_pl.experiments.comparison import Comparison, run_job
+from quinr_pl.experiments.fit_configs import merge_fits, read_fit_config
+from quinr_pl.experiments.sweep import perform, read_result
+from quinr_pl.experiments.trees import Tree, merge
+from quinr_pl.network import Network
+
+Row = dict[str, Any]
+FAST: Tree = {"quantization": {"method": "nearest", "bits": 12}}
+"""Rounding that takes no time and hardly any quality: files of equal parameters have about equal bytes."""
+
+
+def run(
+    name: str,
+    description: str | None,
+    study: Callable[[Path, bool], dict[str, Any]],
+    tables: Callable[[Mapping[str, Any]], str],
+    draw: Callable[[Mapping[str, Any]], plt.Figure],
+    arguments: Sequence[str] | None,
+) -> None:
+    """Runs a study as a command: writes its data and its plot, and prints the tables of its page.
+
+    Args:
+        name: Of the study: its data is ``benchmarks/results/NAME.json``, its page ``docs/studies/NAME.md``.
+        description: What ``--help`` says.
+        study: Finds all figures, of JSON's types, with its fits in a folder; the second argument: few.
+        tables: Figures as tables in Markdown.
+        draw: Figures as a plot.
+        arguments: Of the command line; those of the process when left out.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.studies.{name}", description=description)
+    parser.add_argument("--quick", action="store_true", help="few fits of few steps, in under two minutes")
+    parser.add_argument("--folder", type=Path, help="where fits lie; the same command goes on there")
+    parser.add_argument("--data", type=Path, default=Path(f"benchmarks/results/{name}.json"))
+    parser.add_argument("--plot", type=Path, default=Path(f"docs/studies/{name}.png"))
+    options = parser.parse_args(arguments)
+    folder = options.folder or Path("runs/studies") / (f"{name}_quick" if options.quick else name)
+    found = study(folder, options.quick)
+    for path in (options.data, options.plot):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(options.data, (json.dumps(found, indent=1) + "\n").encode())
+    figure = draw(found)
+    figure.savefig(options.plot, dpi=80)
+    plt.close(figure)
+    print(tables(found))
+
+
+def fit_config(base: str, changes: Tree, data: Tree, steps: int) -> dict[str, Any]:
+    """Config of a fit.
+
+    Args:
+        base: Name of a packaged config.
+        changes: What differs from it.
+        data: Class path and arguments of the data module.
+        steps: Training steps.
+    """
+    config = merge_fits(read_fit_config(str(packaged_config(base))), changes)
+    return {**config, "data": dict(data), "trainer": {**config["trainer"], "max_steps": steps}}
+
+
+def fitted(
+    folder: Path, signal: Tree, networks: Mapping[str, Tree], seeds: Sequence[int], steps: int
+) -> list[Row]:
+    """Fits of networks to a signal, the whole of which every step sees; finished ones are kept.
+
+    Args:
+        folder: Where they lie.
+        signal: Class path and arguments of the data module.
+        networks: By name, what ``with_network`` gives: networks that are trained as ``kodak.yaml`` says.
+        seeds: Of the fits.
+        steps: Training steps.
+
+    Returns:
+        A row for each: network, signal and seed; PSNR of the decoded file in dB, of a range image over pixels
+        with a return; bytes and parameters.
+    """
+    data = merge(signal, {"init_args": {"batch_size": None, "steps_per_epoch": steps}})
+    training = fit_config("kodak.yaml", FAST, data, steps)
+    del training["model"]["network"]  # whose arguments would stay where a study names others
+    methods = {
+        name: {"kind": "fit", "fit": merge_fits(training, changes)} for name, changes in networks.items()
+    }
+    rows = []
+    for job in Comparison("", data, [{}], methods, list(seeds)).jobs():
+        if read_result(job, folder) is None:
+            perform(run_job, job, folder, lambda status: None)
+        result = read_result(job, folder)
+        assert result is not None, f"{job} left no result in {folder}"
+        psnr = round(result.get("psnr_valid", result["psnr"]), 4)
+        row = {"signal": job.image, "network": job.method, "seed": job.seed, "psnr": psnr}
+        rows.append({**row, "bytes": result["bytes"], "parameters": result["parameters"]})
+    return rows
+
+
+def with_network(network: type[Network], arguments: Tree, **model: Any) -> Tree:
+    """Changes to a config that put a network into it.
+
+    Args:
+        network: Class of the network.
+        arguments: Of its constructor.
+        **model: Further settings of the training, such as ``learning_rate``.
+    """
+    path = f"{network.__module__}.{network.__qualname__}"
+    return {"model": {"network": {"class_path": path, "init_args": dict(arguments)}, **model}}
+
+
+def matched(
+    network: type[Network], arguments: Tree, free: str, size: Callable[[Network], float], target: float
+) -> dict[str, Any]:
+    """Arguments of a network with the one that is free chosen so that its size is nearest to a target.
+
+    Args:
+        network: Class of the network.
+        arguments: Of its constructor, all but the free one.
+        free: Name of a whole number with which the size grows.
+        size: Of a network.
+        target: What the size is to be.
+    """
+
+    def off(value: int) -> float:
+        return abs(size(network(**{**arguments, free: value})) - target)
+
+    value = 1
+    while off(value + 1) < off(value):
+        value += 1
+    return {**arguments, free: value}
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows, the first of which is the head, as a table in Markdown: numbers to the right."""
+    head, *others = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *others]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and standard deviation of a sample."""
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
