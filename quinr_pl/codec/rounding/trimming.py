@@ -40,6 +40,17 @@ _PSNR_TOLERANCE = 0.03
 _BAND_PIXELS = 1 << 19
 
 
+def decoded_error(quantized: QuantizedNetwork, spec: SignalSpec, targets: Tensor) -> float:
+    """Mean squared error of what is decoded from a quantized network, in units of targets.
+
+    Args:
+        quantized: Network and levels.
+        spec: Shape, kind and range of the signal.
+        targets: Its values in [0, 1], (pixels, channels); NaN where any value will do.
+    """
+    return _Trim(spec, targets, quantized).error(quantized)
+
+
 def trimmed_to_size(
     quantized: QuantizedNetwork, spec: SignalSpec, targets: Tensor, most_bytes: int, progress: Progress
 ) -> QuantizedNetwork:

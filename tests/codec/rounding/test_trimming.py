@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,16 @@ def test_a_file_has_the_quality_asked_for(fitted, decibels):
     trimmed, trimmed_quality = figures(*fitted, Searched(least_psnr=quality + decibels))
     assert quality + decibels <= trimmed_quality <= quality + decibels + 0.1
     assert trimmed <= size or decibels > 0
+
+
+def test_weights_are_finer_where_a_quality_needs_it(fitted):
+    network, targets = copy.deepcopy(fitted[0]), fitted[1]
+    network.rate_weight = 0.05  # as where a fit was steered down to a quality
+    _, finest = figures(network, targets, Nearest(bits=12))
+    _, coarse = figures(network, targets, Searched())
+    asked = finest - 0.5
+    assert coarse < asked - 1
+    assert asked <= figures(network, targets, Searched(least_psnr=asked))[1] <= asked + 0.1
 
 
 def test_weights_alone_are_priced_higher():
