@@ -35,7 +35,7 @@ _SIZE_TOLERANCE = 0.03
 _PSNR_TOLERANCE, _CHAMFER_TOLERANCE = 0.1, 1.0  # in dB; the latter is 5 % of a distance
 _NEARER = 0.9
 _BEYOND, _LEAST_BEYOND = 1.5, 0.1
-_SIZED_TOLERANCE, _SIZED_MOST_BPP = 0.2, 2.0
+_SIZED_TOLERANCE, _SIZED_MOST_BPP, _SIZED_MOST_BYTES = 0.2, 2.0, 4096
 _USUAL_BPP = 0.1
 
 
@@ -159,6 +159,7 @@ class RatedFit:
         from quinr_pl.commands.estimate import Jpeg2000Curve, usual_rate_weight
         from quinr_pl.commands.plans import (
             CONFIGS,
+            COORDINATES_WIN_BELOW,
             TRAININGS,
             coordinate_plan,
             fewest_bytes,
@@ -172,7 +173,8 @@ class RatedFit:
         if size is None:
             assert wanted is not None
             bpp = curve.bpp(wanted - gain) if curve.usable else _USUAL_BPP
-            size = int(bpp * spec.pixels / 8) + self._mask_bytes
+            # Latents meet a quality in one fit, which takes coordinates several.
+            size = max(int(bpp * spec.pixels / 8), COORDINATES_WIN_BELOW) + self._mask_bytes
         kind = self.ask.network or network_kind(size, spec)
         if wanted is None and size < fewest_bytes(kind, spec):
             raise OutOfReachError(self._too_few(size, fewest_bytes(kind, spec)))
@@ -368,7 +370,7 @@ class RatedFit:
         assert wanted is not None
         fewest = FEWEST_BYTES + self._mask_bytes
         size = max(fewest, int(_USUAL_BPP * pixels / 8))
-        most = max(fewest, int(_SIZED_MOST_BPP * pixels / 8))
+        most = max(fewest, int(_SIZED_MOST_BPP * pixels / 8), _SIZED_MOST_BYTES)
         results: list[FitResult] = []
         tried: list[int] = []
         while len(tried) < PSNR_TRIES and size not in tried:
