@@ -60,8 +60,8 @@ def refusal(error: Exception) -> str | None:
         what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
         reason = error.strerror or message or type(error).__name__
         return f"{what}: {reason}" if what else f"the system refuses: {reason}"
-    if type(error).__name__ == "MisconfigurationException":
-        return message
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's, which seldom names a flag
+        return f"--trainer: {message}"
     return None
 
 

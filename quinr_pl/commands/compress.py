@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_
 from quinr_pl.commands.compress_files import compress_files
 from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, compress_frames
 from quinr_pl.commands.frame_files import holds_array_of_frames
-from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_file, shown
+from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_bytes, require_file, shown
 from quinr_pl.commands.kept_fit import run_kept
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import RatedFit
@@ -42,9 +43,10 @@ def compress(args: list[str]) -> int:
         options.chamfer,
     )
     source = options.inputs[0]
-    several = len(options.inputs) > 1 or Path(source).is_dir()
+    several = len(options.inputs) > 1 or os.path.isdir(source)
     if options.out_dir is not None or (several and options.output is None):
         return compress_files(options, overrides, ask, _ACCEPTED)
+    _refuse_flags_of_several_files(options)
     if several or holds_array_of_frames(Path(source)):
         return compress_frames(options, overrides, ask, _ACCEPTED)
     require_file(source, _ACCEPTED)
@@ -145,6 +147,20 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, overrides
 
 
+def _refuse_flags_of_several_files(options: argparse.Namespace) -> None:
+    """Refuses flags that one output has no use for.
+
+    Raises:
+        QuinrError: That names the flag.
+    """
+    for flag, value, usual in (
+        ("--processes", options.processes, None),
+        ("--executor", options.executor, "local"),
+    ):
+        if value != usual:
+            raise QuinrError(f"{flag} {value}: shares out files; name a folder for them by --out-dir")
+
+
 @contextmanager
 def _readable_twice(name: str) -> Iterator[Path]:
     """A path of an input; what comes from a pipe is laid into a file."""
@@ -153,6 +169,7 @@ def _readable_twice(name: str) -> Iterator[Path]:
         yield Path(name).absolute()
         return
     data = read_file(name, remedy=_ACCEPTED)
+    require_bytes(name, len(data), _ACCEPTED)
     with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder:
         path = Path(folder, f"input{_suffix_of(data)}")
         path.write_bytes(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import unicodedata
 from argparse import Namespace
@@ -80,6 +81,7 @@ def compress_files(options: Namespace, overrides: Sequence[str], ask: Ask, remed
     executor = _executor(options, len(files))
     folder = Path(options.out_dir)
     state = folder / _STATE
+    make_folder(folder)  # so that a message has the name that the user gave
     make_folder(state)
     with locked_folder(state, "--out-dir"), temporary_files_in(state):
         jobs = [_job(file, folder, ask, flags) for file in files]
@@ -141,7 +143,7 @@ def input_files(names: Sequence[str], remedy: str) -> list[InputFile]:
         path = Path(name)
         if name == STANDARD:
             raise QuinrError(f"{name}: standard input goes alone, without --out-dir")
-        if not path.is_dir():
+        if not os.path.isdir(name):  # unlike Path, which takes no name for the present folder
             require_file(name, remedy)
             found.append(InputFile(path, with_suffix(Path(path.name), ".quinr")))
             continue

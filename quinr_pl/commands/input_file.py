@@ -43,7 +43,7 @@ def read_file(name: str, most_bytes: float = math.inf, remedy: str = "give a .qu
 
 
 def require_file(name: str, remedy: str) -> None:
-    """Refuses an input that is missing or a folder.
+    """Refuses an input that is missing, empty or a folder.
 
     Args:
         name: As the user gave it; ``-`` for standard input.
@@ -56,11 +56,28 @@ def require_file(name: str, remedy: str) -> None:
         return
     with _reading(name, remedy):
         try:
-            folder = stat.S_ISDIR(os.stat(name).st_mode)
+            found = os.stat(name)
         except FileNotFoundError as error:
             raise QuinrError(f"{shown(name)}: no such file; {remedy}") from error
-    if folder:
+    if stat.S_ISDIR(found.st_mode):
         raise QuinrError(f"{name}: is a folder; {remedy}")
+    if stat.S_ISREG(found.st_mode):
+        require_bytes(name, found.st_size, remedy)
+
+
+def require_bytes(name: str, size: int, remedy: str) -> None:
+    """Refuses an input of no bytes.
+
+    Args:
+        name: As the user gave it; ``-`` for standard input.
+        size: Bytes that it has.
+        remedy: What to give instead.
+
+    Raises:
+        QuinrError: If it has none.
+    """
+    if size == 0:
+        raise QuinrError(f"{shown(name)}: is empty; {remedy}")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -152,7 +153,12 @@ class RayExecutor:
         self.retries = retries
         if not ray.is_initialized():
             try:
-                ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": ONE_THREAD})
+                ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    runtime_env={"env_vars": ONE_THREAD},
+                )
             except (ConnectionError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise QuinrError(

@@ -153,11 +153,14 @@ def test_standard_input_and_output(monkeypatch, capsys):
         assert capsys.readouterr().out == ""
 
 
-def test_what_standard_input_holds_is_refused_by_that_name(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdin", StandardStream(b"neither picture nor array"))
+@pytest.mark.parametrize(
+    ("data", "told"), [(b"neither picture nor array", "damaged"), (b"", "is empty; give")]
+)
+def test_what_standard_input_holds_is_refused_by_that_name(data, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", StandardStream(data))
     assert main(["compress", "-", "-o", "x.quinr", *SMALL_FIT]) == 2
     (line,) = error_lines(capsys)
-    assert "standard input: " in line
+    assert f"standard input: {told}" in line
     assert "/input" not in line
 
 
@@ -182,6 +185,8 @@ def test_no_binary_file_goes_to_a_terminal(monkeypatch, capsys):
         ["--psnr", "1000"],
         ["--bpp", "1", "--psnr", "30"],
         ["--bp", "0.1"],
+        ["--processes", "2"],
+        ["--executor", "ray"],
         ["second.png"],
         ["--trainer.logger", "true"],
         ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "x"],

@@ -110,6 +110,9 @@ def test_an_interrupted_command_goes_on(executor):
         (["a.png", "b.png"], ["-o", "x.quinr", "--out-dir", "packed"], "--output x.quinr: names one file"),
         (["a.png", "missing.png"], ["--out-dir", "packed"], "missing.png: no such file"),
         (["empty"], ["--out-dir", "packed"], "empty: nothing in this folder"),
+        (["a.png", "nothing.png"], ["--out-dir", "packed"], "nothing.png: is empty; give an image"),
+        (["a.png", ""], ["--out-dir", "packed"], "'': no such file"),
+        (["a.png", "b.png"], ["--out-dir", "a.png"], "error: a.png: cannot write"),
         (["a.png", "-"], ["--out-dir", "packed"], "standard input goes alone"),
         (["a.png", "b.png"], ["--out-dir", "packed", "--processes", "0"], "--processes 0"),
         (["a.png", "b.png"], ["--out-dir", "packed", "--bpp", "-1"], "--bpp -1"),
@@ -122,6 +125,7 @@ def test_what_is_wrong_is_found_before_the_work(inputs, flags, told, capsys, mon
     for folder in ("sub", "empty", "packed"):
         Path(folder).mkdir()
     Path("packed/there.quinr").write_bytes(b"mine")
+    Path("nothing.png").write_bytes(b"")
     for name in ("a.png", "a.jpg", "b.png", "sub/A.png", "there.png"):
         write_gray(name)
     assert main(["compress", *inputs, *flags]) == 2
