@@ -7,6 +7,7 @@ behind the tables.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,29 +70,42 @@ OF_POINTS = {"data.gaps": 8}
 _SMALL_PIXELS = 1e5
 _SMALL_SHARES = (0.1, 0.2)  # steps of a small signal cost nearly the same at all resolutions
 
-NETWORKS: tuple[tuple[float, float, dict[str, Any]], ...] = (
-    (
-        14_000,
-        0.3,
-        {"qubits": 4, "angles": 8, "uploads": 2, "filters": 2, "neighbours": 24, "context_width": 16},
-    ),
-    (
-        1_300,
-        0.0,
-        {"qubits": 4, "angles": 8, "uploads": 2, "filters": 2, "neighbours": 12, "context_width": 12},
-    ),
-    (
-        700,
-        0.0,
-        {"qubits": 3, "angles": 6, "uploads": 1, "filters": 1, "neighbours": 6, "context_width": 6},
-    ),
-    (
-        0,
-        0.0,
-        {"qubits": 2, "angles": 4, "uploads": 1, "filters": 0, "neighbours": 4, "context_width": 4},
-    ),
+
+@dataclass(frozen=True)
+class SizedNetwork:
+    """A latent network, and which files it is taken for.
+
+    Args:
+        least_bytes: The smallest file, the mask left out.
+        least_bpp: The lowest rate, the mask left out.
+        pace: Steps that it takes in the time of one of the largest network.
+        arguments: Of the network.
+    """
+
+    least_bytes: int
+    least_bpp: float
+    pace: float
+    arguments: Mapping[str, int]
+
+
+def _sizes(qubits: int, uploads: int, filters: int, neighbours: int, context_width: int) -> dict[str, int]:
+    return {
+        "qubits": qubits,
+        "angles": 2 * qubits,
+        "uploads": uploads,
+        "filters": filters,
+        "neighbours": neighbours,
+        "context_width": context_width,
+    }
+
+
+NETWORKS = (
+    SizedNetwork(14_000, 0.3, 1.0, _sizes(4, 2, 2, 24, 16)),
+    SizedNetwork(1_300, 0.0, 1.3, _sizes(3, 2, 2, 12, 12)),
+    SizedNetwork(700, 0.0, 1.0, _sizes(3, 1, 1, 6, 6)),
+    SizedNetwork(0, 0.0, 1.0, _sizes(2, 1, 0, 4, 4)),
 )
-"""Networks from so many bytes and bits a pixel on, the mask left out.
+"""The first one that a file is large enough for is taken.
 
 More qubits gained nothing in the time that their steps take; see docs/research/short-fits.md."""
 
@@ -126,8 +140,9 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     """
     own_bytes = most_bytes - mask_bytes(spec)
     bpp = 8 * own_bytes / spec.pixels
-    network = next(sizes for size, rate, sizes in NETWORKS if own_bytes >= size and bpp >= rate)
+    sized = next(n for n in NETWORKS if own_bytes >= n.least_bytes and bpp >= n.least_bpp)
     training = TRAININGS[effort]
+    steps = round(sized.pace * training.steps)
     small = spec.pixels < _SMALL_PIXELS
     shares = _SMALL_SHARES if small else (training.quarter, training.half)
     finest = 1 if bpp < _COARSE_BELOW and not small else 0
@@ -135,11 +150,11 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     *rows, width = spec.shape
     tiles = Tiles(math.prod(rows), width, coarsest, STEP_PIXELS)
     if tiles.count(0) > 1:
-        shares, length = _on_tiles(training, tiles, spec.pixels)
+        shares, length = _on_tiles(steps, shares, tiles, spec.pixels)
     else:
-        length = _length(training.steps)
+        length = _length(steps)
     return {
-        **{f"model.network.{name}": value for name, value in network.items()},
+        **{f"model.network.{name}": value for name, value in sized.arguments.items()},
         "model.network.finest": finest,
         "model.network.grids": coarsest - finest + 1,
         "model.network.rate_weight": float(f"{rate_weight:.3g}"),
@@ -150,20 +165,24 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     }
 
 
-def _on_tiles(training: Training, tiles: Tiles, pixels: int) -> tuple[tuple[float, float], dict[str, Any]]:
+def _on_tiles(
+    steps: int, shares: tuple[float, float], tiles: Tiles, pixels: int
+) -> tuple[tuple[float, float], dict[str, Any]]:
     """Shares of the steps at 1/4 and 1/2 of the resolution, and the length of a training on tiles.
 
-    A step of the table is a pass over the tiles of a large signal.
+    A step of a small signal is a pass over the tiles of a large one; shares are first those of passes.
     """
-    passes = training.steps * (STEP_PIXELS / pixels) ** _FEWER_PASSES
-    shares = (training.quarter, training.half, 1 - training.quarter - training.half)
-    steps = [passes * share * tiles.count(octave) for share, octave in zip(shares, (2, 1, 0), strict=True)]
-    total = math.ceil(sum(steps))
+    passes = steps * (STEP_PIXELS / pixels) ** _FEWER_PASSES
+    of_passes = (*shares, 1 - sum(shares))
+    on_tiles = [
+        passes * share * tiles.count(octave) for share, octave in zip(of_passes, (2, 1, 0), strict=True)
+    ]
+    total = math.ceil(sum(on_tiles))
     length = {
         "trainer.max_steps": total,
         "data.steps_per_epoch": max(_LONGEST_EPOCH, math.ceil(total / _LARGE_EPOCHS)),
     }
-    quarter, half = (round(number / total, 4) for number in steps[:2])
+    quarter, half = (round(number / total, 4) for number in on_tiles[:2])
     return (quarter, half), length
 
 
