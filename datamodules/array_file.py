@@ -10,13 +10,17 @@ import numpy.typing as npt
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_file import finite_points
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import ARRAY, Signal, SignalSpec, image_spec
+from quinr_pl.signals import ARRAY, VOLUME, Signal, SignalSpec, image_spec
+from quinr_pl.signals.files import signal_of
 from quinr_pl.signals.interval import check_loss, interval_of
+from quinr_pl.signals.volume import AXES as VOLUME_AXES
+from quinr_pl.signals.volume import volume_content
 
 _WORTH_SAYING = 1e-5
 _POINT_NUMBERS = range(3, 9)
 _FEWEST_POINTS = 256
 _FEW_CHANNELS = 4
+_IMAGE_AXES = ("height", "width")
 
 
 def read_array(path: Path) -> npt.NDArray:
@@ -79,7 +83,7 @@ def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None
     Raises:
         QuinrError: If the shape or the values cannot be a signal.
     """
-    array = _channels_last(array, path, channel_axis)
+    array = _channels_last(array, path, channel_axis, _IMAGE_AXES)
     values = np.array(array, array.dtype.newbyteorder("="), order="C")
     if values.dtype in (np.uint8, np.uint16):
         return Signal(values, image_spec(values))
@@ -88,23 +92,44 @@ def array_signal(array: npt.NDArray, path: Path, channel_axis: int | None = None
     return Signal(values, SignalSpec.of(ARRAY, values, (low, high)))
 
 
-def _channels_last(array: npt.NDArray, path: Path, channel_axis: int | None) -> npt.NDArray:
-    if array.ndim == 2 and channel_axis is None:
-        return array[:, :, None]
-    if array.ndim != 3:
-        raise QuinrError(
-            f"{path}: shape {array.shape}; needs (height, width) or (height, width, channels), reshape it"
-        )
+def array_volume(array: npt.NDArray, path: Path, channel_axis: int | None = None) -> Signal:
+    """An array as a volume, which decodes to its own type.
+
+    Args:
+        array: (depth, height, width) or four axes, one of them the channels.
+        path: Its file, for messages.
+        channel_axis: Axis of the channels; the last of four when left out.
+
+    Raises:
+        QuinrError: If the shape or the values cannot be a volume.
+    """
+    array = _channels_last(array, path, channel_axis, VOLUME_AXES)
+    return signal_of(VOLUME, volume_content(array, path))
+
+
+def _channels_last(
+    array: npt.NDArray, path: Path, channel_axis: int | None, axes: tuple[str, ...]
+) -> npt.NDArray:
+    """An array of some axes with another one behind them, its channels."""
+    count = len(axes)
+    if array.ndim == count and channel_axis is None:
+        return array[..., None]
+    if array.ndim != count + 1:
+        names = ", ".join(axes)
+        remedy = "say --data.volume true, or reshape it" if array.ndim == count + 2 else "reshape it"
+        raise QuinrError(f"{path}: shape {array.shape}; needs ({names}) or ({names}, channels), {remedy}")
     if channel_axis is None:
-        if array.shape[2] > max(_FEW_CHANNELS, min(array.shape[:2])):
+        if array.shape[-1] > max(_FEW_CHANNELS, min(array.shape[:-1])):
+            remedy = ", or --data.volume true where there are none" if array.ndim == len(VOLUME_AXES) else ""
             raise QuinrError(
-                f"{path}: shape {array.shape}, which axis are the channels? say --data.channel_axis 0, 1 or 2"
+                f"{path}: shape {array.shape}, which axis are the channels? say --data.channel_axis 0 to "
+                f"{count}{remedy}"
             )
         return array
-    if not -3 <= channel_axis < 3:
-        raise QuinrError(f"--data.channel_axis {channel_axis}: the array has axes 0, 1 and 2")
-    moved = np.moveaxis(array, channel_axis, 2)
-    if channel_axis % 3 != 2:
+    if not -count - 1 <= channel_axis <= count:
+        raise QuinrError(f"--data.channel_axis {channel_axis}: the array has axes 0 to {count}")
+    moved = np.moveaxis(array, channel_axis, -1)
+    if channel_axis % (count + 1) != count:
         notice(f"{path}: decodes to {moved.shape}, channels last")
     return moved
 

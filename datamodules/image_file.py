@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.datamodules.array_file import array_points, array_signal, looks_like_points, read_array
+from quinr_pl.datamodules.array_file import (
+    array_points,
+    array_signal,
+    array_volume,
+    looks_like_points,
+    read_array,
+)
 from quinr_pl.datamodules.picture import read_picture
 from quinr_pl.datamodules.point_file import POINT_READERS, read_points
 from quinr_pl.datamodules.range_file import read_range_image
@@ -39,6 +45,7 @@ class ImageDataModule(ScanFileDataModule):
         points: Whether an array of (points, 3 or more) is a scan, to be projected; null refuses what looks
             like one.
         range_image: Whether an array or a picture is one of distances, see `read_range_image`.
+        volume: Whether an array is a volume, see `array_volume`.
         unit: Metres that 1 stands for in a scan or range image; null for 1, and for 1/256 in pictures.
         projection: "auto", "field_of_view" or "beam_order", see `Projection`, as for the following.
         height: Rows of a range image; null for those of the scan.
@@ -54,6 +61,7 @@ class ImageDataModule(ScanFileDataModule):
         channel_axis: int | None = None,
         points: bool | None = None,
         range_image: bool = False,
+        volume: bool = False,
         unit: float | None = None,
         projection: str = "auto",
         height: int | None = None,
@@ -70,6 +78,7 @@ class ImageDataModule(ScanFileDataModule):
         self.channel_axis = channel_axis
         self.points_in_array = points
         self.range_image = range_image
+        self.volume = volume
         self.unit = unit
 
     @cached_property
@@ -77,6 +86,9 @@ class ImageDataModule(ScanFileDataModule):
         if self.range_image:
             _require_file(self.path)
             return read_range_image(self.path, self.projection, self.unit)
+        if self.volume and self.path.suffix.lower() == ".npy":
+            _require_file(self.path)
+            return array_volume(read_array(self.path), self.path, self.channel_axis)
         return read_signal(
             self.path,
             self.projection,

@@ -11,7 +11,8 @@ from quinr_pl.errors import QuinrError
 
 _LARGEST_SINGLE = (2 - 2**-23) * 2.0**127
 
-Value = int | float | bool | str | tuple[float, ...]
+Value = int | float | bool | str
+Attribute = Value | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Integer:
     high: int
     default: int | None = None
 
-    def check(self, value: Value) -> None:
+    def check(self, value: Attribute) -> None:
         """Refuse a value that is no such number.
 
         Raises:
@@ -52,7 +53,7 @@ class Choice:
     names: tuple[str, ...]
     default: str | None = None
 
-    def check(self, value: Value) -> None:
+    def check(self, value: Attribute) -> None:
         """Refuse a value that is none of the names.
 
         Raises:
@@ -74,7 +75,7 @@ class Switch:
     default: str | bool
     other: str | bool
 
-    def check(self, value: Value) -> None:
+    def check(self, value: Attribute) -> None:
         """Refuse a value that is neither.
 
         Raises:
@@ -98,14 +99,14 @@ class Real:
     low: float = 2.0**-20
     high: float = 2.0**20
 
-    def check(self, value: Value) -> None:
+    def check(self, value: Attribute) -> None:
         """Refuse a value out of bounds.
 
         Raises:
             QuinrError: That names them.
         """
         try:
-            number = float(value)
+            number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             raise QuinrError("must be a number") from None
         if not self.low <= number <= self.high:
@@ -122,7 +123,7 @@ class Numbers:
 
     default: tuple[float, ...]
 
-    def check(self, value: Value) -> None:
+    def check(self, value: Attribute) -> None:
         """Refuse a value that is not as many finite numbers.
 
         Raises:
@@ -140,7 +141,7 @@ def _is_single(number: float) -> bool:
 Field = Integer | Choice | Switch | Real | Numbers
 
 
-def check_fields(fields: Mapping[str, Field], values: Mapping[str, Value], flag: str) -> None:
+def check_fields(fields: Mapping[str, Field], values: Mapping[str, Attribute], flag: str) -> None:
     """Refuse values that their fields do not allow.
 
     Args:
@@ -158,7 +159,7 @@ def check_fields(fields: Mapping[str, Field], values: Mapping[str, Value], flag:
             raise QuinrError(f"{flag}.{name} {values[name]}: {error}") from None
 
 
-def with_defaults(fields: Mapping[str, Field], values: Mapping[str, Value]) -> dict[str, Value]:
+def with_defaults(fields: Mapping[str, Field], values: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Values of all fields, those that are left out by their defaults."""
     defaults = {name: field.default for name, field in fields.items() if field.default is not None}
     return {**defaults, **values}

@@ -10,7 +10,7 @@ from quinr_pl.errors import QuinrError
 _REQUIREMENTS = {
     "DracoPy": "DracoPy>=1.5",
     "laspy": "laspy[lazrs]>=2.5",
-    "nibabel": "nibabel>=5.2",
+    "nibabel": "nibabel>=5.3",
     "plyfile": "plyfile>=1.0",
     "soundfile": "soundfile>=0.13",
 }

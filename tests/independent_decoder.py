@@ -41,6 +41,8 @@ COIN_FIELDS = [
 ]
 
 
+VALUE_TYPES = ["int16", "uint8", "int8", "uint16", "int32", "uint32", "int64", "uint64"]
+VALUE_TYPES += ["float32", "float64", "float16"]
 KINDS: list[tuple[int, tuple[float, float], list[tuple[str, Any, Any]]]] = [
     (2, (0.0, 255.0), []),
     (2, (0.0, 65535.0), []),
@@ -56,6 +58,14 @@ KINDS: list[tuple[int, tuple[float, float], list[tuple[str, Any, Any]]]] = [
                 ("choice", "PCM_16", "PCM_24", "PCM_32", "PCM_U8", "PCM_S8", "FLOAT", "DOUBLE"),
                 "PCM_16",
             ),
+        ],
+    ),
+    (
+        3,
+        (-32768.0, 32767.0),
+        [
+            ("value_type", ("choice", *VALUE_TYPES), "int16"),
+            ("affine", "numbers", (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)),
         ],
     ),
 ]
@@ -126,9 +136,12 @@ def read_signal(stream: Bytes) -> dict[str, Any]:
     return {"kind": kind, "shape": shape, "channels": channels, "low": low, "high": high, **attributes}
 
 
-def read_field(stream: Bytes, kind: Any) -> Any:
+def read_field(stream: Bytes, kind: Any, default: Any) -> Any:
     if kind == "integer":
         return stream.varint()
+    if kind == "numbers":
+        differing = stream.varint()
+        return tuple(stream.float32() if differing >> i & 1 else usual for i, usual in enumerate(default))
     if kind == "real":
         code = stream.byte()
         if code == 255:
@@ -149,7 +162,7 @@ def read_fields(stream: Bytes, fields: list[tuple[str, Any, Any]]) -> dict[str, 
         present = True
         if default is not None:
             present, mask = bool(mask & 1), mask >> 1
-        values[name] = read_field(stream, kind) if present else default
+        values[name] = read_field(stream, kind, default) if present else default
     return values
 
 
@@ -447,6 +460,9 @@ def decode_frames(data: bytes) -> list[np.ndarray]:
 def of_kind(signal: dict[str, Any], values: np.ndarray) -> np.ndarray:
     if signal["kind"] < 2:
         return np.rint(values).astype(np.int64)
+    if signal["kind"] == 5:
+        dtype = np.dtype(signal["value_type"])
+        return (np.rint(values) if dtype.kind in "iu" else values).astype(dtype)
     if signal.get("sample_format") in SAMPLE_BITS:
         scale = 2 ** (SAMPLE_BITS[signal["sample_format"]] - 1)
         values = np.rint(values * scale) / scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,38 +51,40 @@ class JPEG2000:
         """The codestream of a signal at about a rate; its real rate is that of its size.
 
         Args:
-            values: (height, width, channels).
+            values: (*shape, channels). Of more than two axes, planes along the two longest are components.
             spec: What the values are.
             bpp: Bits per pixel to aim at.
 
         Raises:
-            QuinrError: If the signal has not two axes, the rate is not positive or there is no OpenJPEG.
+            QuinrError: If the signal has one axis, the rate is not positive or there is no OpenJPEG.
         """
-        if len(spec.shape) != 2:
-            raise QuinrError(
-                f"JPEG 2000: {spec.kind.name} of {len(spec.shape)} axes; it holds two, leave it out"
-            )
+        if len(spec.shape) < 2:
+            raise QuinrError(f"JPEG 2000: {spec.kind.name} of one axis; it holds two or more, leave it out")
         if not bpp > 0:
             raise QuinrError(f"JPEG 2000 rate {bpp} bpp: must be positive")
         samples = self._samples(values, spec)
         depth = 8 * samples.itemsize
         options: dict[str, Any] = {"cratios": [max(1.0, depth * spec.channels / bpp)]}
         options["irreversible"] = self.wavelet == "9/7"
-        if spec.channels == 3:
-            options["mct"] = self.colour_transform
-        options["numres"] = min(_MOST_RESOLUTIONS, 1 + int(math.log2(min(spec.shape))))
+        samples = np.ascontiguousarray(samples.transpose(_planes_last(spec.shape)))
+        samples = samples.reshape(*samples.shape[:2], -1)
+        if samples.shape[2] == 3:
+            options["mct"] = self.colour_transform and len(spec.shape) == 2
+        options["numres"] = min(_MOST_RESOLUTIONS, 1 + int(math.log2(min(samples.shape[:2]))))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "signal.j2k"
-            glymur().Jp2k(path, data=samples if spec.channels > 1 else samples[:, :, 0], **options)
+            glymur().Jp2k(path, data=samples if samples.shape[2] > 1 else samples[:, :, 0], **options)
             return path.read_bytes()
 
     def decode(self, codestream: bytes, spec: SignalSpec) -> npt.NDArray:
-        """The signal of a codestream: (height, width, channels) of the dtype that the spec has."""
+        """The signal of a codestream: (*shape, channels) of the dtype that the spec has."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "signal.j2k"
             path.write_bytes(codestream)
             samples = glymur().Jp2k(path)[:]
-        samples = samples.reshape(*spec.shape, spec.channels)
+        order = _planes_last(spec.shape)
+        sizes = (*spec.shape, spec.channels)
+        samples = samples.reshape([sizes[axis] for axis in order]).transpose(np.argsort(order))
         if spec.dtype in _OWN_TYPES:
             return samples
         return spec.denormalize(samples.astype(np.float64) / (2**self.bits - 1))
@@ -91,6 +94,13 @@ class JPEG2000:
             return values
         dtype = np.uint8 if self.bits == 8 else np.uint16
         return np.rint(np.clip(spec.normalize(values), 0, 1) * (2**self.bits - 1)).astype(dtype)
+
+
+def _planes_last(shape: Sequence[int]) -> list[int]:
+    """Axes of (*shape, channels): the two longest in their order, then the others, channels last."""
+    longest = sorted(range(len(shape)), key=lambda axis: (-shape[axis], axis))[:2]
+    first = sorted(longest)
+    return [*first, *(axis for axis in range(len(shape) + 1) if axis not in first)]
 
 
 def inpaint(values: npt.NDArray, known: npt.NDArray[np.bool_], rounds: int = 200) -> npt.NDArray:

@@ -23,7 +23,7 @@ from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
 
-_ACCEPTED = "give an image (8 or 16 bit), a scan (.bin, .pcd, .ply, .las, .laz), audio or a .npy array"
+_ACCEPTED = "give an image, a scan (.bin, .pcd, .ply, .las, .laz), audio, a volume or a .npy array"
 
 _SIGNATURES = ((0, b"\x93NUMPY", ".npy"), (0, b"# .PCD", ".pcd"), (0, b"ply\n", ".ply"), (0, b"LASF", ".las"))
 """Of what comes from a pipe and no kind of signal reads: place and bytes, and the suffix that they mean."""
@@ -74,7 +74,7 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """The command's own options, and the flags of `fit` for the parser that knows them."""
     parser = OneLineArgumentParser(
         "quinr-pl compress",
-        description="Compress an image, a range scan, audio or an array. Every override of `fit` is "
+        description="Compress an image, a scan, audio, a volume or an array. Every override of `fit` is "
         "understood. An interrupted compress goes on when the same command is run again.",
         epilog="example: quinr-pl compress photo.png -o photo.quinr --trainer.max_steps 2000",
         allow_abbrev=False,
@@ -83,8 +83,9 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image (8 or 16 bit), scan (.bin, .pcd, .ply, .las, .laz), audio (.wav, .flac) or .npy array; "
-        "- for standard input; several, or folders: with -o frames of one file, with --out-dir a file each",
+        help="image (8 or 16 bit), scan (.bin, .pcd, .ply, .las, .laz), audio (.wav, .flac), volume (.nii, "
+        ".nii.gz) or .npy array; - for standard input; several, or folders: with -o frames of one file, with "
+        "--out-dir a file each",
     )
     parser.add_argument(
         "-o", "--output", help="the file to write; - for standard output (default: input with .quinr)"
@@ -108,7 +109,9 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
-        "--bpp", type=float, help="bits for each pixel or sample, of all frames, at most (default: 0.1)"
+        "--bpp",
+        type=float,
+        help="bits for each pixel, sample or voxel, of all frames, at most (default: 0.1)",
     )
     rate.add_argument("--bytes", type=int, help="size of the whole file, at most")
     rate.add_argument("--psnr", type=float, help="dB, of each frame, at least")

@@ -68,15 +68,16 @@ def _arguments(args: list[str]) -> Namespace:
     parser.add_argument(
         "-o",
         "--output",
-        help=".png, or .npy to keep floats; of a scan .ply, .pcd, .bin or .npy for its points; - for "
-        "standard output (default: the input's name with .png for images and .npy for the rest); of several "
-        "frames one name with a number, such as scan-%%06d.ply, or .npy for all in one array",
+        help=".png, or .npy to keep floats; .wav or .flac; .nii or .nii.gz; of a scan .ply, .pcd, .bin or "
+        ".npy for its points; - for standard output (default: the input's name with .png for images, .wav "
+        "for audio, .nii.gz for volumes from NIfTI and .npy for the rest); of several frames one name with a "
+        "number, such as scan-%%06d.ply, or .npy for all in one array",
     )
     parser.add_argument("--out-dir", metavar="FOLDER", help="of a file for each frame, 000000 and so on")
     parser.add_argument("--frame", type=int, metavar="N", help="only this one of several frames, from 0")
     parser.add_argument(
         "--format",
-        metavar="png|npy|ply|pcd|bin",
+        metavar="png|npy|wav|flac|nii.gz|nii|ply|pcd|bin",
         help="of the output, where its suffix does not say (default: as above)",
     )
     parser.add_argument(

@@ -54,8 +54,8 @@ class Jpeg2000Curve:
 
     @cached_property
     def usable(self) -> bool:
-        """Whether it tells anything of the signal: two axes, no mask, and OpenJPEG is there."""
-        if len(self.spec.shape) != 2 or self.spec.mask is not None:
+        """Whether it tells anything of the signal: two axes or more, no mask, and OpenJPEG is there."""
+        if len(self.spec.shape) < 2 or self.spec.mask is not None:
             return False
         try:
             return 0 < self.psnr(1.0) < math.inf
@@ -65,14 +65,14 @@ class Jpeg2000Curve:
     @cached_property
     def _middle(self) -> tuple[npt.NDArray, SignalSpec]:
         values = self.values
-        side = math.isqrt(_MOST_PIXELS)
+        side = int(_MOST_PIXELS ** (1 / len(self.spec.shape)))
         parts = []
         for size in self.spec.shape:
             first = max(0, (size - side) // 2)
             parts.append(slice(first, first + side))
         values = np.ascontiguousarray(values[tuple(parts)])
         spec = self.spec
-        return values, SignalSpec(spec.kind, values.shape[:-1], spec.channels, spec.low, spec.high)
+        return values, SignalSpec.of(spec.kind, values, (spec.low, spec.high), spec.attributes)
 
     @cached_property
     def _headers(self) -> float:

@@ -11,6 +11,7 @@ from quinr_pl.signals.kinds import KINDS
 from quinr_pl.signals.range_image import RANGE_IMAGE
 from quinr_pl.signals.scanner import Points, Scanner
 from quinr_pl.signals.spec import MOST_AXES, ReferenceFrame, SignalSpec
+from quinr_pl.signals.volume import VOLUME
 
 __all__ = [
     "ARRAY",
@@ -20,6 +21,7 @@ __all__ = [
     "KINDS",
     "MOST_AXES",
     "RANGE_IMAGE",
+    "VOLUME",
     "FileContent",
     "Intensities",
     "Intensity",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from quinr_pl.atomic_file import atomic_path
 from quinr_pl.errors import QuinrError
+from quinr_pl.signals.kind import FileContent, SignalKind
 from quinr_pl.signals.kinds import all_kinds
 from quinr_pl.signals.point_files import POINT_SUFFIXES, write_points
 from quinr_pl.signals.scanner import Points
@@ -43,10 +44,14 @@ def read_by_kind(path: Path) -> Signal | None:
     """
     for kind in all_kinds():
         if suffix_of(path).lower() in kind.read_suffixes:
-            content = kind.read(path)
-            spec = SignalSpec.of(kind, content.values, content.interval, content.attributes)
-            return Signal(content.values, spec)
+            return signal_of(kind, kind.read(path))
     return None
+
+
+def signal_of(kind: SignalKind, content: FileContent) -> Signal:
+    """The signal of what a kind has read."""
+    spec = SignalSpec.of(kind, content.values, content.interval, content.attributes)
+    return Signal(content.values, spec)
 
 
 def written_suffixes() -> list[str]:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.fields import Field, Value
+from quinr_pl.fields import Attribute, Field
 from quinr_pl.signals.drawing import Picture, false_colours
 
 _ERROR_SCALE = 0.25  # of the range: what error has the brightest colour
 
 
-Attributes = Mapping[str, Value]
+Attributes = Mapping[str, Attribute]
 """What a signal has beyond values and range, by the names of its kind's ``FIELDS``."""
 
 

@@ -14,6 +14,7 @@ KINDS: Registry[int, SignalKind] = Registry(
         2: "quinr_pl.signals.range_image:RANGE_IMAGE",
         3: "quinr_pl.signals.array:ARRAY",
         4: "quinr_pl.signals.audio:AUDIO",
+        5: "quinr_pl.signals.volume:VOLUME",
     },
 )
 """Kinds by their code in files. Those of installed packages are entry points of ``quinr_pl.signal_kinds``."""

@@ -88,7 +88,7 @@ def test_what_flac_cannot_hold_is_refused():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"RIFF\x04\0\0\0WAVE", "cut or no audio"), (b"", "cut or no audio"), (b"no audio at all", "cut or no")],
+    [(b"RIFF\x04\0\0\0WAVE", "cut or no audio"), (b"no audio at all", "cut or no")],
 )
 def test_broken_files_are_refused_in_one_line(content, message, capsys):
     Path("a.wav").write_bytes(content)
@@ -195,6 +195,7 @@ def test_from_standard_input(monkeypatch, capsysbinary):
     assert decompress(capsysbinary.readouterr().out).shape == (SAMPLES, 1)
 
 
+@pytest.mark.slow
 def test_compare_with_twins_and_opus():
     fit = {
         "trainer": {

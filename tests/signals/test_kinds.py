@@ -9,23 +9,33 @@ import numpy as np
 import pytest
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, IMAGE_16, KINDS, RANGE_IMAGE, SignalKind, SignalSpec
+from quinr_pl.signals import (
+    ARRAY,
+    AUDIO,
+    IMAGE_8,
+    IMAGE_16,
+    KINDS,
+    RANGE_IMAGE,
+    VOLUME,
+    SignalKind,
+    SignalSpec,
+)
 from quinr_pl.signals.distortion import psnr
 from quinr_pl.signals.kinds import all_kinds
 
 OWN = (IMAGE_8, IMAGE_16, RANGE_IMAGE, ARRAY)
-VOLUME = SignalKind(7, "volume", ("depth", "height", "width"), "int16", (-100.0, 400.0))
+FIELD = SignalKind(7, "field", ("depth", "height", "width"), "int16", (-100.0, 400.0))
 ANY = SignalKind(9, "anything", None, "float32", (0.0, 1.0))
 
 
-@pytest.mark.parametrize("kind", [*OWN, AUDIO], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*OWN, AUDIO, VOLUME], ids=lambda kind: kind.name)
 def test_the_table_has_each_kind_under_its_code(kind):
     assert KINDS[kind.code] is kind
     assert kind in all_kinds()
     assert pickle.loads(pickle.dumps(kind)) == copy.deepcopy(kind) == kind
 
 
-@pytest.mark.parametrize("kind", [*OWN, VOLUME, ANY], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*OWN, FIELD, ANY], ids=lambda kind: kind.name)
 def test_values_survive_targets(kind):
     shape = tuple(range(2, 2 + len(kind.axes or (0,) * 5)))
     spec = SignalSpec(kind, shape, 2, *kind.usual_range)
@@ -36,7 +46,7 @@ def test_values_survive_targets(kind):
     assert spec.pixels == values.size // 2
 
 
-@pytest.mark.parametrize("kind", [*OWN, VOLUME, ANY], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*OWN, FIELD, ANY], ids=lambda kind: kind.name)
 def test_every_signal_is_drawn(kind):
     shape = tuple(range(2, 2 + len(kind.axes or (0,))))
     values = np.linspace(*kind.usual_range, np.prod(shape), dtype=kind.dtype).reshape(*shape, 1)
@@ -46,7 +56,7 @@ def test_every_signal_is_drawn(kind):
         assert picture.shape == (np.prod(shape[:-1]), shape[-1], 3)
 
 
-@pytest.mark.parametrize("kind", [*OWN, VOLUME], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*OWN, FIELD], ids=lambda kind: kind.name)
 def test_other_numbers_of_axes_are_refused(kind):
     with pytest.raises(QuinrError, match=rf"\(5,\): {kind.name} needs \(.*height, width\)"):
         SignalSpec(kind, (5,), 1, *kind.usual_range)
@@ -54,7 +64,7 @@ def test_other_numbers_of_axes_are_refused(kind):
 
 @pytest.mark.parametrize(
     ("kind", "low", "high"),
-    [(IMAGE_8, 0, 256), (IMAGE_16, -1, 2), (VOLUME, 0, 40000), (RANGE_IMAGE, -1, 3), (ARRAY, 1, 1)],
+    [(IMAGE_8, 0, 256), (IMAGE_16, -1, 2), (FIELD, 0, 40000), (RANGE_IMAGE, -1, 3), (ARRAY, 1, 1)],
 )
 def test_ranges_that_the_values_cannot_have_are_refused(kind, low, high):
     with pytest.raises(QuinrError, match=rf"signal range \[{low}, {high}\]"):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import singledispatch
+from typing import Any
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
-from quinr_pl.fields import Choice, Field, Integer, Numbers, Real, Switch, Value
+from quinr_pl.fields import Attribute, Choice, Field, Integer, Numbers, Real, Switch
 
 _REAL_ESCAPE = 255
 _REALS = (*(code / 20 for code in range(101)), *(5 + code / 4 for code in range(1, 155)))
 
 
-def write_fields(fields: Mapping[str, Field], writer: Writer, values: Mapping[str, Value]) -> None:
+def write_fields(fields: Mapping[str, Field], writer: Writer, values: Mapping[str, Attribute]) -> None:
     """Append a presence mask, then those values that are not their fields' defaults.
 
     Args:
@@ -28,7 +29,7 @@ def write_fields(fields: Mapping[str, Field], writer: Writer, values: Mapping[st
             write_field(field, writer, values[name])
 
 
-def read_fields(fields: Mapping[str, Field], reader: Reader) -> dict[str, Value]:
+def read_fields(fields: Mapping[str, Field], reader: Reader) -> dict[str, Any]:
     """What ``write_fields`` wrote, each value within its field's bounds.
 
     Raises:
@@ -38,7 +39,7 @@ def read_fields(fields: Mapping[str, Field], reader: Reader) -> dict[str, Value]
     mask = reader.varint()
     if mask >> len(optional):
         raise BitstreamError(f"presence mask {mask:#x} has unknown bits")
-    values: dict[str, Value] = {}
+    values: dict[str, Any] = {}
     for name, field in fields.items():
         if field.default is not None and not mask >> optional.index(name) & 1:
             values[name] = field.default
@@ -56,7 +57,7 @@ def _optional(fields: Mapping[str, Field]) -> Sequence[str]:
 
 
 @singledispatch
-def write_field(field: Field, writer: Writer, value: Value) -> None:
+def write_field(field: Field, writer: Writer, value: Any) -> None:
     """Append a value that its field allows.
 
     An integer is a varint; a choice is a byte, the number of the name; a switch is nothing, as only its other
@@ -68,7 +69,7 @@ def write_field(field: Field, writer: Writer, value: Value) -> None:
 
 
 @singledispatch
-def read_field(field: Field, reader: Reader) -> Value:
+def read_field(field: Field, reader: Reader) -> Attribute:
     """The value of a field that is present.
 
     Raises:
@@ -78,7 +79,7 @@ def read_field(field: Field, reader: Reader) -> Value:
 
 
 @write_field.register
-def _(field: Integer, writer: Writer, value: Value) -> None:
+def _(field: Integer, writer: Writer, value: Any) -> None:
     writer.varint(int(value))
 
 
@@ -91,7 +92,7 @@ def _(field: Integer, reader: Reader) -> int:
 
 
 @write_field.register
-def _(field: Choice, writer: Writer, value: Value) -> None:
+def _(field: Choice, writer: Writer, value: Any) -> None:
     writer.byte(field.names.index(str(value)))
 
 
@@ -104,7 +105,7 @@ def _(field: Choice, reader: Reader) -> str:
 
 
 @write_field.register
-def _(field: Switch, writer: Writer, value: Value) -> None:
+def _(field: Switch, writer: Writer, value: Any) -> None:
     pass
 
 
@@ -114,7 +115,7 @@ def _(field: Switch, reader: Reader) -> str | bool:
 
 
 @write_field.register
-def _(field: Real, writer: Writer, value: Value) -> None:
+def _(field: Real, writer: Writer, value: Any) -> None:
     real = float(value)
     if real in _REALS:
         writer.byte(_REALS.index(real))
@@ -133,8 +134,7 @@ def _(field: Real, reader: Reader) -> float:
 
 
 @write_field.register
-def _(field: Numbers, writer: Writer, value: Value) -> None:
-    assert isinstance(value, tuple), "checked with the signal"
+def _(field: Numbers, writer: Writer, value: Any) -> None:
     pairs = list(zip(value, field.default, strict=True))
     writer.varint(sum(1 << index for index, (number, usual) in enumerate(pairs) if number != usual))
     for number, usual in pairs:
