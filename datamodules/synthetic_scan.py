@@ -48,7 +48,11 @@ class SyntheticScanDataModule(RangeImageDataModule):
 
 
 def street_scan(
-    scene: int, noise: float = 0.02, dropout: float = 0.02, beams: int = 64, azimuths: int = 2000
+    scene: int,
+    noise: float = 0.02,
+    dropout: float = 0.02,
+    beams: int | npt.NDArray[np.float64] = 64,
+    azimuths: int = 2000,
 ) -> npt.NDArray[np.float32]:
     """A scan of a street with houses, cars and poles.
 
@@ -56,7 +60,8 @@ def street_scan(
         scene: Seed of the street and of the noise.
         noise: Standard deviation of the ranges in metres.
         dropout: Share of the hits that return nothing.
-        beams: Beams, evenly from 2° above to 24.8° below the horizon.
+        beams: Number of beams, evenly from 2° above to 24.8° below the horizon; or the elevation of each in
+            degrees, from the top.
         azimuths: Rays of a beam.
 
     Returns:
@@ -64,14 +69,15 @@ def street_scan(
     """
     generator = np.random.default_rng(scene)
     lower, upper, poles = _street(generator)
-    elevation = np.radians(np.linspace(2.0, -24.8, beams))[:, None]
+    elevations = np.linspace(2.0, -24.8, beams) if isinstance(beams, int) else beams
+    elevation = np.radians(elevations)[:, None]
     # Half a step off the seam: no ray may jitter across it.
     azimuth = 2 * np.pi * (np.arange(azimuths) + 0.5)[None, :] / azimuths
     rays = np.stack(
         [
             np.cos(elevation) * np.cos(azimuth),
             np.cos(elevation) * np.sin(azimuth),
-            np.broadcast_to(np.sin(elevation), (beams, azimuths)),
+            np.broadcast_to(np.sin(elevation), (len(elevation), azimuths)),
         ],
         axis=-1,
     ).reshape(-1, 3)

@@ -15,7 +15,19 @@ AUTO = Projection("auto", None, None, None, None, peak=120)
 AZIMUTHS = 512
 
 
-def street(beams: int = 32) -> np.ndarray:
+SENSORS = {
+    "VLP-16": np.linspace(15, -15, 16),
+    "HDL-32E": np.linspace(10.67, -30.67, 32),
+    "OS1-128": np.linspace(22.5, -22.5, 128),
+    # As of a scanner with most beams near the horizon.
+    "uneven": np.concatenate(
+        [np.linspace(15, 2, 24), np.linspace(1.8, -5.8, 77), np.linspace(-6.2, -25, 27)]
+    ),
+}
+"""Elevations of beams in degrees."""
+
+
+def street(beams: int | np.ndarray = 32) -> np.ndarray:
     return street_scan(1, noise=0.0, dropout=0.05, beams=beams, azimuths=AZIMUTHS)
 
 
@@ -39,6 +51,19 @@ def test_scanners_of_any_number_of_beams_come_back_whole(beams):
     assert len(every) == len(points)
     away = cKDTree(every).query(points[:, :3])[0]
     assert (away < reach * (np.pi / AZIMUTHS + 4e-4) + 0.01).all()
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+@pytest.mark.parametrize("columns", [AZIMUTHS, 2048])
+def test_scans_of_known_sensors_come_back_whole(sensor, columns):
+    points = street(SENSORS[sensor])
+    found, scanner, shape = back(points, Projection("auto", None, columns, None, None, peak=120))
+    assert shape == (len(SENSORS[sensor]), columns)
+    np.testing.assert_allclose(np.array(scanner.elevations) / 100, SENSORS[sensor], atol=0.03)
+    assert len(found) == len(points)
+    away = cKDTree(found).query(points[:, :3])[0]
+    reach = np.linalg.norm(points[:, :3], axis=1)
+    assert (away < reach * (np.pi / columns + 6e-4) + 0.01).all()
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-45, 45), (30, 120), (135, 225), (-80, -170)])
