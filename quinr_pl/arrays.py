@@ -55,6 +55,8 @@ def compress(
     bpp: float | None = None,
     bytes: int | None = None,  # as the flag is called
     psnr: float | None = None,
+    bits_per_point: float | None = None,
+    chamfer: float | None = None,
     preset: str | None = None,
     effort: int = USUAL_EFFORT,
     network: str | None = None,
@@ -75,6 +77,8 @@ def compress(
         bpp: Bits for each pixel, of all frames, at most.
         bytes: Bytes of the file, at most.
         psnr: dB of the decoded array, at least; a few fits, one after another, find the size.
+        bits_per_point: Of a scan of points, bits for each, at most.
+        chamfer: Of a scan of points, Chamfer distance of the decoded ones in metres, at most; a few fits too.
         preset: "tiny", "small", "medium" or "large": 0.02 to 0.2 bits for each pixel. 0.1 where nothing is
             asked for and no config is named.
         effort: 1 to 5: seconds to most of an hour.
@@ -108,7 +112,7 @@ def compress(
         >>> back.shape, back.dtype
         ((16, 24, 1), dtype('uint8'))
     """
-    ask = Ask(bpp, bytes, psnr, preset, effort, network)
+    ask = Ask(bpp, bytes, psnr, preset, effort, network, bits_per_point, chamfer)
     overrides = {"seed_everything": seed, **(settings or {})}
     configs = [config] if isinstance(config, str | Path) else config
     tell, shown = (progress, False) if callable(progress) else (None, progress)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from compressing import error_lines, no_fit, write_gray
 
+from quinr_pl import compress
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.errors import QuinrError
 from quinr_pl.fitting import FitResult
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -95,3 +97,13 @@ def test_what_is_no_scan_has_no_points(flag, monkeypatch, capsys):
     for value in ("0", "-1", "inf"):
         assert main(["compress", "photo.png", flag, value]) == 2
         assert f"{flag} {value}: must be a positive number" in error_lines(capsys)[0]
+
+
+def test_points_are_asked_for_from_python_too(monkeypatch):
+    aims: list[float] = []
+    fake_fit(monkeypatch, lambda psnr: 0.3 * math.exp(-0.05 * (psnr - 35)), aims)
+    write_scan()
+    data = compress("scan.bin", chamfer=0.25, network="latents")
+    assert 0.93 * 0.25 <= data.figures["chamfer"] <= 0.25
+    with pytest.raises(QuinrError, match=r"--bits-per-point 0\.2: .* is no scan of points"):
+        compress([[0.0, 1.0], [2.0, 3.0]], bits_per_point=0.2)
