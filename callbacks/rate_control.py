@@ -18,6 +18,7 @@ from quinr_pl.signals import SignalSpec
 
 _HEADER_BYTES = 32
 _BITS_PER_WEIGHT, _PRICE, _BITS_PER_OCTAVE = 6.6, 2.0**-25, 0.22
+_BITS_PER_DIFFERENCE = 1.5  # where most weights stay as they are in another frame
 _MEASUREMENTS = 100
 _SETTLING = 0.1  # share of the steered steps in which a deviation moves the level of ln(λ) by itself
 _URGENCY = 4.0  # for how much a deviation moves ln(λ) at once, over the share that is left to undo it
@@ -153,6 +154,8 @@ def steered_shares(network: Network) -> tuple[float, float]:
 
 def _weights_bytes(network: Network, spec: SignalSpec) -> float:
     """What the rounding will leave of the weights: the finer, the less a bit costs against the error."""
+    if spec.reference is not None:
+        return network.parameter_count() * _BITS_PER_DIFFERENCE / 8
     price = network.rate_weight / spec.pixels
     bits = _BITS_PER_WEIGHT - _BITS_PER_OCTAVE * math.log2(price / _PRICE)
     return network.parameter_count() * bits / 8

@@ -1,10 +1,11 @@
-"""Small gaps in range images, which cost a mask bits and a scan next to nothing."""
+"""Details of masks of range images that cost bits and a scan next to nothing: small gaps, and flicker."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+_ALMOST_ALL = 8  # of the nine pixels in and around a place
 _LARGEST_STEP = 4.0  # metres between both sides: what lies between is at most half as far from a surface
 
 
@@ -30,3 +31,19 @@ def close_gaps(
     for first in np.flatnonzero(closes):
         closed[row[first], column[first] + 1 : column[first + 1]] = True
     return closed
+
+
+def without_flicker(mask: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """A mask as of the frame before, except where almost all pixels around a place say otherwise.
+
+    What a scanner gets back from glass, leaves and the rims of things comes and goes from scan to scan.
+
+    Args:
+        mask: (rows, columns), True where there is a return.
+        before: That of the frame before.
+    """
+    rows, columns = mask.shape
+    framed = np.pad(mask, 1, mode="edge").astype(np.int64)
+    counts = sum(framed[y : y + rows, x : x + columns] for y in range(3) for x in range(3))
+    kept: npt.NDArray[np.bool_] = (counts >= _ALMOST_ALL) | (before & (counts > 9 - _ALMOST_ALL))
+    return kept if kept.any() else mask

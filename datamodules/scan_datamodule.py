@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
+from quinr_pl.datamodules.mask_gaps import without_flicker
 from quinr_pl.datamodules.range_image import Projection
 from quinr_pl.datamodules.scan_file import ScanFormat
+from quinr_pl.signals import SignalSpec
 
 
 class RangeImageDataModule(CoordinateDataModule):
@@ -23,7 +26,8 @@ class RangeImageDataModule(CoordinateDataModule):
         fov_down: Elevation of its lower edge in degrees; null for that of the scan.
         peak: Range in metres that target 1 stands for.
         mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
-        gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there.
+        gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there. In a
+            frame that is told by another one flicker of the mask is left out, see `without_flicker`.
         intensity: How much intensities, as a second channel, weigh beside ranges: 0.01 to 1, or 0 for none.
         **blocks: Further arguments of `CoordinateDataModule`.
     """
@@ -49,6 +53,13 @@ class RangeImageDataModule(CoordinateDataModule):
     def axes(self) -> int:
         """Rows and columns."""
         return 2
+
+    def follow(self, spec: SignalSpec) -> None:
+        """See CoordinateDataModule; where small gaps are closed, flicker of the mask is left out too."""
+        before = None if spec.reference is None else spec.reference.spec.mask
+        if self.projection.gaps and spec.mask is not None and before is not None:
+            spec = replace(spec, mask=without_flicker(spec.mask, before))
+        super().follow(spec)
 
     @property
     def channels(self) -> int:

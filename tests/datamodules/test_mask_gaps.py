@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from quinr_pl.datamodules import ImageDataModule
-from quinr_pl.datamodules.mask_gaps import close_gaps
+from quinr_pl.datamodules.mask_gaps import close_gaps, without_flicker
 from quinr_pl.errors import QuinrError
+from quinr_pl.signals import ReferenceFrame
 
 RANGES = np.array(
     [
@@ -43,3 +44,38 @@ def test_what_a_closed_gap_holds_is_free(tmp_path):
     np.testing.assert_array_equal(data.targets.isnan().numpy().reshape(4, 12), RANGES == 0)
     with pytest.raises(QuinrError, match=r"--data\.gaps -1: must be 0 or more"):
         ImageDataModule("ranges.npy", gaps=-1)
+
+
+def test_flicker_is_what_few_pixels_around_a_place_agree_on():
+    before = np.zeros((9, 12), bool)
+    before[:, :6] = True
+    speckled = before.copy()
+    speckled[4, 2], speckled[4, 9] = False, True  # single pixels
+    speckled[:, 6] = True  # a rim that moved by one
+    np.testing.assert_array_equal(without_flicker(speckled, before), before)
+    moved = np.roll(before, 3, axis=1)
+    kept = without_flicker(moved, before)
+    np.testing.assert_array_equal(kept[:, 4:8], moved[:, 4:8])  # within what is new, not at its rim
+    nothing = np.zeros_like(before)
+    lonely = nothing.copy()
+    lonely[0, 0] = True
+    np.testing.assert_array_equal(without_flicker(lonely, nothing), lonely)  # a mask has some return
+
+
+@pytest.mark.parametrize(("gaps", "differs"), [(0, 1), (3, 0)])
+def test_a_following_frame_leaves_flicker_out_where_gaps_are_closed(gaps, differs, tmp_path):
+    ranges = np.full((8, 12), 10.0, np.float32)
+    np.save(tmp_path / "first.npy", ranges)
+    ranges[4, 5:11] = 0  # longer than the gaps that are closed
+    ranges[4, 7] = 40
+    np.save(tmp_path / "next.npy", ranges)
+    first, following = (
+        ImageDataModule(str(tmp_path / name), range_image=True, gaps=gaps)
+        for name in ("first.npy", "next.npy")
+    )
+    first.setup()
+    following.setup()
+    spec = following.spec.following(ReferenceFrame(first.spec, None))
+    following.follow(spec)
+    assert bool((following.spec.mask != first.spec.mask).any()) == bool(differs)
+    np.testing.assert_array_equal(following.targets.isnan().numpy().reshape(8, 12), ranges == 0)
