@@ -59,18 +59,26 @@ def predicted_one_by_one(
     return min(max(scale, 0), 87) * 16 + mean % 16, mean // 16
 
 
+def places(front: slice, shape: tuple[int, ...], reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a wavefront in a grid with so many zeros above, to the left and to the right."""
+    framed = np.indices((shape[0] + reach, shape[1] + 2 * reach)).reshape(2, -1) - reach
+    return framed[0, front], framed[1, front]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_wavefronts_see_what_raster_order_sees(seed: int) -> None:
     context, grids = random_context(seed, neighbours=(4, 12, 24)[seed]), random_grids(seed)
+    reach = (1, 2, 3)[seed]
     for index, values in enumerate(grids):
         coarser = grids[index + 1] if index + 1 < len(grids) else None
         grid = _Grid(context, index, (values.shape[0], values.shape[1]), coarser)
         visited = np.zeros(values.shape, dtype=int)
         for front in grid.wavefronts():
             rows, means = grid.predict(front)
-            grid.set(front, values[front.rows, front.columns])
-            visited[front.rows, front.columns] += 1
-            for y, x, row, mean in zip(front.rows, front.columns, rows, means, strict=True):
+            ys, xs = places(front, values.shape, reach)
+            grid.latents[front] = values[ys, xs]
+            visited[ys, xs] += 1
+            for y, x, row, mean in zip(ys, xs, rows, means, strict=True):
                 assert (row, mean) == predicted_one_by_one(context, grids, index, int(y), int(x))
         assert (visited == 1).all()
 
@@ -109,7 +117,7 @@ def test_the_largest_latents_and_weights_do_not_overflow() -> None:
     one = _Grid(context, 0, SHAPES[0], grids[1])
     one.values[:] = grids[0]
     for front in one.wavefronts():
-        for y, x, row, mean in zip(front.rows, front.columns, *one.predict(front), strict=True):
+        for y, x, row, mean in zip(*places(front, SHAPES[0], 3), *one.predict(front), strict=True):
             assert (row, mean) == predicted_one_by_one(context, grids, 0, int(y), int(x))
 
 

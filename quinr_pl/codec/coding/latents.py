@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from quinr_pl.codec.arrays import Integers
 from quinr_pl.codec.coding import ans
-from quinr_pl.codec.coding.wavefronts import Wavefront, wavefronts_of
+from quinr_pl.codec.coding.wavefronts import wavefronts_of
 from quinr_pl.codec.file.container import BitstreamError
 from quinr_pl.network.latent.context_shape import SCALE_OCTAVES
 from quinr_pl.ops.kernels.context import reach_of
@@ -123,6 +123,9 @@ class _Grid:
         index: Which grid, 0 the finest.
         shape: Rows and columns.
         coarser: The next coarser grid; None for the coarsest.
+
+    Attributes:
+        latents: Those of the grid with its frame, flat.
     """
 
     def __init__(
@@ -132,37 +135,37 @@ class _Grid:
         shape: tuple[int, int],
         coarser: npt.NDArray[np.integer] | None,
     ) -> None:
-        self._context, self._index, self._shape, self._coarser = context, index, shape, coarser
+        self._context, self._index, self._shape = context, index, shape
         self._reach = reach_of(context.offsets)
-        self._framed = np.zeros((shape[0] + self._reach, shape[1] + 2 * self._reach), dtype=np.int32)
-        self._steps = np.array([down * self._framed.shape[1] + right for down, right in context.offsets])
+        framed = (shape[0] + self._reach, shape[1] + 2 * self._reach)
+        self._framed, covering = np.zeros(framed, dtype=np.int32), np.zeros(framed, dtype=np.int32)
+        self._steps = np.array([down * framed[1] + right for down, right in context.offsets])
+        if coarser is not None:
+            inside = self._inside(covering)
+            for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                part = inside[down::2, right::2]
+                part[:] = coarser[: part.shape[0], : part.shape[1]]
+        self.latents, self._covering = self._framed.reshape(-1), covering.reshape(-1)
+
+    def _inside(self, framed: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        return framed[self._reach :, self._reach : self._reach + self._shape[1]]
 
     @property
     def values(self) -> npt.NDArray[np.int32]:
         """The latents, zero where none has been set."""
-        return self._framed[self._reach :, self._reach : self._reach + self._shape[1]]
+        return self._inside(self._framed)
 
-    def wavefronts(self) -> Iterator[Wavefront]:
-        """In the order of the file."""
-        return wavefronts_of(*self._shape, self._reach)
+    def wavefronts(self) -> Iterator[slice]:
+        """In the order of the file: of each its places in ``latents``."""
+        return wavefronts_of(*self._shape, self._reach, self._reach)
 
-    def predict(self, front: Wavefront) -> tuple[Integers, Integers]:
+    def predict(self, front: slice) -> tuple[Integers, Integers]:
         """Rows of the table and rounded means; see IntegerContext.predict."""
-        seen = np.empty((len(front.rows), len(self._steps) + 1), dtype=np.int64)
-        places = self._places(front)
-        seen[:, :-1] = self._framed.reshape(-1)[places[:, None] + self._steps]
-        if self._coarser is None:
-            seen[:, -1] = 0
-        else:
-            seen[:, -1] = self._coarser[front.rows >> 1, front.columns >> 1]
+        places = np.arange(front.start, front.stop, front.step)
+        seen = np.empty((len(places), len(self._steps) + 1), dtype=np.int64)
+        seen[:, :-1] = self.latents[places[:, None] + self._steps]
+        seen[:, -1] = self._covering[front]
         return self._context.predict(seen, self._index)
-
-    def set(self, front: Wavefront, latents: Integers) -> None:
-        """Fill in decoded latents."""
-        self._framed.reshape(-1)[self._places(front)] = latents
-
-    def _places(self, front: Wavefront) -> Integers:
-        return (front.rows + self._reach) * self._framed.shape[1] + front.columns + self._reach
 
 
 def symbols_of(latents: Integers, mean: Integers) -> Integers:
@@ -188,7 +191,7 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
         grid.values[:] = grids[index]
         for front in grid.wavefronts():
             row, mean = grid.predict(front)
-            latents = grid.values[front.rows, front.columns].astype(np.int64)
+            latents = grid.latents[front].astype(np.int64)
             symbols = symbols_of(latents, mean)
             steps.append((symbols, row, latents[symbols == ESCAPE]))
     coder = ans.encoder()
@@ -225,7 +228,7 @@ def decode(
             escapes = symbols == ESCAPE
             if escapes.any():
                 latents[escapes] = _decode_escapes(coder, mean[escapes])
-            grid.set(front, latents)
+            grid.latents[front] = latents
         coarser = grid.values
         decoded.insert(0, coarser)
     ans.check_end(coder, "latents")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from quinr_pl.codec.arrays import Integers, Mask
 from quinr_pl.codec.coding import ans
-from quinr_pl.codec.coding.wavefronts import Wavefront, wavefronts_of
+from quinr_pl.codec.coding.wavefronts import wavefronts_of
 from quinr_pl.codec.file.container import BitstreamError
 
 OFFSETS = ((0, -1), (0, -2), (0, -3), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (-2, -1), (-2, 0))
@@ -42,12 +42,10 @@ def write(returns: Mask, other: Mask | None = None) -> bytes:
 @lru_cache(maxsize=4)
 def _written(shape: tuple[int, int], packed: bytes, other: bytes | None) -> bytes:
     # Kept, since choosing step sizes writes a file dozens of times with one and the same mask.
-    symbols = _unpacked(packed, shape).astype(np.int64)
+    framed = np.pad(_unpacked(packed, shape).astype(np.int64), ((REACH, 0), (REACH, REACH))).reshape(-1)
     before = None if other is None else _unpacked(other, shape).astype(np.bool_)
     steps: list[tuple[Integers, Integers]] = []
-    _walk(
-        shape, before, lambda front, _: symbols[front.rows, front.columns], lambda *step: steps.append(step)
-    )
+    _walk(shape, before, lambda front, _: framed[front], lambda *step: steps.append(step))
     coder = ans.encoder()
     for returned, frequencies in reversed(steps):
         coder.encode_reverse(returned.astype(np.int32), ans.categorical_family(), _parameters(frequencies))
@@ -71,7 +69,7 @@ def read(payload: bytes, shape: tuple[int, ...], other: Mask | None = None) -> M
     """
     coder, family = ans.decoder(payload, "mask"), ans.categorical_family()
 
-    def decoded(_: Wavefront, frequencies: Integers) -> Integers:
+    def decoded(_: slice, frequencies: Integers) -> Integers:
         symbols = coder.decode(family, _parameters(frequencies))
         return np.asarray(symbols, dtype=np.int64)
 
@@ -86,7 +84,7 @@ def read(payload: bytes, shape: tuple[int, ...], other: Mask | None = None) -> M
 def _walk(
     shape: tuple[int, int],
     other: Mask | None,
-    symbols_of: Callable[[Wavefront, Integers], Integers],
+    symbols_of: Callable[[slice, Integers], Integers],
     note: Callable[[Integers, Integers], None] = lambda symbols, frequencies: None,
 ) -> Mask:
     """Go through a mask in the order of the file.
@@ -94,8 +92,8 @@ def _walk(
     Args:
         shape: Rows and columns.
         other: The mask of the frame that this one is told by.
-        symbols_of: From pixels and how frequent a return is at each, in units of 2**-24, to 1 where there is
-            one and 0 elsewhere.
+        symbols_of: From pixels, as places in a frame of ``REACH``, and how frequent a return is at each, in
+            units of 2**-24, to 1 where there is one and 0 elsewhere.
         note: Is told these symbols and frequencies.
 
     Returns:
@@ -113,16 +111,16 @@ def _walk(
     powers = 1 << np.arange(len(steps))
     flat = framed.reshape(-1)
     counts = np.full((1 << len(steps), 2), _FIRST_COUNT, dtype=np.int64)
-    for front in wavefronts_of(*shape, REACH - 1):
-        places = (front.rows + REACH) * row + front.columns + REACH
+    for front in wavefronts_of(*shape, REACH - 1, REACH):
+        places = np.arange(front.start, front.stop, front.step)
         contexts = flat[places[:, None] + steps] @ powers
         without, with_return = counts[contexts].T
         frequencies = 1 + with_return * ((1 << ans.PRECISION) - 2) // (without + with_return)
         symbols = symbols_of(front, frequencies)
         note(symbols, frequencies)
-        flat[places] = symbols
+        flat[front] = symbols
         # Only now: within a wavefront the decoder knows nothing of its neighbours.
-        np.add.at(counts, (contexts, symbols), _COUNT)
+        np.add.at(counts.reshape(-1), 2 * contexts + symbols, _COUNT)
     result: Mask = framed[0][inside]
     return result
 

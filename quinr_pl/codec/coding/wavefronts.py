@@ -3,27 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
-
-from quinr_pl.codec.arrays import Integers
 
 WAVEFRONT = 1_500_000
 """What one weighs beside its places, in the operations that limit decoding; see docs/format.md."""
-
-
-@dataclass(frozen=True)
-class Wavefront:
-    """Places that do not see each other: their neighbours all lie in earlier wavefronts.
-
-    Args:
-        rows: Rows of its latents.
-        columns: Columns of its latents.
-    """
-
-    rows: Integers
-    columns: Integers
 
 
 def wavefront_count(height: int, width: int, reach: int) -> int:
@@ -31,10 +13,25 @@ def wavefront_count(height: int, width: int, reach: int) -> int:
     return width + (reach + 1) * (height - 1)
 
 
-def wavefronts_of(height: int, width: int, reach: int) -> Iterator[Wavefront]:
-    """Places by column + (reach + 1) * row: neighbours above, up to ``reach`` to the right, come earlier."""
-    slope = reach + 1
+def wavefronts_of(height: int, width: int, reach: int, frame: int) -> Iterator[slice]:
+    """Places by column + (reach + 1) * row: neighbours above, up to ``reach`` to the right, come earlier.
+
+    The places of a wavefront do not see each other. They lie at equal distances in memory, so that a slice is
+    all of them, from the top down.
+
+    Args:
+        height: Rows of the grid.
+        width: Columns of the grid.
+        reach: Columns to the right that a place sees of the rows above.
+        frame: Rows above, and columns to the left and to the right, that lie around the grid: ``reach`` or
+            more.
+
+    Yields:
+        Slices of the flat array of (height + frame, width + 2 * frame).
+    """
+    slope, row = reach + 1, width + 2 * frame
     for front in range(wavefront_count(height, width, reach)):
-        rows = np.arange(max(0, (front - width) // slope + 1), min(height - 1, front // slope) + 1)
-        if len(rows):
-            yield Wavefront(rows, front - slope * rows)
+        first, last = max(0, (front - width) // slope + 1), min(height - 1, front // slope)
+        if first <= last:
+            start, step = (first + frame) * row + frame + front - slope * first, row - slope
+            yield slice(start, start + (last - first) * step + 1, step)
