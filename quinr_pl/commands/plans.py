@@ -31,6 +31,12 @@ FEWEST_LATENT_BYTES = 150
 
 _LONGEST_EPOCH = 2000
 
+_AXIS_SAMPLES = 2000
+"""Of a single axis, up to which frequencies start as those of pictures do; of more they reach further.
+
+1.4 s of speech, 68,545 samples, have an SNR of 11.7 dB after 400 steps with 30 times the frequencies, and of
+4.0 dB with 300 times."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -186,9 +192,17 @@ def _on_tiles(
     return (quarter, half), length
 
 
-def coordinate_plan(effort: int) -> dict[str, Any]:
-    """Settings of the training of a network of coordinates, by the flags that set them."""
-    return _length(TRAININGS[effort].coordinate_steps)
+def coordinate_plan(spec: SignalSpec, effort: int) -> dict[str, Any]:
+    """Settings of the training of a network of coordinates, by the flags that set them.
+
+    Args:
+        spec: Of the signal.
+        effort: 1 to 5.
+    """
+    plan = _length(TRAININGS[effort].coordinate_steps)
+    if len(spec.shape) == 1 and spec.pixels > _AXIS_SAMPLES:
+        plan["model.network.coordinate_scale"] = float(f"{spec.pixels / _AXIS_SAMPLES:.3g}")
+    return plan
 
 
 def _length(steps: int) -> dict[str, Any]:

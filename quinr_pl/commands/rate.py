@@ -179,7 +179,7 @@ class RatedFit:
         if wanted is None and size < fewest_bytes(kind, spec):
             raise OutOfReachError(self._too_few(size, fewest_bytes(kind, spec)))
         if kind == COORDINATES:
-            return self._sized(coordinate_plan(self.ask.effort), folder)
+            return self._sized(coordinate_plan(spec, self.ask.effort), folder)
         bpp = 8 * max(size - self._mask_bytes, 1) / spec.pixels
         rate_weight = curve.rate_weight(bpp) if curve.usable else usual_rate_weight(bpp)
         plan = latent_plan(spec, size, self.ask.effort, rate_weight)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from quinr_pl.commands.plans import NETWORKS, TRAININGS, latent_plan
+from quinr_pl.commands.plans import NETWORKS, TRAININGS, coordinate_plan, latent_plan
 from quinr_pl.network import LatentQuINR
-from quinr_pl.signals import IMAGE_8, SignalSpec
+from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, SignalSpec
 
 
 def plan_of(height: int, width: int, effort: int) -> dict:
@@ -47,3 +47,13 @@ def test_a_larger_file_never_gets_a_smaller_network():
         weights.append(LatentQuINR(height=64, width=96, **own).parameter_count())
     assert weights == sorted(weights)
     assert weights[0] < weights[-1] / 4
+
+
+def test_frequencies_of_a_single_axis_follow_its_length():
+    speech, click, picture = (
+        coordinate_plan(SignalSpec(kind, shape, 1, -1.0, 1.0), 1)
+        for kind, shape in [(AUDIO, (60_000,)), (AUDIO, (900,)), (ARRAY, (900, 900))]
+    )
+    assert speech["model.network.coordinate_scale"] == 30
+    assert click == picture
+    assert click.items() < speech.items()
