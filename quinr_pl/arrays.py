@@ -72,7 +72,8 @@ def compress(
 
     Args:
         source: (height, width) or (height, width, channels): uint8 and uint16 are an image, anything else
-            decodes as float32. Or the path of a picture, a scan or an array; see docs/inputs.md. A list of
+            decodes as float32. With ``{"data.volume": True}`` in the settings, (depth, height, width) or
+            (depth, height, width, channels) of any type. Or the path of a file; see docs/inputs.md. A list of
             these, or (frames, height, width, channels), gives a file of frames.
         bpp: Bits for each pixel, of all frames, at most.
         bytes: Bytes of the file, at most.
@@ -120,7 +121,7 @@ def compress(
         [str(name) for name in configs], [f"--{name}={_text(value)}" for name, value in overrides.items()]
     )
     with tempfile.TemporaryDirectory(prefix="quinr-pl-") as folder, _silence(shown), isolate_rng():
-        if (frames := _frames(source)) is not None:
+        if (frames := _frames(source, flags)) is not None:
             paths = [_path_of(frame, Path(folder, f"{n:06d}.npy"))[0] for n, frame in enumerate(frames)]
             frames_job = FramesFit(ask, flags, paths, "frames", key_distance, shown, tell)
             compressed = frames_job.run(Path(folder))
@@ -132,10 +133,10 @@ def compress(
     return CompressedBytes(compressed.data, compressed.figures)
 
 
-def _frames(source: Any) -> Sequence[Any] | None:
+def _frames(source: Any, flags: FitFlags) -> Sequence[Any] | None:
     """The frames of a source of several; None of one signal."""
     if isinstance(source, np.ndarray):
-        return list(source) if source.ndim == FRAMES_AXES else None
+        return list(source) if source.ndim == FRAMES_AXES and not flags.reads_volumes() else None
     if isinstance(source, list | tuple) and source:
         items = np.ndarray, str, os.PathLike
         return source if all(isinstance(item, items) for item in source) else None

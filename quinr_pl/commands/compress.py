@@ -47,7 +47,7 @@ def compress(args: list[str]) -> int:
     if options.out_dir is not None or (several and options.output is None):
         return compress_files(options, overrides, ask, _ACCEPTED)
     _refuse_flags_of_several_files(options)
-    if several or holds_array_of_frames(Path(source)):
+    if several or (holds_array_of_frames(Path(source)) and not _is_volume(options, overrides)):
         return compress_frames(options, overrides, ask, _ACCEPTED)
     require_file(source, _ACCEPTED)
     name = default_output(source, ".quinr") if options.output is None else options.output
@@ -68,6 +68,13 @@ def compress(args: list[str]) -> int:
     if output.standard is None and not options.json:
         print(output.name)
     return 0
+
+
+def _is_volume(options: argparse.Namespace, overrides: list[str]) -> bool:
+    """Whether the flags say that an array is a volume: one signal, and no frames."""
+    from quinr_pl.commands.fit_flags import FitFlags
+
+    return FitFlags(options.config, overrides).reads_volumes()
 
 
 def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:

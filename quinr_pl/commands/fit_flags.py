@@ -68,6 +68,10 @@ class FitFlags:
         _check(settings)
         return settings
 
+    def reads_volumes(self) -> bool:
+        """Whether arrays are volumes: what has four axes is then one signal, and no frames."""
+        return bool(self.resolve("compress.yaml")["data"]["init_args"]["volume"])
+
 
 def _check(settings: dict[str, Any]) -> None:
     data = settings["data"]

@@ -13,6 +13,7 @@ import yaml
 from fits import QUICK
 from processes import COMMAND, completed
 
+from quinr_pl.arrays import compress
 from quinr_pl.baselines.jpeg2000 import JPEG2000
 from quinr_pl.codec import decode, decompress
 from quinr_pl.commands.main import main
@@ -220,6 +221,17 @@ def test_latents_and_the_usual_names(capsys):
     Path("scan.nii.gz").unlink()
     assert main(["decompress", "scan.quinr"]) == 0
     assert nibabel.load("scan.nii.gz").shape == (14, 12, 9)
+
+
+def test_an_array_of_four_axes_is_one_volume_where_asked_for():
+    np.save("a.npy", ball("float32", 2))
+    few = {"model.network": "COIN", "model.network.layers": 1, "model.network.width": 4}
+    flags = [f"--{name}={value}" for name, value in few.items()]
+    assert main(["compress", "a.npy", "--data.volume", "true", *COORDINATES, *flags]) == 0
+    assert decompress("a.quinr").shape == (14, 12, 9, 2)
+    settings = {**few, "data.volume": True, "data.batch_size": 256, "trainer.max_steps": 2}
+    data = compress(ball("float32", 2), config=["compress_coordinates.yaml", QUICK[1]], settings=settings)
+    assert decode(data).spec.kind is VOLUME
 
 
 @pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii"])
