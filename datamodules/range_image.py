@@ -39,6 +39,7 @@ class Projection:
         gaps: Pixels of the longest gap in a row that the mask closes, see `close_gaps`; 0 for none. The file
             is smaller by up to a quarter, and has points there, between those on both sides.
         intensity: How much intensities weigh beside ranges, in steps of 0.01 up to 1; 0 leaves them out.
+        firings: Points that the decoder gives for each pixel, see `Scanner`.
 
     Raises:
         QuinrError: If a value is out of its domain.
@@ -53,6 +54,7 @@ class Projection:
     mask: bool = True
     gaps: int = 0
     intensity: float = 0.0
+    firings: int = 1
 
     def __post_init__(self) -> None:
         if self.method not in PROJECTIONS:
@@ -173,7 +175,7 @@ def place(points: npt.NDArray[np.float32], projection: Projection, name: str) ->
         share = _elevation_share(sine, *edges)
         row, outside = _bins(share, height), int(np.sum((share < 0) | (share > 1)))
         scanner = Scanner.even(height, *(round(edge * UNITS) for edge in edges))
-    scanner = replace(scanner, start=sector[0], turn=sector[1])
+    scanner = replace(scanner, start=sector[0], turn=sector[1], firings=projection.firings)
     beyond = int((distance > projection.peak).sum())
     _say_what_is_changed(len(points), beyond, outside, edges, projection.peak, name)
     return PlacedPoints(xyz, distance, row, scanner.columns(azimuth, width), (height, width), scanner, seen)

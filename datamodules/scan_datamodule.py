@@ -29,6 +29,7 @@ class RangeImageDataModule(CoordinateDataModule):
         gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there. In a
             frame that is told by another one flicker of the mask is left out, see `without_flicker`.
         intensity: How much intensities, as a second channel, weigh beside ranges: 0.01 to 1, or 0 for none.
+        firings: Points that the decoder gives for each pixel, side by side, of a scan.
         **blocks: Further arguments of `CoordinateDataModule`.
     """
 
@@ -44,10 +45,13 @@ class RangeImageDataModule(CoordinateDataModule):
         mask: bool = True,
         gaps: int = 0,
         intensity: float = 0.0,
+        firings: int = 1,
         **blocks: Any,
     ) -> None:
         super().__init__(name, **blocks)
-        self.projection = Projection(projection, height, width, fov_up, fov_down, peak, mask, gaps, intensity)
+        self.projection = Projection(
+            projection, height, width, fov_up, fov_down, peak, mask, gaps, intensity, firings
+        )
 
     @property
     def axes(self) -> int:

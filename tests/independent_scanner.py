@@ -39,20 +39,26 @@ def read_scanner(
         heights = np.cumsum(arrays(stack, height, second))
         assert stack.rest() == b"\x01"
     rays = {"elevations": elevations, "heights": heights, "azimuth": azimuth, "turn": turn}
-    return {**rays, "edges": percent}
+    return {**rays, "edges": percent % 128, "firings": 1 + percent // 128}
 
 
 def points_of(ranges: np.ndarray, scanner: dict[str, Any]) -> np.ndarray:
     """(points, 3) of ranges, (height, width)."""
-    width, points = ranges.shape[1], []
+    width, points, kept = ranges.shape[1], [], {}
     for y, x in zip(*np.nonzero(ranges > 0), strict=True):
         r = float(ranges[y, x])
         if scanner["edges"] and 0 < x < width - 1 and min(ranges[y, x - 1], ranges[y, x + 1]) > 0:
             a, b = sorted((float(ranges[y, x - 1]), float(ranges[y, x + 1])))
             if b - a > scanner["edges"] / 100 * a and 0.1 * (b - a) < r - a < 0.9 * (b - a):
                 continue
-        e, h = np.radians(scanner["elevations"][y] / 100), scanner["heights"][y] / 100
-        a = np.radians((scanner["azimuth"] + scanner["turn"] * (x + 0.5) / width) / 100)
-        t = max(0.0, np.sqrt(max(0.0, r * r - (h * np.cos(e)) ** 2)) - h * np.sin(e))
-        points.append((t * np.cos(e) * np.cos(a), t * np.cos(e) * np.sin(a), h + t * np.sin(e)))
+        kept[y, x] = r
+    for (y, x), own in kept.items():
+        for firing in range(scanner["firings"]):
+            o = (firing + 0.5) / scanner["firings"] - 0.5
+            other = kept.get((y, x + 1 if o > 0 else x - 1), own)
+            r = own + abs(o) * (other - own) if abs(other - own) <= 0.1 * min(other, own) else own
+            e, h = np.radians(scanner["elevations"][y] / 100), scanner["heights"][y] / 100
+            a = np.radians((scanner["azimuth"] + scanner["turn"] * (x + 0.5 + o) / width) / 100)
+            t = max(0.0, np.sqrt(max(0.0, r * r - (h * np.cos(e)) ** 2)) - h * np.sin(e))
+            points.append((t * np.cos(e) * np.cos(a), t * np.cos(e) * np.sin(a), h + t * np.sin(e)))
     return np.array(points)

@@ -70,8 +70,8 @@ TRAININGS = {
 }
 """By effort."""
 
-OF_POINTS = {"data.gaps": 8}
-"""Settings of data where points are asked for: a mask with few gaps takes half the bytes (docs/lidar.md)."""
+OF_POINTS = {"data.gaps": 8, "data.firings": 2}
+"""Settings of data where points are asked for; docs/lidar.md tells what they gain."""
 
 _SMALL_PIXELS = 1e5
 _SMALL_SHARES = (0.1, 0.2)  # steps of a small signal cost nearly the same at all resolutions

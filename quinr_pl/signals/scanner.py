@@ -14,9 +14,11 @@ UNITS = 100
 """Of angles in a degree, and of heights in a metre."""
 MOST_EDGES = 100
 """Percent."""
+MOST_FIRINGS = 16
 _QUARTER, _TURN = 90 * UNITS, 360 * UNITS
 _HIGHEST = 100 * UNITS
 _ON_SURFACE = 0.1  # of a step, from either side
+_SURFACE_STEP = 0.1  # of a range: what neighbours on one surface differ by at most
 
 Points = npt.NDArray[np.float32]
 """(points, 3): x forward, y left, z up, in metres from the scanner."""
@@ -36,6 +38,8 @@ class Scanner:
         turn: From there to the right edge of the last column; negative clockwise, as seen from above.
         edges: Percent of a range that make a step in a row, on which `between_surfaces` finds pixels that are
             no points; 0: all are. None: all are, and files do not tell, as those of earlier versions.
+        firings: Points of a pixel, side by side in its column: those between it and a neighbour on the same
+            surface lie between both.
 
     Raises:
         QuinrError: If no scanner has such rays.
@@ -49,6 +53,7 @@ class Scanner:
     start: int = _TURN // 2
     turn: int = -_TURN
     edges: int | None = 0
+    firings: int = 1
 
     def __post_init__(self) -> None:
         if len(self.elevations) != len(self.heights):
@@ -59,6 +64,8 @@ class Scanner:
             raise QuinrError("scanner of no turn, or of more than a full one")
         if self.edges is not None and not 0 <= self.edges <= MOST_EDGES:
             raise QuinrError(f"scanner with edges of {self.edges} %: from 0 to {MOST_EDGES}")
+        if not 1 <= self.firings <= (1 if self.edges is None else MOST_FIRINGS):
+            raise QuinrError(f"scanner with {self.firings} firings in a column: from 1 to {MOST_FIRINGS}")
 
     @classmethod
     def even(cls, rows: int, up: int, down: int, start: int = _TURN // 2, turn: int = -_TURN) -> Scanner:
@@ -74,9 +81,13 @@ class Scanner:
         return cls(even_elevations(rows, up, down), (0,) * rows, start, turn)
 
     def azimuths(self, columns: int) -> npt.NDArray[np.float64]:
-        """Azimuth of the middle of each column in radians: (columns,)."""
-        middles = self.start + self.turn * (np.arange(columns) + 0.5) / columns
-        return np.radians(middles / UNITS)
+        """Azimuth of each firing of each column in radians: (columns, firings)."""
+        places = np.arange(columns)[:, None] + 0.5 + self._offsets()
+        return np.radians((self.start + self.turn * places / columns) / UNITS)
+
+    def _offsets(self) -> npt.NDArray[np.float64]:
+        """Where firings are in a column, whose middle is 0 and whose edges are -1/2 and 1/2: (firings,)."""
+        return (np.arange(self.firings) + 0.5) / self.firings - 0.5
 
     def columns(self, azimuths: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
         """Columns of the image that azimuths lie in; what lies outside of a sector goes to its nearer edge.
@@ -116,23 +127,35 @@ class Scanner:
         return returned & ~between_surfaces(ranges, returned, self.edges) if self.edges else returned
 
     def points(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> Points:
-        """The points of a range image, row after row.
+        """The points of a range image, row after row, the firings of a pixel one after another.
 
         Args:
             ranges: (rows, columns), metres from the origin.
             returned: (rows, columns), True where there is a point.
         """
         rows, columns = np.nonzero(returned)
-        distance = ranges[returned].astype(np.float64)
-        elevation = np.radians(np.array(self.elevations) / UNITS)[rows]
-        height = (np.array(self.heights) / UNITS)[rows]
-        azimuth = self.azimuths(ranges.shape[1])[columns]
+        distance = self._distances(ranges, returned).ravel()
+        elevation = np.radians(np.array(self.elevations) / UNITS)[rows].repeat(self.firings)
+        height = (np.array(self.heights) / UNITS)[rows].repeat(self.firings)
+        azimuth = self.azimuths(ranges.shape[1])[columns].ravel()
         # Along the ray to the sphere of that distance around the origin.
         across = np.maximum(distance**2 - (height * np.cos(elevation)) ** 2, 0.0)
         along = np.maximum(np.sqrt(across) - height * np.sin(elevation), 0.0)
         level = along * np.cos(elevation)
         xyz = [level * np.cos(azimuth), level * np.sin(azimuth), height + along * np.sin(elevation)]
         return np.stack(xyz, axis=1).astype(np.float32)
+
+    def _distances(self, ranges: npt.NDArray, returned: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Distance of each firing of the pixels with a point: (pixels, firings)."""
+        values = np.where(returned, ranges, np.nan).astype(np.float64)
+        around = np.pad(values, ((0, 0), (1, 1)), constant_values=np.nan)
+        own = values[returned]
+        firings = []
+        for offset in self._offsets():
+            beside = (around[:, 2:] if offset > 0 else around[:, :-2])[returned]
+            alike = np.abs(beside - own) <= _SURFACE_STEP * np.fmin(beside, own)
+            firings.append(own + abs(offset) * np.where(alike, beside - own, 0.0))
+        return np.stack(firings, axis=1)
 
 
 def between_surfaces(

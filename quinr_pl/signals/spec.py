@@ -166,7 +166,8 @@ class SignalSpec:
         if self.scanner is None or self.intensity is None:
             return None
         targets = self.normalize(values[..., 1])
-        return self.intensity.of_targets(targets[self.scanner.are_points(values[..., 0])])
+        of_pixels = self.intensity.of_targets(targets[self.scanner.are_points(values[..., 0])])
+        return of_pixels.repeat(self.scanner.firings)
 
     def picture(self, values: npt.NDArray) -> Picture:
         """Values, (*shape, channels), as their kind draws them: (rows, columns, 3) uint8."""

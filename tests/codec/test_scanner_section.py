@@ -66,7 +66,16 @@ def test_beams_of_a_real_layout_take_a_bit_over_a_byte_each():
 
 
 @pytest.mark.parametrize(
-    "scanner", [None, Scanner.even(ROWS, 300, -2500), beams(), with_edges(1), with_edges(None)]
+    "scanner",
+    [
+        None,
+        Scanner.even(ROWS, 300, -2500),
+        beams(),
+        with_edges(1),
+        with_edges(None),
+        replace(beams(), firings=2),
+        replace(with_edges(1), firings=3),
+    ],
 )
 def test_points_of_a_file_and_of_the_independent_decoder(scanner):
     torch.manual_seed(0)
@@ -86,7 +95,7 @@ def test_points_of_a_file_and_of_the_independent_decoder(scanner):
         return
     points = decoded.points()
     assert points.dtype == np.float32
-    hanging = (decoded.reconstruct() > 0).sum() - len(points)
+    hanging = (decoded.reconstruct() > 0).sum() - len(points) // scanner.firings
     assert hanging > 0 if scanner.edges else hanging == 0
     np.testing.assert_allclose(points, independent_decoder.points(encoded.data), atol=0.02)
 
@@ -109,6 +118,8 @@ def test_malformed_payloads():
         read_scanner(b"\x00\x00\x01\x00\x00", ROWS)
     with pytest.raises(BitstreamError, match="edges of 101 %"):
         read_scanner(b"\x65\x00\x01", ROWS)
+    with pytest.raises(BitstreamError, match="17 firings"):
+        read_scanner(b"\x80\x10\x00\x01", ROWS)
 
 
 def test_other_signals_have_none():

@@ -62,6 +62,7 @@ def test_bits_a_point_are_bytes(monkeypatch):
     assert settings[1]["data"]["init_args"]["gaps"] == 3
     assert main(["compress", "scan.bin", "--psnr", "40"]) == 130
     assert settings[2]["data"]["init_args"]["gaps"] == 0  # where every pixel counts
+    assert [given["data"]["init_args"]["firings"] for given in settings] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("slope", [0.03, 0.05, 0.08])

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from quinr_pl.datamodules.range_image import Projection, place, range_image_signal
-from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.datamodules.synthetic_scan import SyntheticScanDataModule, street_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import Scanner
 
@@ -119,3 +119,15 @@ def test_what_is_said_holds(capsys):
     partly = place(points, Projection("field_of_view", None, None, None, -5.0), "partly")
     assert partly.scanner.elevations[-1] == pytest.approx(-500, abs=10)
     assert "to --data.fov_up 2.1 and go to the edge rows" in capsys.readouterr().err
+
+
+def test_as_many_points_come_back_as_columns_have_firings():
+    layout = {"projection": "beam_order", "height": 64, "width": 1000, "peak": 120.0}
+    distances = {}
+    scan = street_scan(0)
+    for firings in (1, 2):
+        signal = SyntheticScanDataModule(0, **layout, firings=firings).read()
+        points = signal.spec.points(signal.values)
+        assert len(points) == firings * signal.valid.sum()
+        distances[firings] = cKDTree(points).query(scan[:, :3])[0].mean()
+    assert distances[2] < 0.8 * distances[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,15 @@ def test_the_same_signal_from_every_format(tmp_path, scan):
     # Coordinates of .las are whole micrometres: rays between two columns go to either.
     same = signals[".las"].values[..., 1] == signals[".bin"].values[..., 1]
     assert same.mean() > 0.9
+
+
+def test_firings_have_the_intensity_of_their_pixel(scan):
+    one = range_image_signal(scan, LAYOUT, "street", scan[:, 3])
+    two = range_image_signal(scan, replace(LAYOUT, firings=2), "street", scan[:, 3])
+    np.testing.assert_array_equal(two.values, one.values)
+    assert len(two.spec.points(two.values)) == 2 * len(one.spec.points(one.values))
+    intensities = one.spec.intensities(one.values)
+    np.testing.assert_array_equal(two.spec.intensities(two.values), np.repeat(intensities, 2))
 
 
 def test_what_has_no_intensities(tmp_path):

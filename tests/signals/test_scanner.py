@@ -51,6 +51,17 @@ def test_the_range_image_of_points_is_where_they_came_from():
     np.testing.assert_allclose(scanner.ranges(farther, 8, 80.0), np.minimum(ranges, 80), rtol=1e-5)
 
 
+def test_firings_lie_between_neighbours_on_one_surface():
+    scanner = Scanner((0,), (0,), 0, 9000, firings=2)
+    ranges = np.array([[10.0, 10.4, 20.0, 0.0, 21.0]], np.float32)
+    points = scanner.points(ranges, ranges > 0).astype(float)
+    azimuths = np.degrees(np.arctan2(points[:, 1], points[:, 0]))
+    columns = np.repeat([0, 1, 2, 4], 2) + np.tile([0.25, 0.75], 4)
+    np.testing.assert_allclose(azimuths, 18 * columns, atol=1e-4)
+    distances = [10, 10.1, 10.3, 10.4, 20, 20, 21, 21]
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), distances, rtol=1e-6)
+
+
 def test_what_lies_beside_a_sector_goes_to_its_nearer_edge():
     scanner = Scanner((0,), (0,), 4500, -9000)
     azimuths = np.radians([46.0, 60.0, -60.0, 179.0, -179.0])
@@ -69,6 +80,8 @@ def test_even_rows_are_the_middles_of_a_field_of_view():
         (((9001,), (0,)), "beyond 90 degrees"),
         (((0,), (10001,)), "or 100 metres"),
         (((0,), (0,), 0, 0), "of no turn"),
+        (((0,), (0,), 0, 100, 0, 0), "with 0 firings"),
+        (((0,), (0,), 0, 100, None, 2), "with 2 firings"),
         (((0,), (0,), 0, 36001), "more than a full one"),
     ],
 )

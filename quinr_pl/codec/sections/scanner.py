@@ -18,6 +18,7 @@ from quinr_pl.signals.scanner import even_elevations
 
 _ROW, _ARRAY = 5_000, 600_000_000
 _ROW_BYTES = 128
+_EDGE_BITS = 7
 
 
 class ScannerSection(SectionKind):
@@ -67,10 +68,11 @@ def write_scanner(scanner: Scanner) -> bytes:
     up, down = _limits(scanner.elevations)
     writer = Writer()
     if scanner.edges is not None:
-        writer.varint(scanner.edges)
+        writer.varint(scanner.edges + (scanner.firings - 1 << _EDGE_BITS))
     for number in (up, down):
         writer.varint(_unsigned(number))
-    even = replace(Scanner.even(len(scanner.elevations), up, down), edges=scanner.edges)
+    even = Scanner.even(len(scanner.elevations), up, down)
+    even = replace(even, edges=scanner.edges, firings=scanner.firings)
     if scanner == even:
         return writer.getvalue()
     for number in (scanner.start, scanner.turn):
@@ -98,10 +100,15 @@ def read_scanner(payload: bytes, rows: int, edges: bool = True) -> Scanner:
         BitstreamError: If the payload cannot come from ``write_scanner``.
     """
     reader = Reader(payload, "section scanner")
-    percent = reader.varint() if edges else None
+    first = reader.varint() if edges else None
     up, down = _signed(reader.varint()), _signed(reader.varint())
     try:
-        scanner = replace(Scanner.even(rows, up, down), edges=percent)
+        scanner = Scanner.even(rows, up, down)
+        if first is None:
+            scanner = replace(scanner, edges=None)
+        else:
+            firings = 1 + (first >> _EDGE_BITS)
+            scanner = replace(scanner, edges=first & (1 << _EDGE_BITS) - 1, firings=firings)
         if reader.remaining:
             scanner = replace(scanner, start=_signed(reader.varint()), turn=_signed(reader.varint()))
         if reader.remaining:
