@@ -155,9 +155,7 @@ class FramesFit:
         points = 0 if data.points is None else len(data.points)
         own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)
         if own is not None:
-            fit = replace(
-                fit, ask=replace(fit.ask, bpp=None, bits_per_point=None, most_bytes=self._size(done, own))
-            )
+            fit = replace(fit, ask=_for_size(fit.ask, self._size(done, own), data.spec.pixels, points))
         try:
             compressed = fit.run(folder / _FIT)
         except OutOfReachError as error:
@@ -203,6 +201,8 @@ class FramesFit:
             name: network.architecture()[name] for name in type(network).FIELDS.keys() - {"in_features"}
         }
         flags = [f"--model.network.{name}={in_flag(value)}" for name, value in sorted(architecture.items())]
+        if (rate_weight := done[-1].figures["lambda"]) is not None:
+            flags.append(f"--model.network.rate_weight={rate_weight}")
         flags += ["--trainer.callbacks+=FollowingFrame", f"--trainer.callbacks.path={in_flag(str(chain))}"]
         ask = fit.ask
         if not self.flags.configs:
@@ -231,6 +231,16 @@ class FramesFit:
             1.0 if (since + ahead) % self.key_distance == 0 else FOLLOWING_SHARE for ahead in range(left)
         ]
         return max(1, int((total - spent) * shares[0] / sum(shares)))
+
+
+def _for_size(ask: Ask, size: int, pixels: int, points: int) -> Ask:
+    """What is asked of a file as it is asked of one of its frames, for so many bytes."""
+    rounded = 8 * (size + 0.5)
+    if ask.bpp is not None:
+        return replace(ask, bpp=rounded / pixels)
+    if ask.bits_per_point is not None:
+        return replace(ask, bits_per_point=rounded / points)
+    return replace(ask, most_bytes=size)
 
 
 @dataclass(frozen=True)

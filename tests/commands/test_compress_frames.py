@@ -12,7 +12,9 @@ from processes import COMMAND, completed
 
 from quinr_pl import compress
 from quinr_pl.codec import Frames, decompress
+from quinr_pl.commands.compress_frames import FOLLOWING_SHARE
 from quinr_pl.commands.main import main
+from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -166,3 +168,45 @@ def test_the_bytes_asked_for_are_those_of_the_whole_file(capsys):
     assert main(["compress", *NAMES[:2], "-o", "w.quinr", "--bytes", "50", *FIT, *few]) == 2
     assert "frame 0, f0.png: --bytes" in capsys.readouterr().err
     assert not Path("w.quinr").exists()
+
+
+def write_scans() -> list[int]:
+    """Two scans; gives the numbers of their points."""
+    counts = []
+    for number in range(2):
+        points = street_scan(number, azimuths=200)
+        points.tofile(f"{number}.bin")
+        counts.append(len(points))
+    return counts
+
+
+def test_scans_come_back_as_points_in_the_frame_of_each():
+    write_scans()
+    flags = ["--data.width", "64", "--data.gaps", "8", "--trainer.max_steps", "2"]
+    assert main(["compress", "0.bin", "1.bin", "-o", "drive.quinr", *FIT, *flags]) == 0
+    frames = Frames(Path("drive.quinr").read_bytes())
+    assert [part.is_key for part in frames.parts] == [True, False]
+    assert frames[0].spec.scanner == frames[1].spec.scanner
+    assert main(["decompress", "drive.quinr", "--out-dir", "back", "--format", "npy"]) == 0
+    for number, frame in enumerate(frames):
+        assert frame.spec.mask is not None
+        points = np.load(f"back/{number:06d}.npy")
+        assert 0.9 * frame.spec.mask.sum() < len(points) <= frame.spec.mask.sum()  # but for hanging ones
+        np.testing.assert_array_equal(points, frame.points())
+
+
+def test_the_bits_of_a_point_are_shared_out_among_the_frames(monkeypatch):
+    given = []
+
+    def fit(settings, folder, **names):
+        given.append(settings)
+        raise KeyboardInterrupt
+
+    counts = write_scans()
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+    flags = ["-o", "drive.quinr", "--bits-per-point", "2", "--network", "latents"]
+    assert main(["compress", "0.bin", "1.bin", *flags]) == 130
+    (control,) = (c for c in given[0]["trainer"]["callbacks"] if c["class_path"].endswith("RateControl"))
+    of_both = 2 * 2 * counts[0] / 8
+    assert control["init_args"]["most_bytes"] == pytest.approx(of_both / (1 + FOLLOWING_SHARE), abs=20)
+    assert given[0]["data"]["init_args"]["gaps"] == 8
