@@ -37,13 +37,14 @@ _OCTAVES = 15
 _TRIALS_PER_OCTAVE = 2
 _ERROR_PIXELS, _BANDS = 1 << 17, 8  # of a larger signal, what so many bands show: hundreds of trials add up
 _RISES = 2
-_REPRICED, _REFINED = 6, 12
+_REPRICED, _REFINED = 6, 10
 _TRIMMED, _LEFT = 0.1, 0.02
 """What share of the latents' bits their steps take off, and what share of a file they fill.
 
 Coarser weights for 2 % of a photograph's file cost 0.5 dB where steps of latents cost nothing.
 """
 _REGAINED = 1.1  # times the error asked for: what steps of latents bring back
+_GAINING = 0.98  # times the error at four times the price: what finer weights are worth
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ class Searched(Rounding):
     ) -> QuantizedNetwork:
         """See Rounding. Progress is told before each layer and each round of steps of latents."""
         targets = self.require_targets(spec, targets).cpu()
+        if self.least_psnr:
+            return self._to_psnr(network, spec, targets, progress)
         search = _Search(network, spec, targets)
         price = network.rate_weight / spec.pixels
         result = search.at_price(price, progress)
-        if self.least_psnr:
-            return self._to_psnr(result, search, price, progress)
         if not self.most_bytes:
             return result
         # What has no latents has weights alone to keep to a size by.
@@ -117,22 +118,23 @@ class Searched(Rounding):
         return trimmed_to_size(result, spec, targets, self.most_bytes, progress)
 
     def _to_psnr(
-        self, result: QuantizedNetwork, search: _Search, price: float, progress: Progress
+        self, network: Network, spec: SignalSpec, targets: Tensor, progress: Progress
     ) -> QuantizedNetwork:
         """Latents stepped to the quality asked for, behind weights that are rounded finely enough for it."""
-        most = 10 ** (-self.least_psnr / 10)
+        most, errors = 10 ** (-self.least_psnr / 10), [math.inf, math.inf]
+        price = network.rate_weight / spec.pixels
         for _ in range(_REFINED):
-            error = search.decoded_error(result)
-            if error <= _REGAINED * most:
-                kept = trimmed_to_psnr(result, search.spec, search.targets, self.least_psnr, progress)
-                if search.decoded_error(kept) <= most:
+            # A new search: what a layer's steps change is another thing behind finer ones.
+            result = _Search(network, spec, targets).at_price(price, progress)
+            errors.append(decoded_error(result, spec, targets))
+            if errors[-1] <= _REGAINED * most:
+                kept = trimmed_to_psnr(result, spec, targets, self.least_psnr, progress)
+                if decoded_error(kept, spec, targets) <= most:
                     return kept
-            price *= 0.5
-            finer = search.at_price(price, untold)
-            if not search.decoded_error(finer) < error:
+            if errors[-1] > _GAINING * errors[-3]:
                 break  # it is the training that falls short
-            result = finer
-        return trimmed_to_psnr(result, search.spec, search.targets, self.least_psnr, progress)
+            price *= 0.5
+        return trimmed_to_psnr(result, spec, targets, self.least_psnr, progress)
 
 
 class _Search:
@@ -145,7 +147,7 @@ class _Search:
     """
 
     def __init__(self, network: Network, spec: SignalSpec, targets: Tensor) -> None:
-        self._original, self.spec, self.targets = network, spec, targets
+        self._original, self._spec, self._targets = network, spec, targets
         self.values = reduced_parameters(network)
         self._network = fast_copy(network).to("cpu").eval()
         self._measured: dict[str, dict[int, tuple[float, float]]] = {}
@@ -166,10 +168,6 @@ class _Search:
             tensors |= self._best(layer, names, price)
         ordered = {name: tensors[name] for name in self.values}
         return QuantizedNetwork(self._original, ordered, rounded_integers(self._original))
-
-    def decoded_error(self, quantized: QuantizedNetwork) -> float:
-        """Mean squared error of all that is decoded from a network, in units of targets."""
-        return decoded_error(quantized, self.spec, self.targets)
 
     def _best(self, layer: str, names: list[str], price: float) -> dict[str, QuantizedTensor]:
         """The layer at the step size that costs least at a price of a bit, also put into the network."""
@@ -218,16 +216,16 @@ class _Search:
     def _error(self) -> float:
         """Mean squared error of what is decoded, before rounding to integers; on bands of a large signal."""
         squared = [
-            len(targets) * known_mse(self._network.signal(start, stop, self.spec.shape).clamp(0, 1), targets)
+            len(targets) * known_mse(self._network.signal(start, stop, self._spec.shape).clamp(0, 1), targets)
             for start, stop in self._bands
-            for targets in [self.targets[start:stop]]
+            for targets in [self._targets[start:stop]]
         ]
         return float(sum(squared)) / sum(stop - start for start, stop in self._bands)
 
     @cached_property
     def _bands(self) -> list[tuple[int, int]]:
         """First pixel of each band of whole rows, and the one past its last."""
-        pixels, row = self.spec.pixels, self.spec.shape[-1]
+        pixels, row = self._spec.pixels, self._spec.shape[-1]
         if pixels <= _ERROR_PIXELS:
             return [(0, pixels)]
         size = row * max(1, _ERROR_PIXELS // _BANDS // row)

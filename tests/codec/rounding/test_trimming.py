@@ -81,7 +81,7 @@ def test_a_file_has_the_quality_asked_for(fitted, decibels):
 
 def test_weights_are_finer_where_a_quality_needs_it(fitted):
     network, targets = copy.deepcopy(fitted[0]), fitted[1]
-    network.rate_weight = 0.05  # as where a fit was steered down to a quality
+    network.rate_weight = 0.2  # as where a fit was steered down to a quality
     _, finest = figures(network, targets, Nearest(bits=12))
     _, coarse = figures(network, targets, Searched())
     asked = finest - 0.5
