@@ -7,7 +7,7 @@ from types import ModuleType
 
 from quinr_pl.errors import QuinrError
 
-_REQUIREMENTS = {
+REQUIREMENTS = {
     "DracoPy": "DracoPy>=1.5",
     "laspy": "laspy[lazrs]>=2.5",
     "nibabel": "nibabel>=5.3",
@@ -31,5 +31,5 @@ def optional_package(name: str, needs_it: str) -> ModuleType:
         return import_module(name)
     except (ImportError, OSError) as error:  # OSError: without the library that it wraps
         raise QuinrError(
-            f"{needs_it}: {name} is not installed; pip install '{_REQUIREMENTS[name]}'"
+            f"{needs_it}: {name} is not installed; pip install '{REQUIREMENTS[name]}'"
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from quinr_pl.commands.main import main
+from quinr_pl.optional_package import REQUIREMENTS
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
@@ -32,6 +33,10 @@ def test_a_missing_package_is_named(package, extra, arguments, tmp_path, monkeyp
     assert error.count("\n") == 1
     (requirement,) = EXTRAS[extra]
     assert error.endswith(f"is not installed; pip install '{requirement}'\n")
+
+
+def test_what_is_asked_for_is_what_the_extras_have():
+    assert set(REQUIREMENTS.values()) <= {one for extra in EXTRAS.values() for one in extra}
 
 
 def test_no_text_sends_anybody_to_the_index_for_this_package():
