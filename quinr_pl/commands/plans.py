@@ -73,7 +73,6 @@ TRAININGS = {
 OF_POINTS = {"data.gaps": 8, "data.firings": 2}
 """Settings of data where points are asked for; docs/lidar.md tells what they gain."""
 
-_FOLLOWING_STEPS = 0.5  # of a frame that begins with the weights of another
 _SMALL_PIXELS = 1e5
 _SMALL_SHARES = (0.1, 0.2)  # steps of a small signal cost nearly the same at all resolutions
 
@@ -150,8 +149,6 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     sized = next(n for n in NETWORKS if own_bytes >= n.least_bytes and bpp >= n.least_bpp)
     training = TRAININGS[effort]
     steps = round(sized.pace * training.steps)
-    if spec.reference is not None:
-        steps = round(_FOLLOWING_STEPS * steps)
     small = spec.pixels < _SMALL_PIXELS
     shares = _SMALL_SHARES if small else (training.quarter, training.half)
     finest = 1 if bpp < _COARSE_BELOW and not small else 0
