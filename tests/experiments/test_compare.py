@@ -17,6 +17,7 @@ from quinr_pl.configs.find import PACKAGED_CONFIGS, packaged_config
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.comparison import Comparison, reconstruct
+from quinr_pl.experiments.fit_configs import data_module_of, network_class
 from quinr_pl.experiments.methods.twin import nearest_siren
 from quinr_pl.experiments.trees import merge
 from quinr_pl.file_lock import locked_folder
@@ -354,3 +355,6 @@ def test_packaged_comparisons_make_jobs(name):
     assert len({job.folder for job in jobs}) == len(jobs)
     assert set(comparison.anchors) <= set(comparison.methods)
     assert {job.method for job in jobs} == set(comparison.methods)
+    for fit in (job.settings["fit"] for job in jobs if "fit" in job.settings):
+        # Else the fit would be refused.
+        assert network_class(fit).whole_signal == (data_module_of(fit["data"]).batch_size is None)
