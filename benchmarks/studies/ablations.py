@@ -23,12 +23,12 @@ from quinr_pl.network import QuINR
 
 CIRCUIT: Tree = {"qubits": 4, "layers": 1, "features": "own", "readout": "linear", "omega0": 20.0}
 HOSTS: Mapping[str, tuple[Tree, str, float]] = {
+    "circuit alone": ({**CIRCUIT, "angles": 12, "uploads": 6, "sine_layers": 0}, "uploads", 1e-2),
     "behind SIREN": (
         {**CIRCUIT, "angles": 8, "uploads": 2, "sine_layers": 2, "sine_width": 12},
         "sine_width",
         3e-3,
     ),
-    "circuit alone": ({**CIRCUIT, "angles": 12, "uploads": 6, "sine_layers": 0}, "uploads", 1e-2),
 }
 """Arguments of the network, which of them makes up for the parameters, and the learning rate."""
 FOLDS = (1, 2, 3, 4)

@@ -206,8 +206,13 @@ def difference(rows: Sequence[Row], twin: str, reference: str = "quINR") -> Diff
 
 
 def _compared(found: Mapping[str, Any], equal: str) -> list[Row]:
-    """Fits of quINR, and those of the networks that equal it in something."""
-    return [row for row in found["fits"] if row["network"] == "quINR" or row["equal"] == equal]
+    """Fits of networks that equal quINR in something, and its own to the same signals."""
+    signals = {row["signal"] for row in found["fits"] if row["equal"] == equal}
+    return [
+        row
+        for row in found["fits"]
+        if row["equal"] == equal or (row["network"] == "quINR" and row["signal"] in signals)
+    ]
 
 
 def _psnr(rows: Sequence[Row], network: str, signal: str) -> list[float]:
@@ -269,7 +274,8 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
             means = [ours.mean() - theirs.mean() for ours, theirs in pairs]
             errors = [np.hypot(ours.std(ddof=1), theirs.std(ddof=1)) for ours, theirs in pairs]
             where = np.arange(len(signals)) + 0.15 * (index - (len(names) - 2) / 2)
-            axis.errorbar(where, means, errors, linestyle="", marker="o", label=name)
+            colour = f"C{list(found['sizes']).index(name)}"
+            axis.errorbar(where, means, errors, linestyle="", marker="o", color=colour, label=name)
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set_xticks(range(len(signals)), signals, rotation=40, ha="right")
         axis.set_title(EQUAL[equal])
