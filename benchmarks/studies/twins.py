@@ -194,12 +194,10 @@ class Difference:
     signals: int
 
 
-def difference(rows: Sequence[Row], twin: str, reference: str = "quINR") -> Difference:
-    """The difference of two networks over the signals of some fits."""
+def difference(rows: Sequence[Row], twin: str) -> Difference:
+    """The difference over the signals of some fits."""
     signals = dict.fromkeys(row["signal"] for row in rows)
-    by_signal = np.array(
-        [np.mean(_psnr(rows, reference, s)) - np.mean(_psnr(rows, twin, s)) for s in signals]
-    )
+    by_signal = np.array([np.mean(_psnr(rows, "quINR", s)) - np.mean(_psnr(rows, twin, s)) for s in signals])
     mean, deviation = by_signal.mean(), by_signal.std(ddof=1)
     p = wilcoxon(by_signal).pvalue
     return Difference(mean, deviation, mean / deviation, p, int((by_signal > 0).sum()), len(by_signal))
