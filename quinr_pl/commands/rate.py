@@ -159,7 +159,7 @@ class RatedFit:
         from quinr_pl.commands.estimate import Jpeg2000Curve, usual_rate_weight
         from quinr_pl.commands.plans import (
             CONFIGS,
-            COORDINATES_WIN_BELOW,
+            FEWEST_LATENT_BYTES,
             TRAININGS,
             coordinate_plan,
             fewest_bytes,
@@ -174,7 +174,7 @@ class RatedFit:
             assert wanted is not None
             bpp = curve.bpp(wanted - gain) if curve.usable else _USUAL_BPP
             # Latents meet a quality in one fit, which takes coordinates several.
-            size = max(int(bpp * spec.pixels / 8), COORDINATES_WIN_BELOW) + self._mask_bytes
+            size = max(int(bpp * spec.pixels / 8), FEWEST_LATENT_BYTES) + self._mask_bytes
         kind = self.ask.network or network_kind(size, spec)
         if wanted is None and size < fewest_bytes(kind, spec):
             raise OutOfReachError(self._too_few(size, fewest_bytes(kind, spec)))
