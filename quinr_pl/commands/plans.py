@@ -121,8 +121,11 @@ _COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coars
 
 
 def network_kind(most_bytes: int, spec: SignalSpec) -> str:
-    """Which kind of network suits a file of so many bytes."""
-    if most_bytes - mask_bytes(spec) < FEWEST_LATENT_BYTES:
+    """Which kind of network suits a file of so many bytes.
+
+    Latents do not know that slices of a volume are alike; docs/studies/signals.md has the measurement.
+    """
+    if len(spec.shape) > 2 or most_bytes - mask_bytes(spec) < FEWEST_LATENT_BYTES:
         return COORDINATES
     return LATENTS
 

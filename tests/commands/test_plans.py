@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from quinr_pl.commands.plans import NETWORKS, TRAININGS, coordinate_plan, latent_plan
+from quinr_pl.commands.ask import COORDINATES, LATENTS
+from quinr_pl.commands.plans import NETWORKS, TRAININGS, coordinate_plan, latent_plan, network_kind
 from quinr_pl.network import LatentQuINR
-from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, SignalSpec
+from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, SignalKind, SignalSpec
+
+ANY = SignalKind(300, "anything", None, "float32", (0.0, 1.0))
 
 
 def plan_of(height: int, width: int, effort: int) -> dict:
@@ -47,6 +50,14 @@ def test_a_larger_file_never_gets_a_smaller_network():
         weights.append(LatentQuINR(height=64, width=96, **own).parameter_count())
     assert weights == sorted(weights)
     assert weights[0] < weights[-1] / 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((60_000,), LATENTS), ((300, 200), LATENTS), ((50, 40, 30), COORDINATES)]
+)
+def test_axes_tell_which_network_is_usual(shape, kind):
+    assert network_kind(2000, SignalSpec(ANY, shape, 1, 0.0, 1.0)) == kind
+    assert network_kind(140, SignalSpec(ANY, shape, 1, 0.0, 1.0)) == COORDINATES
 
 
 def test_frequencies_of_a_single_axis_follow_its_length():
