@@ -261,6 +261,7 @@ class RatedFit:
         """The PSNR that a fit aims at, if any, and by how much it steers elsewhere; see `RateControl`."""
         if self.ask.chamfer is None:
             return {"psnr": self.ask.psnr, "bias": bias}
+        assert self.ask.decibels is not None
         return {"psnr": self.ask.decibels + 10 / math.log(10) * bias}
 
     def _good_enough(self, results: list[FitResult], size: int | None) -> list[FitResult]:

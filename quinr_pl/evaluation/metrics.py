@@ -57,8 +57,8 @@ def rate_and_distortion(
         **spec.kind.measure(values, decoded, spec.peak, valid),
     }
     if spec.intensity is not None:
-        pairs = (spec.normalize(one[..., 1]) for one in (values, decoded))
-        figures["psnr_intensity"] = psnr(*pairs, spec.intensity.weight / 100, valid)
+        given, found = spec.normalize(values[..., 1]), spec.normalize(decoded[..., 1])
+        figures["psnr_intensity"] = psnr(given, found, spec.intensity.weight / 100, valid)
     if decoded_points is None:
         decoded_points = spec.points(decoded)
     if points is not None and decoded_points is not None:

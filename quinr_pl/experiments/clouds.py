@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from quinr_pl.signals import Points
@@ -42,7 +44,7 @@ def clouds_figure(points: Points, decoded: Points) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, across: np.ndarray, up: np.ndarray, error: np.ndarray):
+def _draw(axes: Axes, across: npt.NDArray, up: npt.NDArray, error: npt.NDArray) -> PathCollection:
     """Dots, the worst ones on top."""
     order = np.argsort(error)
     return axes.scatter(
