@@ -147,8 +147,8 @@ def read_signal(
     if suffix in _REMEDIES:
         raise QuinrError(f"{path}: {suffix} files are not read; {_REMEDIES[suffix]}")
     if suffix in POINT_READERS:
-        points, intensities = read_points(path, unit)
-        return range_image_signal(points, projection or Projection(), str(path), intensities)
+        positions, intensities = read_points(path, unit)
+        return range_image_signal(positions, projection or Projection(), str(path), intensities)
     if suffix == ".bin":
         return _scan_signal(read_scan(path, scan_format), projection, path, unit)
     if suffix == ".npy":

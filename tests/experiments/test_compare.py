@@ -348,8 +348,20 @@ def test_another_class_starts_without_the_arguments_of_the_old_one():
     }
 
 
+def lay_input_of(name):
+    """What a comparison names as an example of the user's own file."""
+    if name == "audio_rd.yaml":
+        pytest.importorskip("soundfile").write("speech.wav", np.sin(np.arange(2000) / 10), 8000)
+    elif name == "volume_rd.yaml":
+        nibabel = pytest.importorskip("nibabel")
+        volume = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), "anatomical.nii")
+
+
 @pytest.mark.parametrize("name", [path.name for path in PACKAGED_CONFIGS.glob("*_rd*.yaml")])
-def test_packaged_comparisons_make_jobs(name):
+def test_packaged_comparisons_make_jobs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lay_input_of(name)
     comparison = read((PACKAGED_CONFIGS / name).read_text())
     jobs = comparison.jobs()
     assert len({job.folder for job in jobs}) == len(jobs)
