@@ -64,7 +64,7 @@ def test_nothing_is_decoded_before_pixels_are_asked_for(monkeypatch: pytest.Monk
     def decoded(*_: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(quinr_pl.pillow, "decompress", decoded)
+    monkeypatch.setattr(quinr_pl.pillow, "decode", decoded)
     with Image.open(DATA / "latent_rgb8.quinr") as image:
         assert image.size == (51, 70)
         with pytest.raises(AssertionError, match="decoded"):

@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from quinr_pl.commands.compress_files import input_files
 from quinr_pl.commands.input_file import is_ordinary_file
 from quinr_pl.errors import QuinrError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 FRAMES_AXES = 4
 """Of an array of frames: frames, height, width, channels."""
@@ -41,6 +43,8 @@ def holds_array_of_frames(path: Path) -> bool:
     """Whether a file is an array of (frames, height, width, channels)."""
     if path.suffix.lower() != ".npy" or not is_ordinary_file(str(path)):
         return False
+    import numpy as np
+
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False).ndim == FRAMES_AXES
     except Exception:  # whoever reads the file says what is wrong with it
@@ -60,6 +64,8 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
 
 def _cut(path: Path, folder: Path) -> list[Path]:
     """Files of the frames of an array."""
+    import numpy as np
+
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not len(array):
         raise QuinrError(f"{path}: shape {array.shape} has no frame; there is nothing to compress")
@@ -67,6 +73,8 @@ def _cut(path: Path, folder: Path) -> list[Path]:
     return [_saved(folder / f"{path.stem}-{number:06d}.npy", frame) for number, frame in enumerate(array)]
 
 
-def _saved(path: Path, frame: np.ndarray) -> Path:
+def _saved(path: Path, frame: npt.NDArray) -> Path:
+    import numpy as np
+
     np.save(path, frame)
     return path

@@ -216,7 +216,7 @@ def test_bad_flags(compared, arguments, message, capsys):
         ({"images": []}, "key images is missing"),
         (
             {"methods": {"x": {"kind": "png"}}},
-            "method x is of kind png; choose from fit, twin, jpeg2000, webp, avif, coin",
+            "method x is of kind png; choose from fit, twin, jpeg2000, webp, avif, opus, coin",
         ),
         ({"methods": {"x": {"kind": "jpeg2000"}}}, "method x: its description is not complete"),
         ({"methods": {"x": {"kind": "twin", "of": "y", "layers": 2}}}, "method x: its description"),
