@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.handmade_files import CLASSES, Header, with_nothing, with_payloads
 from quinr_pl.codec import BitstreamError, decode, encode
 from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, split_sections, unpack
+from quinr_pl.codec.file.fields import write_fields
 from quinr_pl.codec.file.network_header import read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
@@ -197,9 +198,23 @@ def _other_header(generator: Generator, data: bytes) -> bytes:
         fields[str(key)] = _value(generator, known[str(key)])
     sizes = [*spec.shape, spec.channels]
     if generator.integers(2):
-        sizes[generator.integers(3)] = _size(generator)
-    kind = int(generator.integers(8)) if generator.integers(8) == 0 else spec.kind.code
-    return pack(Header(cls.network_name(), fields, *sizes, kind, (spec.low, spec.high)).to_bytes(), sections)
+        sizes[generator.integers(len(sizes))] = _size(generator)
+    *axes, channels = sizes
+    if spec.kind.axes is None:
+        axes.insert(0, len(axes))
+    attributes = Writer()
+    if spec.kind.FIELDS:
+        write_fields(spec.kind.FIELDS, attributes, spec.attributes)
+    header = Header(
+        cls.network_name(),
+        fields,
+        channels=channels,
+        kind=int(generator.integers(8)) if generator.integers(8) == 0 else spec.kind.code,
+        interval=(spec.low, spec.high),
+        axes=tuple(axes),
+        attributes=attributes.getvalue(),
+    )
+    return pack(header.to_bytes(), sections)
 
 
 def _other_symbols(generator: Generator, data: bytes) -> bytes:

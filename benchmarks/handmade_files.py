@@ -39,6 +39,8 @@ class Header:
         channels: Values of a pixel.
         kind: What they are.
         interval: Low and high; the usual ones when left out.
+        axes: Sizes as the header has them, for signals of other than two axes.
+        attributes: Of the kind, as written.
     """
 
     network: str
@@ -48,6 +50,8 @@ class Header:
     channels: int = 3
     kind: int = IMAGE_8.code
     interval: tuple[float, float] | None = None
+    axes: tuple[int, ...] | None = None
+    attributes: bytes = b""
 
     def to_bytes(self) -> bytes:
         """Signal and network as in a file."""
@@ -55,10 +59,12 @@ class Header:
         escaped = self.channels >= _CHANNELS_ESCAPE
         flag = 0 if self.interval is None else _RANGE_FLAG
         writer.byte(min(self.channels, _CHANNELS_ESCAPE) << 4 | flag | self.kind)
-        for value in (*([self.channels] if escaped else []), self.height, self.width):
+        axes = (self.height, self.width) if self.axes is None else self.axes
+        for value in (*([self.channels] if escaped else []), *axes):
             writer.varint(value)
         for value in self.interval or ():
             writer.float32(value)
+        writer.raw(self.attributes)
         known = CLASSES[self.network].FIELDS
         optional = [key for key, one in known.items() if one.default is not None]
         present = [key for key in optional if key in self.fields]
