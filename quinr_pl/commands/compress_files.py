@@ -7,7 +7,8 @@ import os
 import shutil
 import unicodedata
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,10 +81,7 @@ def compress_files(options: Namespace, overrides: Sequence[str], ask: Ask, remed
     _ = RatedFit(ask, flags, files[0].path, str(files[0].output)).settings  # a wrong flag fails here
     executor = _executor(options, len(files))
     folder = Path(options.out_dir)
-    state = folder / _STATE
-    make_folder(folder)  # so that a message has the name that the user gave
-    make_folder(state)
-    with locked_folder(state, "--out-dir"), temporary_files_in(state):
+    with _state_of(folder) as state, locked_folder(state, "--out-dir"), temporary_files_in(state):
         jobs = [_job(file, folder, ask, flags) for file in files]
         check_folders(jobs)
         pairs = zip(jobs, files, strict=True)
@@ -108,6 +106,19 @@ def compress_files(options: Namespace, overrides: Sequence[str], ask: Ask, remed
         for file in files:
             print(folder / file.output)
     return 0
+
+
+@contextmanager
+def _state_of(folder: Path) -> Iterator[Path]:
+    """The folder of a command's state, which is left only where something was begun."""
+    state = folder / _STATE
+    make_folder(folder)  # so that a message has the name that the user gave
+    make_folder(state)
+    try:
+        yield state
+    finally:
+        with suppress(OSError):
+            state.rmdir()
 
 
 def compress_job(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
