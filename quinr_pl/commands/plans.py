@@ -104,7 +104,7 @@ def _sizes(qubits: int, uploads: int, filters: int, neighbours: int, context_wid
 
 NETWORKS = (
     SizedNetwork(14_000, 0.3, 1.0, _sizes(4, 2, 2, 24, 16)),
-    SizedNetwork(1_300, 0.0, 1.3, _sizes(3, 2, 2, 12, 12)),
+    SizedNetwork(1_300, 0.0, 1.15, _sizes(3, 2, 2, 12, 12)),
     SizedNetwork(700, 0.0, 1.0, _sizes(3, 1, 1, 6, 6)),
     SizedNetwork(0, 0.0, 1.0, _sizes(2, 1, 0, 4, 4)),
 )
