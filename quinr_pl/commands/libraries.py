@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
-from pathlib import Path
+
+from quinr_pl.import_away import import_away
 
 
 def import_away_from_the_current_folder() -> None:
@@ -14,6 +13,5 @@ def import_away_from_the_current_folder() -> None:
     matplotlib reads ``matplotlibrc``, which can name code to run, and PennyLane ``config.toml``.
     """
     os.environ["MPLBACKEND"] = "agg"  # no command opens a window
-    with contextlib.chdir(Path(__file__).parent):
-        for library in ("matplotlib", "pennylane"):
-            importlib.import_module(library)
+    for library in ("matplotlib", "pennylane"):
+        import_away(library)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from quinr_pl.import_away import import_away
 
 Picture = npt.NDArray[np.uint8]
 """(rows, columns, 3): red, green, blue."""
@@ -28,9 +28,9 @@ def false_colours(shares: npt.NDArray, colours: str = "turbo") -> Picture:
             than two hold comes below one another.
         colours: Name of a colour map of matplotlib's.
     """
-    with contextlib.chdir(Path(__file__).parent):  # a stranger's matplotlibrc could name code to run
-        import matplotlib  # takes a third of a second: not for those who draw nothing
-
+    # Takes a third of a second, which is not for those who draw nothing; and a stranger's matplotlibrc could
+    # name code to run.
+    matplotlib = import_away("matplotlib")
     rows = shares.reshape(-1, shares.shape[-1])
     return of_colours(matplotlib.colormaps[colours](rows)[..., :3])
 
