@@ -8,6 +8,7 @@ import independent_decoder
 import independent_entropy
 import independent_latents
 import independent_mask
+import independent_networks
 import independent_scanner
 import numpy as np
 import pytest
@@ -105,7 +106,13 @@ def test_large_levels() -> None:
 
 def test_it_is_independent() -> None:
     imported = set()
-    modules = [independent_latents, independent_mask, independent_scanner, independent_entropy]
+    modules = [
+        independent_latents,
+        independent_mask,
+        independent_networks,
+        independent_scanner,
+        independent_entropy,
+    ]
     for module in (independent_decoder, *modules):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Import):

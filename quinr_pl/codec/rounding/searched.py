@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -11,19 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from quinr_pl.codec.coding.mixture import coded_bits
 from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.quantized import (
-    FIXED_POINT_CODES,
-    STEPS_PER_OCTAVE,
     QuantizedNetwork,
     QuantizedTensor,
-    least_code,
-    level_differences,
-    nearest_code,
 )
-from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels, rounded_integers
-from quinr_pl.codec.rounding.moved import DEAD_ZONES, moved_levels
+from quinr_pl.codec.rounding.choices import Choices, DeadZones, StepSizes
+from quinr_pl.codec.rounding.levels import reduced_parameters, rounded_integers
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
 from quinr_pl.codec.rounding.trimming import decoded_error, trimmed_to_psnr, trimmed_to_size
 from quinr_pl.errors import QuinrError
@@ -32,9 +26,6 @@ from quinr_pl.network.base import known_mse, layers
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec
 
-_FINEST = 2.0**-16  # a photograph of 1 bit a pixel needs steps of the read-out below 2**-13
-_OCTAVES = 15
-_TRIALS_PER_OCTAVE = 2
 _ERROR_PIXELS, _BANDS = 1 << 17, 8  # of a larger signal, what so many bands show: hundreds of trials add up
 _RISES = 2
 _REPRICED, _REFINED = 6, 10
@@ -151,10 +142,9 @@ class _Search:
         self.values = reduced_parameters(network)
         self._network = fast_copy(network).to("cpu").eval()
         self._measured: dict[str, dict[int, tuple[float, float]]] = {}
-        self._before: Mapping[str, QuantizedTensor] | None = None
+        self._choices: Choices = StepSizes()
         if spec.reference is not None:
-            self._before = spec.reference.quantized.tensors
-            self._periods = network.parameter_periods()
+            self._choices = DeadZones(spec.reference.quantized.tensors, network.parameter_periods())
 
     def at_price(self, price: float, progress: Progress) -> QuantizedNetwork:
         """The network with the steps of the least error plus priced bits, found layer after layer.
@@ -177,7 +167,7 @@ class _Search:
         def cost(code: int) -> float:
             if code not in measured:
                 tensors = self._put(names, code)
-                bits = self._bits(tensors)
+                bits = self._choices.bits(tensors)
                 # A layer that decoders run in integers changes only the bits, every other one only the error.
                 if in_integers:
                     measured[code] = 0.0, bits + float(self._network.integer_bits())
@@ -186,29 +176,13 @@ class _Search:
             error, bits = measured[code]
             return error + price * bits
 
-        if self._before is not None:
-            codes = list(range(len(DEAD_ZONES)))
-        else:
-            codes = _codes([self.values[name] for name in names], in_integers)
+        codes = self._choices.codes([self.values[name] for name in names], in_integers)
         return self._put(names, _lowest(cost, codes))
 
-    def _bits(self, tensors: Mapping[str, QuantizedTensor]) -> float:
-        """What a layer's levels take of the file."""
-        if self._before is not None:
-            return coded_bits(level_differences(tensors, self._before))
-        return sum(coded_bits(tensor.levels.ravel()) for tensor in tensors.values())
-
     def _put(self, names: list[str], code: int) -> dict[str, QuantizedTensor]:
-        """A layer at a step size, or with a dead zone around another frame's levels, put into the network."""
+        """A layer by one of the choices, also put into the network."""
         weights = self._network.weights()
-        tensors = {}
-        for name in names:
-            values = self.values[name]
-            if self._before is not None:
-                before, period = self._before[name], self._periods.get(name)
-                tensors[name] = moved_levels(values, before, period, DEAD_ZONES[code])
-            else:
-                tensors[name] = QuantizedTensor.of_one_step(round_to_levels(values, code), code)
+        tensors = {name: self._choices.rounded(name, self.values[name], code) for name in names}
         for name, tensor in tensors.items():
             weights[name].copy_(tensor.dequantize())
         return tensors
@@ -249,16 +223,3 @@ def _lowest(cost: Callable[[int], float], codes: list[int]) -> int:
             if rises == _RISES:
                 break
     return best
-
-
-def _codes(tensors: list[Tensor], in_integers: bool) -> list[int]:
-    lowest = least_code(tensors)
-    if in_integers:
-        finest, coarsest = FIXED_POINT_CODES
-        return [code for code in range(finest, coarsest + 1, STEPS_PER_OCTAVE) if code >= lowest] or [
-            coarsest
-        ]
-    spacing = STEPS_PER_OCTAVE // _TRIALS_PER_OCTAVE
-    first = nearest_code(_FINEST)
-    trials = range(first, first + _OCTAVES * STEPS_PER_OCTAVE, spacing)
-    return sorted({max(code, lowest) for code in trials})
