@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -10,17 +9,16 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quinr_pl._version import __version__
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
 from quinr_pl.commands.frame_files import frame_files
 from quinr_pl.commands.input_file import calling
-from quinr_pl.commands.kept_fit import content_digest
-from quinr_pl.commands.kept_run import FINISHED_PART, kept_run
+from quinr_pl.commands.kept_fit import run_kept_work, work_digest
+from quinr_pl.commands.kept_run import FINISHED_PART
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
 from quinr_pl.errors import QuinrError
@@ -56,7 +54,8 @@ def compress_frames(options: Namespace, overrides: Sequence[str], ask: Ask, reme
 
             flags = FitFlags(options.config, overrides)
             job = FramesFit(ask, flags, paths, output.name, options.key_distance)
-            compressed = _run_kept(job, output)
+            beside = output.path if output.is_ordinary else None
+            compressed = run_kept_work(job, job.digest(), beside, output.write)
     if options.json:
         print(json.dumps(compressed.figures))
     elif output.standard is None:
@@ -70,19 +69,6 @@ def _output(options: Namespace, paths: Sequence[Path]) -> Output:
     name = default_output(first, ".quinr") if options.output is None else options.output
     outputs = [Output(name, given, options.overwrite) for given in (*options.inputs, *map(str, paths))]
     return outputs[0]
-
-
-def _run_kept(job: FramesFit, output: Output) -> CompressedFile:
-    """Fits the frames, going on where the same command was interrupted."""
-    with kept_run(job.digest(), output.path if output.is_ordinary else None) as run:
-        try:
-            compressed = job.run(run.folder)
-            output.write(compressed.data)
-            run.finished = True
-        except OutOfReachError:
-            run.finished = True
-            raise
-    return compressed
 
 
 @dataclass(frozen=True)
@@ -116,11 +102,7 @@ class FramesFit:
 
     def digest(self) -> str:
         """Names the inputs with one way to compress them."""
-        asked = [__version__, asdict(self.ask), self._fit(0).settings, self.key_distance]
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
-        for path in self.paths:
-            digest.update(content_digest(path))
-        return digest.hexdigest()[:32]
+        return work_digest(self._fit(0), self.paths, self.key_distance)
 
     def run(self, folder: Path) -> CompressedFile:
         """Fits frame after frame, each in a folder that is removed once the frame is there.

@@ -1,12 +1,13 @@
-"""The fit of one input, in a folder that an interruption leaves to the next command."""
+"""The fits of a file, in a folder that an interruption leaves to the next command."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 from quinr_pl._version import __version__
 from quinr_pl.commands.input_file import calling
@@ -26,9 +27,35 @@ def run_kept(job: RatedFit, name: str, beside: Path | None, write: Callable[[byt
     Raises:
         QuinrError: If the input or a setting is wrong, or what is asked for is out of reach.
     """
-    with kept_run(_digest(job), beside) as run, calling(job.path, name):
+    key = work_digest(job, [job.path])
+    with calling(job.path, name):
+        return run_kept_work(job, key, beside, write)
+
+
+class Work(Protocol):
+    """What makes a file in a folder, and goes on there."""
+
+    def run(self, folder: Path) -> CompressedFile:
+        """Makes the file."""
+
+
+def run_kept_work(
+    work: Work, key: str, beside: Path | None, write: Callable[[bytes], None]
+) -> CompressedFile:
+    """Makes a file, going on where an earlier command with the same key was interrupted.
+
+    Args:
+        work: Makes it.
+        key: Names its inputs and settings, see `work_digest`.
+        beside: See `run_kept`.
+        write: See `run_kept`.
+
+    Raises:
+        QuinrError: If an input or a setting is wrong, or what is asked for is out of reach.
+    """
+    with kept_run(key, beside) as run:
         try:
-            compressed = job.run(run.folder)
+            compressed = work.run(run.folder)
             write(compressed.data)
             run.finished = True
         except OutOfReachError:
@@ -37,11 +64,18 @@ def run_kept(job: RatedFit, name: str, beside: Path | None, write: Callable[[byt
     return compressed
 
 
-def _digest(job: RatedFit) -> str:
-    """Names one input with one way to compress it."""
-    asked = [__version__, asdict(job.ask), job.settings]
+def work_digest(fit: RatedFit, paths: Sequence[Path], *more: Any) -> str:
+    """Names inputs with one way to compress them.
+
+    Args:
+        fit: Of one of them.
+        paths: Of all.
+        more: What else decides about the file, as JSON can hold it.
+    """
+    asked = [__version__, asdict(fit.ask), fit.settings, *more]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
-    digest.update(content_digest(job.path))
+    for path in paths:
+        digest.update(content_digest(path))
     return digest.hexdigest()[:32]
 
 
