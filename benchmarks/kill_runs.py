@@ -97,6 +97,22 @@ def _compress_arguments(folder: Path) -> list[str] | None:
     return ["compress", "picture.png", "-o", "picture.quinr", "--config", _TINY]
 
 
+def _write_pictures(folder: Path) -> None:
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (8, 6, 3), np.uint8)
+        Image.fromarray(np.kron(pixels, np.ones((6, 6, 1), np.uint8))).save(folder / f"{seed}.png")
+
+
+def _compress_many_arguments(folder: Path) -> list[str] | None:
+    done = len(list(folder.glob("packed/*.quinr"))) == 3 and not list(folder.glob("packed/.*"))
+    asked = ["--out-dir", "packed", "--processes", "2", "--bpp", "2", "--effort", "1"]
+    return (
+        None
+        if done
+        else ["compress", *(f"{seed}.png" for seed in range(3)), *asked, "--trainer.max_steps", "60"]
+    )
+
+
 def _newest_run(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.glob("runs/tiny/version_*/*.quinr"))[-1:]]
 
@@ -112,6 +128,7 @@ def _written(text: str) -> Callable[[Path], None]:
 COMMANDS = {
     "fit": Command(lambda folder: None, _fit_arguments, _newest_run),
     "compress": Command(_write_picture, _compress_arguments, _files("picture.quinr")),
+    "compress-many": Command(_write_pictures, _compress_many_arguments, _files("packed/*.quinr")),
     "compare": Command(
         _written(_COMPARE),
         lambda folder: ["compare", "--config", "config.yaml"],
@@ -176,7 +193,7 @@ def _told(row: Row) -> str:
         row.broken + row.left_at_end + row.failed + [f"other bytes at {moment} s" for moment in row.differs]
     )
     return (
-        f"{row.command:9} {row.signal:8} {row.kills:3} kills: {len(row.broken)} broken files, {row.running} "
+        f"{row.command:13} {row.signal:8} {row.kills:3} kills: {len(row.broken)} broken files, {row.running} "
         f"processes left, {row.left_by_kill} temporary files then, {len(row.left_at_end)} at the end, "
         f"{len(row.failed)} not continued, {len(row.differs)} other outcomes {'; '.join(found)}"
     )
@@ -278,7 +295,7 @@ def _broken(folder: Path) -> list[Path]:
     }
     broken = []
     for path in (folder / "work").rglob("*"):
-        if path.suffix in readers and not path.name.startswith("."):
+        if path.suffix in readers and path.is_file() and not path.name.startswith("."):
             try:
                 readers[path.suffix](path)
             except Exception:
