@@ -91,7 +91,9 @@ def _continued(
     study: Any, storage: str, settings: Search, named: str, folder: Path, shared: str | None
 ) -> int:
     kept = asdict(settings)
-    searched = json.loads(json.dumps({key: kept[key] for key in ("fit", "space", "bytes")} | {"base": named}))
+    searched = json.loads(
+        json.dumps({key: kept[key] for key in ("fit", "short", "space", "bytes")} | {"base": named})
+    )
     before = study.user_attrs.get("search")
     if before is not None and before != searched:
         changed = ", ".join(key for key in searched if searched[key] != before.get(key))
@@ -125,7 +127,7 @@ def _report(study: Any, settings: Search, folder: Path, console: Console) -> int
         console.print("no trial ended well: see the log.txt of the trials", highlight=False)
         return 1
     best, history = study.best_trial, [(trial.number, trial.value) for trial in done]
-    write_bytes(folder / "best.yaml", yaml.safe_dump(settings.tree(best.params), sort_keys=False).encode())
+    write_bytes(folder / "best.yaml", yaml.safe_dump(settings.full(best.params), sort_keys=False).encode())
     write_bytes(folder / "history.png", plots.png(plots.search_figure(history, folder.name)))
     figures = f"{best.user_attrs['psnr']:.2f} dB, {best.user_attrs['bytes']} bytes"
     console.print(f"best of {len(done)} whole trials: number {best.number}, {figures}", highlight=False)
@@ -270,7 +272,7 @@ def _objective(settings: Search) -> Callable[[Any], float]:
 
 
 def _fit(trial: Any, settings: Search, values: Mapping[str, Any], folder: Path) -> float:
-    tree = settings.tree(values)
+    tree = settings.trial(values)
     result = fit(tree, folder, callbacks=[TrialReporter(trial)])
     for name in ("psnr", "bytes", "parameters"):
         trial.set_user_attr(name, getattr(result, name))

@@ -57,7 +57,8 @@ class Search:
         base: A config of `quinr-pl fit` to start from.
         space: Dotted path in it, such as ``model.learning_rate`` -> ``{low, high, log, step}`` or
             ``{choices}``.
-        fit: Changes to the base that all trials share.
+        fit: Changes to the base: what trials and the configs that come out of them share.
+        short: Further changes that trials alone have, such as fewer steps.
         bytes: What a file may take: the quantizer aims at it. null for networks that train against their
             rate, whose error and weighed rate are then what counts.
         trials: How many, pruned ones included.
@@ -70,6 +71,7 @@ class Search:
     base: str
     space: Mapping[str, Range | Choices]
     fit: Tree
+    short: Tree
     bytes: int | None
     trials: int = 50
     workers: int = 2
@@ -90,8 +92,12 @@ class Search:
         for key in ("folder", "base", "space"):
             if not tree.get(key):
                 raise QuinrError(f"{name}: key {key} is missing")
+        for key in ("space", "fit", "short"):
+            tree[key] = tree.get(key) or {}
+            if not isinstance(tree[key], Mapping):
+                raise QuinrError(f"{name}: {key} {tree[key]}: give a mapping of settings to values")
         space = {path: _candidates(tree["space"][path], f"{name}: space {path}") for path in tree["space"]}
-        return cls(**{"fit": {}, "bytes": None, **tree, "space": space})
+        return cls(**{"bytes": None, **tree, "space": space})
 
     def check(self) -> None:
         """Looks at the numbers and for the base.
@@ -104,12 +110,23 @@ class Search:
                 raise QuinrError(f"--{flag} {value}: must be at least 1")
         find_config(self.base)
 
-    def tree(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The config of a fit with values of the space, its quantizer aiming at the bytes."""
-        tree = merge(merge_fits(read_fit_config(find_config(self.base)), self.fit), _nested(values))
-        tree = merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}})
+    def full(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of `quinr-pl fit` with values of the space: the base's steps and callbacks."""
+        return self._aimed(self._with(values))
+
+    def trial(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of a trial with values of the space: short, and without callbacks that only show."""
+        tree = merge_fits(self._with(values), self.short)
+        return self._aimed(merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}}))
+
+    def _with(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The base with the changes that all have, and values of the space."""
+        return merge(merge_fits(read_fit_config(find_config(self.base)), self.fit), _nested(values))
+
+    def _aimed(self, tree: Tree) -> dict[str, Any]:
+        """A config of a fit whose quantizer aims at the bytes, where there are any."""
         if self.bytes is None:
-            return tree
+            return dict(tree)
         rounding = rounding_for_bytes(self.bytes, network_of(tree).parameter_count())
         return merge(tree, {"quantization": as_options(rounding)})
 

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from quinr_pl.commands.main import main
+from quinr_pl.configs.find import packaged_config
+from quinr_pl.experiments.fit_configs import read_fit_config
 from quinr_pl.network import NETWORKS
 
 pytest.importorskip("optuna", reason="Optuna is not installed")
@@ -21,8 +23,9 @@ workers: 1
 startup: 4
 fit:
   model: {{network: {{init_args: {{qubits: 2, angles: 4, uploads: 2, sine_layers: 1, sine_width: 4}}}}}}
-  trainer: {{max_steps: 6}}
   data: {{init_args: {{longer_side: 16, batch_size: 64, steps_per_epoch: 3}}}}
+short:
+  trainer: {{max_steps: 6}}
 space:
   model.learning_rate: {{low: 1e-3, high: 1e-2, log: true}}
   model.network.init_args.uploads: {{low: 1, high: 2}}
@@ -61,10 +64,21 @@ def test_best_is_the_best_of_files_that_are_small_enough(searched):
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_best_config_is_the_base_in_full(searched):
+    _, folder = searched
+    best, base = (
+        read_fit_config(path) for path in (str(folder / "best.yaml"), str(packaged_config("sample.yaml")))
+    )
+    assert best["trainer"] == base["trainer"]
+    changed = {"longer_side": 16, "batch_size": 64, "steps_per_epoch": 3}
+    assert best["data"]["init_args"] == base["data"]["init_args"] | changed
+
+
 def test_best_config_makes_the_winning_file_again(searched, tmp_path, one_thread):
     _, folder = searched
     arguments = ["--trainer.logger", "false", "--trainer.default_root_dir", str(tmp_path)]
-    assert main(["fit", "--config", str(folder / "best.yaml"), *arguments]) == 0
+    short = ["--trainer.max_steps", "6"]
+    assert main(["fit", "--config", str(folder / "best.yaml"), *arguments, *short]) == 0
     again = json.loads((tmp_path / "result.json").read_text())
     assert again["psnr"] == max(result["psnr"] for result in results(folder))
 
@@ -144,6 +158,7 @@ def test_classes_of_a_users_own(tmp_path, monkeypatch):
         ("space: {model.learning_rate: {low: 2, high: 1}}", "space model.learning_rate: .* give {low, high"),
         ("space: {model.learning_rate: {low: 0, high: 1, log: true}}", "space model.learning_rate"),
         ("space: {model.learning_rate: 3}", "space model.learning_rate: 3; give"),
+        ("fit: 3", "fit 3: give a mapping of settings to values"),
         ("bytes: 200", "the study there searched with another bytes; give another --folder"),
         ("base: no.yaml", "no.yaml: no such file"),
     ],
