@@ -188,14 +188,15 @@ class RatedFit:
         self._announce(settings, folder, size, self.ask.psnr or quality)
         return self._steered(settings, folder)
 
-    def _too_few(self, size: int, fewest: int) -> str:
+    def _too_few(self, size: int, fewest: int, fitted: bool = False) -> str:
+        smallest = "smallest file found" if fitted else "smallest possible file"
         mask, remedy = "", "ask for that or more"
+        if fitted:
+            remedy += ", fit longer (--effort, --trainer.max_steps)"
         if self._mask_bytes:
             mask = f", {self._mask_bytes} of them its mask and rays"
             remedy += ", or leave the mask out (--data.mask false)"
-        return (
-            f"{self.ask}: {size} bytes are too few; the smallest possible file has {fewest}{mask}; {remedy}"
-        )
+        return f"{self.ask}: {size} bytes are too few; the {smallest} has {fewest}{mask}; {remedy}"
 
     def _announce(self, settings: Mapping[str, Any], folder: Path, size: int, quality: float | None) -> None:
         """Says what is coming, but for a fit that goes on."""
@@ -277,7 +278,7 @@ class RatedFit:
             return self._smallest_of(results, "use a higher --effort")
         fitting = self._good_enough(results, size)
         if not fitting:
-            raise OutOfReachError(self._too_few(size, min(result.bytes for result in results)))
+            raise OutOfReachError(self._too_few(size, min(result.bytes for result in results), fitted=True))
         return max(fitting, key=lambda result: result.psnr)
 
     def _missed(self, result: FitResult, size: int | None) -> tuple[float, bool]:

@@ -28,6 +28,7 @@ from quinr_pl.commands.fit_flags import FitFlags
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules.range_image import Projection, project
 from quinr_pl.datamodules.synthetic_scan import street_scan
+from quinr_pl.errors import QuinrError
 from quinr_pl.fitting import FitResult
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -152,6 +153,14 @@ def test_too_small_a_size_is_refused_with_the_smallest_one(flags, fewest, capsys
     assert main(["compress", "edges.png", *flags]) == 2
     (line,) = error_lines(capsys)
     assert f"the smallest possible file has {fewest};" in line
+
+
+def test_fits_that_all_miss_a_size_name_the_smallest_file_found(monkeypatch):
+    steered = fits_of([2000, 1990, 1980], monkeypatch)
+    write_edges("edges.png", 60, 60)
+    with pytest.raises(QuinrError, match=r"too few; the smallest file found has 1990;.*fit longer"):
+        compressed(Ask(most_bytes=1000))
+    assert len(steered) == 2  # the second one came hardly nearer
 
 
 def test_a_flag_of_the_users_counts_more_than_the_plan(monkeypatch):
