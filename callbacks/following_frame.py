@@ -34,7 +34,8 @@ class FollowingFrame(Callback):
             QuinrError: If the signal cannot be told by the other frame.
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        fitted_network(pl_module).follow(follow_frame(data, Path(self.path)).quantized.values())
+        reference = follow_frame(data, Path(self.path))
+        fitted_network(pl_module).follow(reference.quantized.values(), data.spec.predicted())
 
 
 def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:

@@ -10,6 +10,7 @@ import independent_latents as on_grids
 import numpy as np
 from independent_entropy import Stack, read_array
 from independent_mask import read_mask
+from independent_motion import moved_view, read_motion
 from independent_networks import evaluate_coin, evaluate_latent_quinr, evaluate_quinr, wire_pairs
 from independent_scanner import points_of, read_scanner
 
@@ -268,6 +269,8 @@ class Signal:
         self.grids = self.read_grids(sections[3]) if 3 in sections else []
         self.mask = read_mask(Stack(sections[4]), *self.shape) if 4 in sections else None
         assert self.mask is None or self.signal["kind"] == 2
+        self.scanner = rays_of(sections, self.shape[0])
+        self.shown: np.ndarray | None = None
 
     def read_grids(self, section: bytes) -> list[np.ndarray]:
         tensors = tensors_of(self.levels, self.shapes)
@@ -278,6 +281,8 @@ class Signal:
         """Becomes the frame that is told by this one."""
         assert struct.unpack("<I", data[-4:])[0] == crc32(data[:-4])
         sections = read_sections(Bytes(data[:-4]))
+        before = np.clip(self.targets(), 0, 1) if 10 in sections else None
+        self.shown = None
         if 2 in sections:
             self.levels = read_levels(sections, self.shapes, layer_sizes(self.network))
         elif 7 in sections:
@@ -289,18 +294,30 @@ class Signal:
             self.mask = read_mask(Stack(sections[4]), *self.shape)
         elif 8 in sections:
             self.mask = read_mask(Stack(sections[8]), *self.shape, self.mask)
+        self.scanner = rays_of(sections, self.shape[0]) or self.scanner
+        if before is not None:
+            stream = Bytes(sections[10])
+            motion = read_motion(stream)
+            self.grids = self.read_grids(stream.data[stream.at :])
+            low, high = self.signal["low"], self.signal["high"]
+            metres = (low + before * (high - low)).reshape(*self.shape, self.channels)
+            seen = moved_view(metres, self.scanner, motion, low, high)
+            self.shown = ((seen - low) / (high - low)).reshape(-1, self.channels)
 
     def plane(self) -> tuple[int, int]:
         """Rows and columns of the signal; all axes but the last are rows."""
         return int(np.prod(self.shape[:-1])), self.shape[-1]
 
-    def values(self) -> np.ndarray:
-        """(*shape, channels), integers as integers."""
-        shape, network, signal = self.shape, self.network, self.signal
+    def targets(self) -> np.ndarray:
+        """(pixels, channels) in units of the signal's range, not clamped."""
+        shape, network = self.shape, self.network
         tensors = tensors_of(self.levels, self.shapes)
         z = np.stack(np.meshgrid(*map(axis, shape), indexing="ij"), -1).reshape(-1, len(shape))
         if network["class"] == "LatentQuINR":
             t = evaluate_latent_quinr(network, tensors, self.grids, *self.plane())
+            if self.shown is not None:
+                zeros = [np.zeros_like(grid) for grid in self.grids]
+                t = t - evaluate_latent_quinr(network, tensors, zeros, *self.plane()) + self.shown
         else:
             evaluate = evaluate_quinr if network["class"] == "QuINR" else evaluate_coin
             blocks = np.array_split(z, len(z) // 8192 + 1)
@@ -308,6 +325,12 @@ class Signal:
         nats = network.get("log_range", 0)
         if nats:
             t = (np.exp(nats * t) - 1) / (np.exp(nats) - 1)
+        return t
+
+    def values(self) -> np.ndarray:
+        """(*shape, channels), integers as integers."""
+        shape, signal = self.shape, self.signal
+        t = self.targets()
         values = signal["low"] + np.clip(t, 0, 1) * (signal["high"] - signal["low"])
         values = of_kind(signal, values).reshape(*shape, self.channels)
         return values if self.mask is None else values * self.mask[:, :, None].astype(np.float32)
@@ -354,8 +377,13 @@ def points(data: bytes) -> np.ndarray | None:
     height = read_signal(stream)["shape"][0]
     read_network(stream)
     sections = read_sections(stream)
+    scanner = rays_of(sections, height)
+    return None if scanner is None else points_of(decode(data)[:, :, 0], scanner)
+
+
+def rays_of(sections: Mapping[int, bytes], height: int) -> dict[str, Any] | None:
+    """The scanner of a file with such sections."""
     number = next((number for number in (5, 6) if number in sections), None)
     if number is None:
         return None
-    scanner = read_scanner(Bytes(sections[number]), Stack, read_array, height, number == 6)
-    return points_of(decode(data)[:, :, 0], scanner)
+    return read_scanner(Bytes(sections[number]), Stack, read_array, height, number == 6)

@@ -37,7 +37,7 @@ from quinr_pl.codec.sections.registry import (
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import NETWORKS
 from quinr_pl.network.cost import Cost, NetworkCost
-from quinr_pl.network.decoders.protocol import NetworkFormat, Reconstruction
+from quinr_pl.network.decoders.protocol import Floats, NetworkFormat, Reconstruction
 from quinr_pl.signals import ReferenceFrame, SignalSpec
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class DecodedSignal:
         block: Pixels of a reconstruction that are computed at a time.
         extras: What sections of other packages hold, by the section's name.
         name: The file's name, for messages.
+        offset: What is added to the network's values, (pixels, channels); None: nothing.
     """
 
     spec: SignalSpec
@@ -65,6 +66,7 @@ class DecodedSignal:
     block: int
     extras: Mapping[str, Any] = field(default_factory=dict)
     name: str = "bytes"
+    offset: Floats | None = field(default=None, repr=False)
 
     @cached_property
     def network(self) -> Network:
@@ -95,17 +97,35 @@ class DecodedSignal:
             values = np.empty((spec.pixels, spec.channels), dtype=spec.dtype)
             for start in range(0, spec.pixels, block):
                 stop = min(start + block, spec.pixels)
-                targets = self.reconstruction(start, stop, spec.shape)
-                if not np.isfinite(targets).all():
-                    raise BitstreamError("the decoded weights overflow: the file is not valid")
-                values[start:stop] = spec.denormalize(targets)
+                values[start:stop] = spec.denormalize(self._targets(start, stop))
                 if progress is not None:
                     progress(stop, spec.pixels)
             return spec.masked(values.reshape(*spec.shape, spec.channels))
 
+    def _targets(self, start: int, stop: int) -> Floats:
+        """Values of a block of pixels in [0, 1], not clamped: (pixels, channels)."""
+        targets = self.reconstruction(start, stop, self.spec.shape)
+        if self.offset is not None:
+            targets = targets + self.offset[start:stop]
+        if not np.isfinite(targets).all():
+            raise BitstreamError("the decoded weights overflow: the file is not valid")
+        return targets
+
     def as_reference(self) -> ReferenceFrame:
         """This signal as what the next frame is told by."""
-        return ReferenceFrame(replace(self.spec, reference=None), self.quantized)
+        spec = replace(self.spec, reference=None)
+        if spec.scanner is None or self.quantized.network.context_shape() is None:
+            return ReferenceFrame(spec, self.quantized)
+        alone = replace(self, spec=spec)  # without the frames before, which it would keep in memory
+
+        def targets() -> Floats:
+            with np.errstate(all="ignore"):
+                blocks = range(0, spec.pixels, self.block)
+                return np.concatenate(
+                    [alone._targets(start, min(start + alone.block, spec.pixels)) for start in blocks]
+                )
+
+        return ReferenceFrame(spec, self.quantized, targets)
 
     def points(self) -> npt.NDArray[np.float32]:
         """The points of a scan in its scanner's frame: x, y, z in metres and intensities where there are any.
@@ -223,7 +243,7 @@ def _opened(data: bytes) -> Reader:
 def _parsed_frame(data: bytes, limits: DecodeLimits, reference: ReferenceFrame) -> _Parsed:
     """A frame that is told by another: what none of its sections says is as there."""
     payloads = known_payloads(split_sections(unpack_sections(data)))
-    spec = replace(reference.spec, reference=reference)
+    spec = replace(reference.spec, reference=reference, motion=None)
     cls, architecture = type(reference.quantized.network), reference.quantized.network.architecture()
     cost = cls.cost(architecture)
     network = outline(cls, architecture)
@@ -235,6 +255,7 @@ def _parsed_frame(data: bytes, limits: DecodeLimits, reference: ReferenceFrame) 
 def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
     limits.check(parsed.spec, parsed.total)
     content = parsed.read(parsed.payloads)
+    offset = _offset(content)  # before the reconstruction: a network of torch has the values of one at a time
     return DecodedSignal(
         content.spec,
         content.quantized,
@@ -242,7 +263,19 @@ def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
         parsed.network.reconstruction(content.quantized.values()),
         parsed.cost.block(content.spec),
         content.extras,
+        offset=offset,
     )
+
+
+def _offset(content: Content) -> Floats | None:
+    """What the values of a network are added to: what the frame before shows, where integers are zero."""
+    predicted = content.spec.predicted()
+    if predicted is None:
+        return None
+    quantized = content.quantized
+    zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
+    still = quantized.network.reconstruction(replace(quantized, integers=zeros).values())
+    return predicted - still(0, 1, content.spec.shape)
 
 
 def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:

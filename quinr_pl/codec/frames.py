@@ -20,7 +20,7 @@ class Frames:
     """The frames of a file; a file of one signal is one of a single frame.
 
     Indexing and iteration give a ``DecodedSignal`` each. Frames in order are decoded one after another; any
-    other one costs the decoding of latents and masks, but not of pixels, from its key frame on.
+    other one costs the decoding of latents and masks from its key frame on, and of pixels of scans.
 
     Args:
         data: The whole file, or what there is of it from its beginning on.

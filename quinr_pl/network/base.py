@@ -195,18 +195,37 @@ class Network(NetworkFormat, nn.Module):
         return []
 
     @torch.no_grad()
-    def follow(self, values: Values) -> None:
+    def follow(self, values: Values, predicted: Floats | None = None) -> None:
         """Begin as a frame that is told by another one: with its weights, and integers that add to its.
 
         Args:
             values: Weights and integers of the other frame, by name.
+            predicted: What that frame shows of the signal, (pixels, out_features): values are then added to
+                it, and integers stand for themselves.
 
         Raises:
-            QuinrError: If the class has integers and does not know how to add them.
+            QuinrError: If the class does not know how to add either.
         """
         for name, weight in self.weights().items():
             weight.copy_(torch.from_numpy(values[name]))
-        self.add_integers_to({name: torch.from_numpy(values[name]) for name in self.integers()})
+        if predicted is None:
+            self.add_integers_to({name: torch.from_numpy(values[name]) for name in self.integers()})
+        else:
+            self.add_values_to(torch.from_numpy(predicted))
+
+    def add_values_to(self, predicted: Tensor) -> None:
+        """Compute with sums of others and what integers make of the values, from now on.
+
+        Args:
+            predicted: Values of the signal while all integers are zero, (pixels, out_features).
+
+        Raises:
+            QuinrError: If the class does not know how.
+        """
+        raise QuinrError(
+            f"--model.network {self.network_name()}: its values cannot be told by those of another frame; "
+            "compress each frame by itself"
+        )
 
     def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
         """Compute with sums of the integers and others, by name, from now on.

@@ -8,6 +8,7 @@ from quinr_pl.signals.image import IMAGE_8, IMAGE_16, image_spec
 from quinr_pl.signals.intensity import Intensities, Intensity
 from quinr_pl.signals.kind import FileContent, SignalKind
 from quinr_pl.signals.kinds import KINDS
+from quinr_pl.signals.motion import Motion, MovedView
 from quinr_pl.signals.range_image import RANGE_IMAGE
 from quinr_pl.signals.scanner import Points, Scanner
 from quinr_pl.signals.spec import MOST_AXES, ReferenceFrame, SignalSpec
@@ -25,6 +26,8 @@ __all__ = [
     "FileContent",
     "Intensities",
     "Intensity",
+    "Motion",
+    "MovedView",
     "Points",
     "ReferenceFrame",
     "Scanner",

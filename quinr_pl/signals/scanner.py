@@ -89,6 +89,27 @@ class Scanner:
         """Where firings are in a column, whose middle is 0 and whose edges are -1/2 and 1/2: (firings,)."""
         return (np.arange(self.firings) + 0.5) / self.firings - 0.5
 
+    @property
+    def is_round(self) -> bool:
+        """Whether the last column meets the first one."""
+        return abs(self.turn) == _TURN
+
+    def places(self, azimuths: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+        """Where azimuths lie in a row: 0 at the left edge of the image, ``count`` at the right one.
+
+        What lies outside of a sector is on the side of its nearer edge.
+
+        Args:
+            azimuths: In radians, of any shape.
+            count: Columns of the image.
+        """
+        share = np.sign(self.turn) * (azimuths - np.radians(self.start / UNITS)) / (2 * np.pi) % 1.0
+        sector = abs(self.turn) / _TURN
+        found: npt.NDArray[np.float64] = (
+            np.where(share >= (sector + 1) / 2, share - 1, share) / sector * count
+        )
+        return found
+
     def columns(self, azimuths: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
         """Columns of the image that azimuths lie in; what lies outside of a sector goes to its nearer edge.
 
@@ -96,10 +117,7 @@ class Scanner:
             azimuths: In radians, (points,).
             count: Columns of the image.
         """
-        share = np.sign(self.turn) * (azimuths - np.radians(self.start / UNITS)) / (2 * np.pi) % 1.0
-        sector = abs(self.turn) / _TURN
-        share = np.where(share >= (sector + 1) / 2, 0.0, share)  # nearer to the first edge
-        return np.minimum(np.floor(share / sector * count), count - 1).astype(np.int64)
+        return np.clip(np.floor(self.places(azimuths, count)), 0, count - 1).astype(np.int64)
 
     def ranges(self, points: Points, columns: int, peak: float) -> npt.NDArray[np.float32]:
         """The range image of points that lie anywhere: each in the row whose ray is nearest in elevation.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from quinr_pl.fields import check_fields, with_defaults
 from quinr_pl.signals.drawing import Picture
 from quinr_pl.signals.intensity import Intensities, Intensity
 from quinr_pl.signals.kind import Attributes, SignalKind
+from quinr_pl.signals.motion import Motion, MovedView
 from quinr_pl.signals.scanner import Points, Scanner
 
 MOST_AXES = 8
@@ -37,6 +39,8 @@ class SignalSpec:
             those of the first. None: it has no such channel.
         attributes: What the kind's fields say of the signal, by name; completed by their defaults.
         reference: The frame that this one, of a file of several, is told by; None: it stands for itself.
+        motion: How the scanner has moved since then. Values are then added to what that frame shows from
+            where the scanner is now. None: integers are added to that frame's.
 
     Raises:
         QuinrError: If the kind has no such shape or range, or mask, scanner or intensity do not belong to the
@@ -53,6 +57,7 @@ class SignalSpec:
     intensity: Intensity | None = field(default=None, compare=False, repr=False)
     attributes: Attributes = field(default_factory=dict, hash=False)
     reference: ReferenceFrame | None = field(default=None, compare=False, repr=False)
+    motion: Motion | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         sizes = (*self.shape, self.channels)
@@ -110,6 +115,22 @@ class SignalSpec:
         if not alike:
             return None
         return replace(self, low=before.low, high=before.high, scanner=before.scanner, reference=reference)
+
+    def predicted(self) -> npt.NDArray[np.float32] | None:
+        """Targets that the frame before gives for this one, (pixels, channels); None without a motion."""
+        if self.motion is None:
+            return None
+        assert self.scanner is not None, "what has a motion has a scanner"
+        view, motion = MovedView(self.scanner, self.shape[1]), self.motion
+        values, _ = view(self.values_before(), motion.radians, motion.metres, self.low, self.high)
+        return self.normalize(values).reshape(self.pixels, self.channels)
+
+    def values_before(self) -> npt.NDArray[np.float64]:
+        """What the frame before has at all pixels, whatever its mask says: (*shape, channels)."""
+        assert self.reference is not None, "the frame is told by another"
+        assert self.reference.targets is not None, "whose values tell something"
+        values = self.denormalize(self.reference.targets())
+        return values.reshape(*self.shape, self.channels).astype(np.float64)
 
     def _shared(self) -> tuple[Any, ...]:
         """What has to be the same in a frame and in one that is told by it."""
@@ -195,7 +216,10 @@ class ReferenceFrame:
         spec: The other frame's signal, its mask and its scanner.
         quantized: Levels and integers of the other frame's network: a ``QuantizedNetwork`` of
             `quinr_pl.codec.quantized`.
+        targets: Computes its values in [0, 1], (pixels, channels), also where its mask leaves them out. None:
+            they tell nothing of the next frame's.
     """
 
     spec: SignalSpec
     quantized: Any
+    targets: Callable[[], npt.NDArray[np.float32]] | None = None

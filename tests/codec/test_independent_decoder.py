@@ -8,6 +8,7 @@ import independent_decoder
 import independent_entropy
 import independent_latents
 import independent_mask
+import independent_motion
 import independent_networks
 import independent_scanner
 import numpy as np
@@ -109,6 +110,7 @@ def test_it_is_independent() -> None:
     modules = [
         independent_latents,
         independent_mask,
+        independent_motion,
         independent_networks,
         independent_scanner,
         independent_entropy,

@@ -56,6 +56,10 @@ class Writer:
             value >>= 7
         self._parts.append(value)
 
+    def signed_varint(self, value: int) -> None:
+        """A varint that means 0, -1, 1, -2, ... by 0, 1, 2, 3, ..."""
+        self.varint(2 * value if value >= 0 else -2 * value - 1)
+
     def float32(self, value: float) -> None:
         """An IEEE 754 single, little-endian."""
         self._parts += struct.pack("<f", value)
@@ -109,6 +113,11 @@ class Reader:
                     break
                 return value
         raise BitstreamError(f"{self.what} holds a malformed integer at byte {self.position}")
+
+    def signed_varint(self) -> int:
+        """What ``Writer.signed_varint`` wrote."""
+        value = self.varint()
+        return value >> 1 if value % 2 == 0 else -(value >> 1) - 1
 
     def float32(self) -> float:
         """An IEEE 754 single, little-endian; neither infinite nor NaN."""

@@ -1,6 +1,7 @@
 """The section that holds the integers of a network with a context model: its latents.
 
-Those of a frame that is told by another are differences to the other's.
+Those of a frame that is told by another are differences to the other's, or tell what differs from the values
+that the other shows from where the scanner has moved to.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from quinr_pl.codec.arrays import Integers
 from quinr_pl.codec.coding import latents as latent_coding
 from quinr_pl.codec.coding.latents import FRACTION_BITS, IntegerContext
 from quinr_pl.codec.coding.wavefronts import WAVEFRONT, wavefront_count
-from quinr_pl.codec.file.container import BitstreamError
+from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content, SectionKind
+from quinr_pl.errors import QuinrError
 from quinr_pl.network.cost import Cost
 from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.network.latent.context_shape import ContextShape
 from quinr_pl.ops.kernels.context import reach_of
-from quinr_pl.signals import SignalSpec
+from quinr_pl.signals import Motion, SignalSpec
 
 _LATENT, _CONTEXT = 12_000, 26
 _LATENT_BYTES = 10
+_SEEN, _SEEN_BYTES = 15_000, 400  # of what another frame shows, for each pixel
 
 
 class LatentsSection(SectionKind):
@@ -53,23 +56,74 @@ class LatentsSection(SectionKind):
         """Whether all differences are zero; see `SectionKind`."""
         return not any(integers.any() for integers in content.quantized.integers.values())
 
-    def write(self, content: Content) -> bytes:
+    def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""
-        grids = list(content.quantized.integers.values())
-        return latent_coding.encode(grids, integer_context(content.quantized))
+        return None if content.spec.motion is not None else _coded(content)
 
     def read(self, payload: bytes, content: Content) -> Content:
         """Content with what the payload says; see `SectionKind`."""
-        quantized = content.quantized
-        latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
-        integers = dict(zip(quantized.network.integer_shapes(), latents, strict=True))
-        if content.spec.reference is not None:
-            before = content.spec.reference.quantized.integers
-            integers = {name: _bounded(before[name] + values) for name, values in integers.items()}
-        return replace(content, quantized=replace(quantized, integers=integers))
+        content = _decoded(payload, content)
+        if content.spec.reference is None:
+            return content
+        before = content.spec.reference.quantized.integers
+        integers = {
+            name: _bounded(before[name] + values) for name, values in content.quantized.integers.items()
+        }
+        return replace(content, quantized=replace(content.quantized, integers=integers))
 
 
-LATENTS = LatentsSection()
+class LatentsAfterMotion(LatentsSection):
+    """How the scanner has moved since the frame before, then latents that stand for themselves."""
+
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
+        """Whether the section belongs to a file; see `SectionKind`."""
+        after_another = spec.reference is not None and spec.reference.targets is not None
+        return after_another and super().belongs(network, spec)
+
+    def cost(self, network: NetworkFormat, spec: SignalSpec) -> Cost:
+        """What decoding takes, that of what the frame before shows included; see `Network.cost`."""
+        return super().cost(network, spec) + Cost(spec.pixels * _SEEN, spec.pixels * _SEEN_BYTES)
+
+    def unchanged(self, content: Content) -> bool:
+        """Never: a motion has to be told; see `SectionKind`."""
+        return False
+
+    def write(self, content: Content) -> bytes | None:
+        """Payload of the section; see `SectionKind`."""
+        motion, writer = content.spec.motion, Writer()
+        if motion is None:
+            return None
+        for number in (*motion.rotation, *motion.translation):
+            writer.signed_varint(number)
+        writer.raw(_coded(content))
+        return writer.getvalue()
+
+    def read(self, payload: bytes, content: Content) -> Content:
+        """Content with what the payload says; see `SectionKind`."""
+        reader = Reader(payload, "section latents")
+        a, b, c, x, y, z = (reader.signed_varint() for _ in range(6))
+        try:
+            motion = Motion((a, b, c), (x, y, z))
+        except QuinrError as error:
+            raise BitstreamError(f"section latents is malformed: {error}") from None
+        content = _decoded(reader.raw(reader.remaining), content)
+        return replace(content, spec=replace(content.spec, motion=motion))
+
+
+LATENTS, LATENTS_AFTER_MOTION = LatentsSection(), LatentsAfterMotion()
+
+
+def _coded(content: Content) -> bytes:
+    grids = list(content.quantized.integers.values())
+    return latent_coding.encode(grids, integer_context(content.quantized))
+
+
+def _decoded(payload: bytes, content: Content) -> Content:
+    """The content with the latents of a payload, as they are coded."""
+    quantized = content.quantized
+    latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
+    integers = dict(zip(quantized.network.integer_shapes(), latents, strict=True))
+    return replace(content, quantized=replace(quantized, integers=integers))
 
 
 def integer_context(quantized: QuantizedNetwork) -> IntegerContext:

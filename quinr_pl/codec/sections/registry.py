@@ -25,6 +25,7 @@ SECTIONS: Registry[int, SectionKind] = Registry(
         7: "quinr_pl.codec.sections.weight_differences:WEIGHT_DIFFERENCES",
         8: "quinr_pl.codec.sections.mask:MASK_AFTER_ANOTHER",
         9: "quinr_pl.codec.sections.intensity:INTENSITY",
+        10: "quinr_pl.codec.sections.latents:LATENTS_AFTER_MOTION",
     },
 )
 """Kinds by their number in files, 1 to 127; those from 64 on are free for other packages."""

@@ -70,13 +70,13 @@ def write_scanner(scanner: Scanner) -> bytes:
     if scanner.edges is not None:
         writer.varint(scanner.edges + (scanner.firings - 1 << _EDGE_BITS))
     for number in (up, down):
-        writer.varint(_unsigned(number))
+        writer.signed_varint(number)
     even = Scanner.even(len(scanner.elevations), up, down)
     even = replace(even, edges=scanner.edges, firings=scanner.firings)
     if scanner == even:
         return writer.getvalue()
     for number in (scanner.start, scanner.turn):
-        writer.varint(_unsigned(number))
+        writer.signed_varint(number)
     if scanner == replace(even, start=scanner.start, turn=scanner.turn):
         return writer.getvalue()
     encoder = LevelEncoder()
@@ -101,7 +101,7 @@ def read_scanner(payload: bytes, rows: int, edges: bool = True) -> Scanner:
     """
     reader = Reader(payload, "section scanner")
     first = reader.varint() if edges else None
-    up, down = _signed(reader.varint()), _signed(reader.varint())
+    up, down = reader.signed_varint(), reader.signed_varint()
     try:
         scanner = Scanner.even(rows, up, down)
         if first is None:
@@ -110,7 +110,7 @@ def read_scanner(payload: bytes, rows: int, edges: bool = True) -> Scanner:
             firings = 1 + (first >> _EDGE_BITS)
             scanner = replace(scanner, edges=first & (1 << _EDGE_BITS) - 1, firings=firings)
         if reader.remaining:
-            scanner = replace(scanner, start=_signed(reader.varint()), turn=_signed(reader.varint()))
+            scanner = replace(scanner, start=reader.signed_varint(), turn=reader.signed_varint())
         if reader.remaining:
             decoder = LevelDecoder(reader.raw(reader.remaining), "scanner")
             shifts = decoder.read(2)
@@ -142,12 +142,3 @@ def _limits(elevations: Sequence[int]) -> tuple[int, int]:
 def _differences(values: Sequence[int], even: Sequence[int]) -> np.ndarray:
     """How far each value is from the even one, less how far the one before it is."""
     return np.diff(np.array(values, dtype=np.int64) - np.array(even, dtype=np.int64), prepend=0)
-
-
-def _unsigned(number: int) -> int:
-    """0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
-    return 2 * number if number >= 0 else -2 * number - 1
-
-
-def _signed(number: int) -> int:
-    return number >> 1 if number % 2 == 0 else -(number >> 1) - 1

@@ -147,6 +147,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             nn.init.zeros_(parameter)
         self.context = ContextModel(grids, neighbours, context_width)
         self._pictures = Pictures(height, width)
+        self.predicted: Tensor | None
+        self.register_buffer("predicted", None, persistent=False)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
@@ -157,7 +159,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self._check_whole(coordinates)
         if not torch.is_grad_enabled():
             return self.signal(0, len(coordinates), (self.height, self.width))
-        return self._render(self.pyramid.rounded(), 0).flatten(1).T
+        return self._with_predicted(self._render(self.pyramid.rounded(), 0).flatten(1).T)
 
     def _check_whole(self, coordinates: Tensor) -> None:
         pixels = self.height * self.width
@@ -174,7 +176,11 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         band = last - first if torch.is_grad_enabled() else max(1, self._step_pixels // width)
         parts = [self._pixels(row, min(row + band, last)) for row in range(first, last, band)]
         values = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return values[start - first * width : stop - first * width]
+        return self._with_predicted(values[start - first * width : stop - first * width], start)
+
+    def _with_predicted(self, values: Tensor, start: int = 0) -> Tensor:
+        """Values of the pixels from ``start`` on, with those that they are added to where there are any."""
+        return values if self.predicted is None else values + self.predicted[start : start + len(values)]
 
     def stage(self, progress: float) -> Hashable | None:
         """Octave, and whether latents are rounded; None on tiles, each of which is another one."""
@@ -211,6 +217,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         if schedule is None:
             schedule = self.skip.weight.new_tensor(self.schedule(progress))
         settings = None if hard else schedule[1:].view(-1, 2)
+        if self.predicted is not None:
+            targets = targets - self.predicted
         if self._tiles.count(0) > 1:
             mse, bits = self._on_tile(targets, settings, octave)
         else:
@@ -290,6 +298,13 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         return self._values(self.pyramid.interpolate(grids, self.height, self.width, octave))
 
     def _values(self, features: Tensor) -> Tensor:
+        """(grids, rows, columns) -> (out_features, rows, columns): what is added to predicted values."""
+        values = self._synthesized(features)
+        if self.predicted is None:
+            return values
+        return values - self._synthesized(features.new_zeros(len(features), 1, 1))
+
+    def _synthesized(self, features: Tensor) -> Tensor:
         """(grids, rows, columns) -> (out_features, rows, columns)."""
         flat = features.flatten(1)  # (grids, pixels)
         if is_plain(self.skip, nn.Linear):
@@ -317,6 +332,10 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         """See Network."""
         grids = self.integers()
         self.pyramid.follow([others[name].to(grid) for name, grid in grids.items()])
+
+    def add_values_to(self, predicted: Tensor) -> None:
+        """See Network."""
+        self.predicted = predicted.to(self.skip.weight)
 
     def context_model(self) -> ContextModel:
         """The model that prices the latents."""
