@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.errors import QuinrError
 
 
 def openqasm(
@@ -30,7 +31,15 @@ def openqasm(
         angles: Embedding angles in radians, ansatz.features_count of them; inputs of the program called
             angle_0, angle_1 and so on when left out.
         comments: Lines for the head of the program, in ASCII.
+
+    Raises:
+        QuinrError: If amplitudes are embedded, which no gate of the library does.
     """
+    if ansatz.amplitudes:
+        raise QuinrError(
+            f"design {ansatz.design}: OpenQASM has no gate that embeds amplitudes; give a file whose circuit "
+            "embeds angles"
+        )
     names = [f"angle_{column}" for column in range(ansatz.features_count)]
     lines = ["OPENQASM 3.0;", 'include "stdgates.inc";', *(f"// {comment}" for comment in comments), ""]
     if angles is None:
@@ -39,8 +48,11 @@ def openqasm(
         names = [_number(angle) for angle in angles]
     lines += [f"qubit[{ansatz.qubits}] q;", f"bit[{ansatz.qubits}] c;", ""]
     for gate in ansatz.gates():
-        angle = names[gate.index[0]] if gate.source == "angle" else _number(weights[gate.index])
-        lines.append(f"{gate.name.lower()}({angle}) {', '.join(f'q[{wire}]' for wire in gate.wires)};")
+        angle = ""
+        if gate.source != "nothing":
+            turn = names[gate.index[0]] if gate.source == "angle" else _number(weights[gate.index])
+            angle = f"({turn})"
+        lines.append(f"{gate.name.lower()}{angle} {', '.join(f'q[{wire}]' for wire in gate.wires)};")
     return "\n".join([*lines, "", "c = measure q;", ""])
 
 

@@ -26,13 +26,16 @@ def apply_gates(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> None:
 
     Args:
         ansatz: Ansatz of the circuit.
-        angles: (features_count,) or (batch, features_count).
+        angles: Angles or amplitudes, (features_count,) or (batch, features_count).
         weights: Rotations in radians, of shape ``ansatz.weights_shape``.
     """
-    operation = {"RX": qml.RX, "RZ": qml.RZ, "CRZ": qml.CRZ}
+    if ansatz.amplitudes:
+        qml.StatePrep(angles, wires=range(ansatz.qubits), validate_norm=False)
     for gate in ansatz.gates():
-        value = angles[..., gate.index[0]] if gate.source == "angle" else weights[gate.index]
-        operation[gate.name](value, wires=list(gate.wires))
+        values = {"angle": angles, "weight": weights}
+        at = (..., *gate.index) if gate.source == "angle" else gate.index
+        parameters = [values[gate.source][at]] if gate.source in values else []
+        getattr(qml, gate.name)(*parameters, wires=list(gate.wires))
 
 
 def projector(ansatz: Ansatz, state: int) -> qml.Projector:
@@ -45,11 +48,13 @@ def projector(ansatz: Ansatz, state: int) -> qml.Projector:
 def qnode(ansatz: Ansatz, states: tuple[int, ...]) -> Callable[[Tensor, Tensor], Sequence[Tensor]]:
     """The QNode of an ansatz: (angles, weights) -> one expectation for each of the basis states.
 
-    lightning.qubit's adjoint method takes expectation values and no probabilities, hence the projectors.
+    lightning.qubit's adjoint method takes expectation values and no probabilities, hence the projectors. It
+    has no derivatives in embedded amplitudes: for them default.qubit takes its place.
     """
-    device = qml.device("lightning.qubit", wires=ansatz.qubits)
+    simulator, method = ("default.qubit", "backprop") if ansatz.amplitudes else ("lightning.qubit", "adjoint")
+    device = qml.device(simulator, wires=ansatz.qubits)
 
-    @qml.qnode(device, interface="torch", diff_method="adjoint")
+    @qml.qnode(device, interface="torch", diff_method=method)
     def circuit(angles: Tensor, weights: Tensor) -> list:
         apply_gates(ansatz, angles, weights)
         return [qml.expval(projector(ansatz, state)) for state in states]

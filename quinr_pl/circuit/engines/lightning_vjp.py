@@ -38,7 +38,7 @@ class LightningVjpEngine(Engine):
     ) -> Tensor:
         """Probabilities of basis states, in float64 on the CPU; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
-        if not available():
+        if ansatz.amplitudes or not available():
             return LightningEngine().probabilities(ansatz, angles, weights, states)
         probability = _Circuit(ansatz)(angles, weights)
         return probability if states is None else probability[:, list(measured)]
@@ -88,21 +88,22 @@ class _Simulator:
             [[]] * count,
             [[]] * count,
         )
-        self._parameters = list(range(count))
-        # Column of each gate's parameter among angles, then weights.
+        # Column of each gate's parameter among angles, then weights; of gates that have one.
         self.columns = np.array(
             [
                 gate.index[0] if gate.source == "angle" else ansatz.features_count + ansatz.flat_index(gate)
                 for gate in gates
+                if gate.source != "nothing"
             ]
         )
+        self._has_parameter = [gate.source != "nothing" for gate in gates]
         self._amplitudes = np.empty(ansatz.states, complex)
 
     def run(self, parameters: Floats) -> npt.NDArray[np.complex128]:
         """Final amplitudes, valid until the next run."""
         self._state.resetStateVector()
-        for (apply, wires), parameter in zip(self._gates, parameters.tolist(), strict=True):
-            apply(wires, False, [parameter])
+        for (apply, wires), own in zip(self._gates, self._by_gate(parameters), strict=True):
+            apply(wires, False, own)
         self._state.getState(self._amplitudes)
         return self._amplitudes
 
@@ -111,10 +112,15 @@ class _Simulator:
     ) -> Floats:
         """Gradient of ``cotangent @ probabilities`` in every gate's parameter."""
         names, wires, *rest = self._structure
-        operations = self._list(names, parameters[:, None].tolist(), wires, *rest)
+        operations = self._list(names, self._by_gate(parameters), wires, *rest)
         self._state.updateData(amplitudes)
-        product = self._vjp(self._state, operations, cotangent * amplitudes, self._parameters)
+        product = self._vjp(self._state, operations, cotangent * amplitudes, list(range(len(parameters))))
         return 2 * np.asarray(product).real
+
+    def _by_gate(self, parameters: Floats) -> list[list[float]]:
+        """The parameters of each gate: one or none."""
+        values = iter(parameters.tolist())
+        return [[next(values)] if has else [] for has in self._has_parameter]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz, Gate
-from quinr_pl.circuit.lowering.in_torch import apply, rotation, split
+from quinr_pl.circuit.lowering.in_torch import apply, initial_state, rotation, split
 from quinr_pl.circuit.lowering.stages import generators
 
 
@@ -49,12 +49,12 @@ def by_density_matrix(ansatz: Ansatz, angles: Tensor, weights: Tensor, errors: G
     """
     qubits = ansatz.qubits
     # Indices of kets, then of bras: as a state of twice as many qubits.
-    matrix = torch.zeros(len(angles), 4**qubits, dtype=torch.complex128, device=angles.device)
-    matrix[:, 0] = 1
+    state = initial_state(ansatz, angles)
+    matrix = (state[:, :, None] * state.conj()[:, None, :]).flatten(1)
     for gate in ansatz.gates():
         theta = _angle(gate, angles, weights)
-        if gate.name == "RX":
-            a, b = rotation("RX", theta)
+        if gate.name in ("RX", "RY"):
+            a, b = rotation(gate.name, theta)
             matrix = apply(matrix, 2 * qubits, gate.wires[0], a, b)
             matrix = apply(matrix, 2 * qubits, qubits + gate.wires[0], a.conj(), b.conj())
         else:
@@ -98,12 +98,11 @@ def by_trajectory(
         float64, (batch, 2**qubits).
     """
     qubits = ansatz.qubits
-    state = torch.zeros(len(angles), 2**qubits, dtype=torch.complex128, device=angles.device)
-    state[:, 0] = 1
+    state = initial_state(ansatz, angles)
     for gate in ansatz.gates():
         theta = _angle(gate, angles, weights)
-        if gate.name == "RX":
-            state = apply(state, qubits, gate.wires[0], *rotation("RX", theta))
+        if gate.name in ("RX", "RY"):
+            state = apply(state, qubits, gate.wires[0], *rotation(gate.name, theta))
         else:
             state = _phases(gate, qubits, theta) * state
         for wire in gate.wires:
@@ -141,12 +140,14 @@ def _uniform(state: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _angle(gate: Gate, angles: Tensor, weights: Tensor) -> Tensor:
-    """The gate's angle: one for each row, or one for all in a batch of 1."""
+    """The gate's angle: one for each row, or one for all in a batch of 1; 1 for a gate without an angle."""
+    if gate.source == "nothing":
+        return angles.new_ones(1)
     return angles[:, gate.index[0]] if gate.source == "angle" else weights[gate.index].expand(1)
 
 
 def _phases(gate: Gate, qubits: int, theta: Tensor) -> Tensor:
-    """Factors of the basis states under RZ or CRZ, (batch or 1, 2**qubits)."""
+    """Factors of the basis states under RZ, CRZ or CZ, (batch or 1, 2**qubits)."""
     [generator] = generators(qubits, ((gate.name, gate.wires),))
     phase = theta[:, None] * torch.as_tensor(generator, device=theta.device)
     return torch.polar(torch.ones_like(phase), phase)

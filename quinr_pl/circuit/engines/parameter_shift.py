@@ -110,13 +110,18 @@ def _shifted(
     needed: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients in angles and weights from circuits with one shifted gate each."""
+    if ansatz.amplitudes and needed[0]:
+        raise QuinrError(
+            f"engine {engine.name}: amplitudes of the design {ansatz.design} have no parameter-shift rule; "
+            "train with an exact engine"
+        )
     apart, columns = _angles_apart(ansatz)
     # One copy of an angle for each gate that it turns.
     turned, weights = angles[:, columns].contiguous(), weights.clone()
     of_turned, of_weights = torch.zeros_like(turned), torch.zeros_like(weights)
     for gate in apart.gates():
         of_weight = gate.source == "weight"
-        if not needed[of_weight]:
+        if gate.source == "nothing" or not needed[of_weight]:
             continue
         parameter = weights[gate.index] if of_weight else turned[:, gate.index[0]]
         slope = cotangent.new_zeros(len(angles))

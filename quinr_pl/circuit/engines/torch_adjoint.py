@@ -77,6 +77,8 @@ def _adjoint(
             pair = pair * phases(stage, flat).conj()
         else:
             weights_grad[stage.weights], pair = _backward_rotations(stage, ansatz.qubits, flat, pair)
+    if ansatz.amplitudes:
+        angles_grad = 2 * pair[1].real
     return angles_grad, weights_grad.reshape(weights.shape)
 
 
@@ -84,8 +86,9 @@ def _backward_rotations(stage: Rotations, qubits: int, flat: Tensor, pair: Tenso
     gradients = []
     for wire, theta in zip(stage.wires, flat[stage.weights], strict=True):
         zeros, ones = split(pair, qubits, wire)
-        gradients.append((zeros[1].conj() * ones[0] + ones[1].conj() * zeros[0]).imag.sum())
-        pair = apply(pair, qubits, wire, *rotation("RX", -theta))
+        up, down = zeros[1].conj() * ones[0], ones[1].conj() * zeros[0]
+        gradients.append((up + down).imag.sum() if stage.name == "RX" else (down - up).real.sum())
+        pair = apply(pair, qubits, wire, *rotation(stage.name, -theta))
     return torch.stack(gradients), pair
 
 
@@ -99,6 +102,9 @@ def _backward_chain(
         if name == "RX":
             grad[:, column] += x
             y, z = cos * y + sin * z, cos * z - sin * y
+        elif name == "RY":
+            grad[:, column] += y
+            x, z = cos * x - sin * z, cos * z + sin * x
         else:
             grad[:, column] += z
             x, y = cos * x + sin * y, cos * y - sin * x

@@ -23,7 +23,7 @@ def probabilities_in_torch(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> T
 
     Args:
         ansatz: Ansatz of the circuit.
-        angles: Embedding angles in radians, (batch, ansatz.features_count).
+        angles: Embedding angles in radians, or amplitudes, (batch, ansatz.features_count).
         weights: Rotations in radians, of shape ``ansatz.weights_shape``.
 
     Returns:
@@ -50,8 +50,7 @@ class CircuitOperation(Operation):
 
 def final_state(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
     """Amplitudes, (batch, 2**qubits)."""
-    state = torch.zeros(len(angles), ansatz.states, dtype=angles.dtype.to_complex(), device=angles.device)
-    state[:, 0] = 1
+    state = initial_state(ansatz, angles)
     flat = without_large(weights.reshape(-1))
     for stage in stages(ansatz):
         if isinstance(stage, Embedding):
@@ -62,7 +61,16 @@ def final_state(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> Tensor:
             state = state * phases(stage, flat)
         else:
             for wire, theta in zip(stage.wires, flat[stage.weights], strict=True):
-                state = apply(state, ansatz.qubits, wire, *rotation("RX", theta))
+                state = apply(state, ansatz.qubits, wire, *rotation(stage.name, theta))
+    return state
+
+
+def initial_state(ansatz: Ansatz, angles: Tensor) -> Tensor:
+    """State 0, or the amplitudes that are embedded, (batch, 2**qubits)."""
+    if ansatz.amplitudes:
+        return angles.to(angles.dtype.to_complex())
+    state = torch.zeros(len(angles), ansatz.states, dtype=angles.dtype.to_complex(), device=angles.device)
+    state[:, 0] = 1
     return state
 
 
@@ -82,10 +90,12 @@ def without_large(weights: Tensor) -> Tensor:
 
 
 def rotation(name: str, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """First column (a, b) of the SU(2) matrix of an RX or RZ, in the shape of its angle."""
+    """First column (a, b) of the SU(2) matrix of an RX, RY or RZ, in the shape of its angle."""
     cos, sin, zero = (theta / 2).cos(), (theta / 2).sin(), torch.zeros_like(theta)
     if name == "RX":
         return torch.complex(cos, zero), torch.complex(zero, -sin)
+    if name == "RY":
+        return torch.complex(cos, zero), torch.complex(sin, zero)
     return torch.complex(cos, -sin), torch.complex(zero, zero)
 
 
@@ -104,6 +114,9 @@ def apply(state: Tensor, qubits: int, wire: int, a: Tensor, b: Tensor) -> Tensor
 
 def phases(stage: Diagonal, flat: Tensor) -> Tensor:
     """Factors of a diagonal for the flattened weights, (2**qubits,)."""
-    generators = torch.as_tensor(stage.generators, dtype=flat.dtype, device=flat.device)
-    angle = flat[stage.weights] @ generators
+    generators, constant = (
+        torch.as_tensor(table, dtype=flat.dtype, device=flat.device)
+        for table in (stage.generators, stage.constant)
+    )
+    angle = flat[stage.weights] @ generators + constant
     return torch.polar(torch.ones_like(angle), angle)

@@ -27,26 +27,30 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Diagonal:
-    """Neighbouring RZ and CRZ of trained weights: basis state j turns by ``(weights @ generators)[j]``.
+    """Neighbouring RZ, CRZ and CZ: basis state j turns by ``(weights @ generators + constant)[j]``.
 
     Attributes:
         weights: Flat indices into the weights, (k,).
         generators: Phase of each basis state for a unit of each weight, (k, 2**qubits).
+        constant: Phase of each basis state from gates without a weight, (2**qubits,).
     """
 
     weights: npt.NDArray[np.int64]
     generators: npt.NDArray[np.float64]
+    constant: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Rotations:
-    """Neighbouring RX of trained weights on distinct qubits.
+    """Neighbouring RX, or RY, of trained weights on distinct qubits.
 
     Attributes:
+        name: RX or RY.
         weights: Flat indices into the weights, one for each of ``wires``.
         wires: Qubits that are rotated.
     """
 
+    name: str
     weights: npt.NDArray[np.int64]
     wires: tuple[int, ...]
 
@@ -71,7 +75,7 @@ def stages(ansatz: Ansatz) -> tuple[Stage, ...]:
 def _kind(gate: Gate) -> str:
     if gate.source == "angle":
         return "embedding"
-    return "rotations" if gate.name == "RX" else "diagonal"
+    return gate.name if gate.name in ("RX", "RY") else "diagonal"
 
 
 def _gather(ansatz: Ansatz, run: list[Gate]) -> Stage:
@@ -81,15 +85,19 @@ def _gather(ansatz: Ansatz, run: list[Gate]) -> Stage:
         for gate in run:
             chains[gate.wires[0]].append((gate.name, gate.index[0]))
         return Embedding(tuple(tuple(chain) for chain in chains))
-    weights = np.array([ansatz.flat_index(gate) for gate in run])
-    if kind == "rotations":
-        return Rotations(weights, tuple(gate.wires[0] for gate in run))
-    return Diagonal(weights, generators(ansatz.qubits, tuple((gate.name, gate.wires) for gate in run)))
+    turned = [gate.source == "weight" for gate in run]
+    weights = np.array([ansatz.flat_index(gate) for gate in run if gate.source == "weight"], dtype=np.int64)
+    if kind != "diagonal":
+        return Rotations(kind, weights, tuple(gate.wires[0] for gate in run))
+    table = generators(ansatz.qubits, tuple((gate.name, gate.wires) for gate in run))
+    return Diagonal(weights, table[turned], table[np.invert(turned)].sum(0))
 
 
 @lru_cache(maxsize=64)
 def generators(qubits: int, gates: tuple[tuple[str, tuple[int, ...]], ...]) -> npt.NDArray[np.float64]:
     """Phases that a unit of each RZ's or CRZ's parameter gives to the basis states, (gates, 2**qubits).
+
+    CZ, which has no parameter, counts as turned by 1.
 
     Args:
         qubits: Number of qubits.
@@ -99,7 +107,7 @@ def generators(qubits: int, gates: tuple[tuple[str, tuple[int, ...]], ...]) -> n
     table = np.empty((len(gates), 2**qubits))
     for row, (name, wires) in zip(table, gates, strict=True):
         bits = [(state >> (qubits - 1 - wire)) & 1 for wire in wires]
-        row[:] = bits[-1] - 0.5
-        if name == "CRZ":
+        row[:] = np.pi * bits[-1] if name == "CZ" else bits[-1] - 0.5
+        if len(wires) > 1:
             row *= bits[0]
     return table

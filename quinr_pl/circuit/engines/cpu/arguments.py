@@ -23,6 +23,7 @@ class Kernel(Arguments):
         qubits: Number of qubits.
         consecutive: Whether what coordinates have for an input or output lies side by side in memory: read
             and written as vectors, where it is gathered and scattered otherwise.
+        prepared: Whether inputs are the real amplitudes that the circuit begins in, rather than angles.
     """
 
     # Sizes. Where nothing goes past the circuit, or nothing is added, ``skipped`` and ``offsets`` are 0, else
@@ -95,14 +96,14 @@ class Kernel(Arguments):
     offset_sum: Vectors
     totals: Numbers
 
-    def __init__(self, code: Code, qubits: int, consecutive: bool) -> None:
+    def __init__(self, code: Code, qubits: int, consecutive: bool, prepared: bool) -> None:
         super().__init__(code)
-        self.qubits, self.consecutive = qubits, consecutive
+        self.qubits, self.consecutive, self.prepared = qubits, consecutive, prepared
         self.states = 1 << qubits
         self.state_vectors = state_vectors(qubits, code.precision)
 
     def read_x(self, block: AnyIndex, column: AnyIndex) -> Vector:
-        """A column of the inputs or angles for a block, 0 in lanes past the end of the batch."""
+        """A column of the inputs, angles or amplitudes for a block, 0 in lanes past the end of the batch."""
         return self._read(self.x, block, column * self.x_column, self.x_row)
 
     def read_cotangent(self, block: AnyIndex, output: AnyIndex) -> Vector:
@@ -114,7 +115,7 @@ class Kernel(Arguments):
         self._write(value, self.y, block, output * self.y_column, self.y_row)
 
     def write_x_gradient(self, value: Vector, block: AnyIndex, column: AnyIndex) -> None:
-        """Write the gradient of a column of the inputs or angles for a block."""
+        """Write the gradient of a column of the inputs, angles or amplitudes for a block."""
         self._write(value, self.x_gradient, block, column * self.x_gradient_column, self.x_gradient_row)
 
     def _read(self, array: Numbers, block: AnyIndex, start: AnyIndex, stride: AnyIndex) -> Vector:

@@ -74,7 +74,8 @@ class Layout:
     def __init__(self, shape: Shape) -> None:
         circuit, precision = plan(shape.ansatz), shape.precision
         self._plan = circuit  # the words below are addresses of its arrays
-        self.kernels: Kernels = kernels(shape.ansatz.qubits, shape.consecutive, precision)
+        ansatz = shape.ansatz
+        self.kernels: Kernels = kernels(ansatz.qubits, shape.consecutive, precision, ansatz.amplitudes)
         self._generators = _lanes(circuit, precision)
         self._scales = np.array([shape.scale / 2, shape.scale * shape.frequency, shape.frequency])
         self._scales = self._scales.astype(precision.dtype)
@@ -158,8 +159,9 @@ class Call(Generic[AnyArray]):
         ansatz: Ansatz of the circuit.
         frequency: omega0 of the embedding.
         scale: Amplitude of the angles, in radians.
-        x: Angles (batch, features_count), or the inputs (batch, in_features) of an embedding.
-        embedding: Matrix of the embedding, (features_count, in_features); None if x are angles.
+        x: Angles or amplitudes (batch, features_count), or the inputs (batch, in_features) of an embedding
+            by sines.
+        embedding: Matrix of the embedding, (features_count, in_features); None if x are no inputs.
         bias: Its bias, (features_count,).
         weights: Rotations in radians, of shape ``ansatz.weights_shape``.
         readout: (out_features, 2**qubits), or None for all probabilities.
@@ -194,8 +196,8 @@ class Call(Generic[AnyArray]):
         self.readout: AnyArray | None = readout
         self._past_circuit: tuple[AnyArray | None, AnyArray | None] = skip, offset
         self.state: Bytes | None = None
-        given = {"weight": weights, "embedding": embedding, "bias": bias, "readout": readout}
-        given |= {"skip": skip, "offset": offset}
+        given = {"embedding": embedding, "bias": bias, "readout": readout, "skip": skip, "offset": offset}
+        given["weight"] = plan(ansatz).with_constants(weights)
         # Held here, as the kernels know addresses only.
         self._arrays: dict[str, AnyArray] = {
             name: contiguous(array) for name, array in given.items() if array is not None
@@ -231,7 +233,8 @@ class Call(Generic[AnyArray]):
         self._set(words, {"input_gradient": int(inputs), **_place("cotangent", cotangent), **of_x})
         totals = summed(self._run(self.layout.kernels.backward, words, passes=2))
         sums = {name: totals[part] for name, part in self.layout.sums.items()}
-        weights = sums["column_sum"][self.ansatz.features_count + 1 :]
+        first = self.ansatz.features_count + 1
+        weights = sums["column_sum"][first : first + plan(self.ansatz).trained]
         embedded, readout = self.embedding is not None, self.readout is not None
         skip, offset = (given is not None for given in self._past_circuit)
         return {

@@ -33,7 +33,8 @@ class Kernels:
 
 
 @cache
-def kernels(qubits: int, consecutive: bool, precision: Precision) -> Kernels:
-    """The kernels for a number of qubits and a layout of the coordinates; see ``arguments.Kernel``."""
+def kernels(qubits: int, consecutive: bool, precision: Precision, prepared: bool) -> Kernels:
+    """The kernels for a number of qubits, a layout of the coordinates and their kind; see ``Kernel``."""
     title = f"the CPU engine for {qubits} qubits in {precision.name}"
-    return Kernels(**load(cpu_kernels, title, qubits, consecutive, precision, sources=_SOURCES))
+    settings = qubits, consecutive, precision, prepared
+    return Kernels(**load(cpu_kernels, title, *settings, sources=_SOURCES))

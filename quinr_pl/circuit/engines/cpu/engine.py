@@ -100,6 +100,8 @@ def _check_layer(
             f"inputs of shape {tuple(inputs.shape)} with embedding weight of shape "
             f"{tuple(embedding_weight.shape)}: needs (batch, in) and ({ansatz.features_count}, in)"
         )
+    if ansatz.amplitudes:
+        raise QuinrError(f"design {ansatz.design}: its amplitudes are no sines; give them as they are")
     check(ansatz, inputs.new_empty(0, ansatz.features_count), weights)
     if tuple(embedding_bias.shape) != expected[:1]:
         raise QuinrError(f"embedding bias of shape {tuple(embedding_bias.shape)}: needs {expected[:1]}")

@@ -7,32 +7,33 @@ un-computes the state layer by layer, which takes no memory that grows with dept
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from quinr_pl.circuit.engines.cpu import rotations
 from quinr_pl.circuit.engines.cpu import state as states
 from quinr_pl.circuit.engines.cpu.arguments import Kernel
 from quinr_pl.native.arrays import Complexes
-from quinr_pl.native.code import Program
+from quinr_pl.native.code import Code, Program
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.values import AnyIndex
 
 
-def build(qubits: int, consecutive: bool, precision: Precision) -> Program:
+def build(qubits: int, consecutive: bool, precision: Precision, prepared: bool = False) -> Program:
     """The kernels: ``prepare`` once for each thread, then ``forward`` or ``backward`` on blocks.
 
     Args:
         qubits: Number of qubits.
         consecutive: Whether coordinates lie side by side in memory; see ``Kernel``.
         precision: The number format.
+        prepared: Whether the circuit begins in amplitudes that are given; see ``Kernel``.
     """
-    return Program(
-        "quinr",
-        precision,
-        {
-            "prepare": lambda code: _prepare(Kernel(code, qubits, consecutive)),
-            "forward": lambda code: _forward(Kernel(code, qubits, consecutive)),
-            "backward": lambda code: _backward(Kernel(code, qubits, consecutive)),
-        },
-    )
+
+    def emitting(body: Callable[[Kernel], None]) -> Callable[[Code], None]:
+        return lambda code: body(Kernel(code, qubits, consecutive, prepared))
+
+    passes = {"prepare": _prepare, "forward": _forward, "backward": _backward}
+    return Program("quinr", precision, {name: emitting(body) for name, body in passes.items()})
 
 
 def _prepare(k: Kernel) -> None:
@@ -46,9 +47,12 @@ def _state(k: Kernel, block: AnyIndex) -> Complexes:
 
 def _forward(k: Kernel) -> None:
     for block in k.code.range(k.first_block, k.last_block):
-        rotations.embed(k, block, slopes=False)
         state = _state(k, block)
-        states.product_state(k, state)
+        if k.prepared:
+            states.given_state(k, block, state)
+        else:
+            rotations.embed(k, block, slopes=False)
+            states.product_state(k, state)
         for layer in k.code.range(1, k.layers):
             states.advance(k, layer, state)
         states.measure(k, block, state)
@@ -59,7 +63,8 @@ def _backward(k: Kernel) -> None:
     for at in code.range(0, k.sums):
         k.phase_sum[at] = 0.0
     for block in code.range(k.first_block, k.last_block):
-        rotations.embed(k, block, slopes=True)
+        if not k.prepared:
+            rotations.embed(k, block, slopes=True)
         for column in code.range(0, k.angles):
             k.column_sum[column] = 0.0
         states.cotangents(k, block, _state(k, block))
@@ -69,9 +74,12 @@ def _backward(k: Kernel) -> None:
             states.retreat(k, layer, undo=True)
             rotations.gather(k, layer)
             states.z_overlaps(k)
-        states.retreat(k, 0, undo=False)
-        rotations.gather(k, 0)
-        rotations.unembed(k, block)
+        if k.prepared:
+            code.when(k.input_gradient.is_not_zero(), partial(states.given_gradient, k, block))
+        else:
+            states.retreat(k, 0, undo=False)
+            rotations.gather(k, 0)
+            rotations.unembed(k, block)
     rotations.finish(k)
     states.finish_diagonals(k)
     for at in code.range(0, k.reduced):

@@ -44,6 +44,18 @@ def product_state(k: Kernel, state: Complexes) -> None:
             state[j] = a * z
 
 
+def given_state(k: Kernel, block: Index, state: Complexes) -> None:
+    """The state of the amplitudes that are given."""
+    for j in k.code.range(0, k.states):
+        state[j] = Complex(k.read_x(block, j), k.code.constant(0.0))
+
+
+def given_gradient(k: Kernel, block: Index) -> None:
+    """Gradients in the amplitudes that were given, once all layers are undone: twice the cotangents."""
+    for j in k.code.range(0, k.states):
+        k.write_x_gradient(k.amplitudes[j * 2 + 1].real * 2.0, block, j)
+
+
 def advance(k: Kernel, layer: Index, state: Complexes) -> None:
     """The diagonal before a layer, then the layer's RX on every qubit."""
     for number, group in enumerate(groups(k.qubits, 3)):

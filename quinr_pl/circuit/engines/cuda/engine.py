@@ -22,6 +22,7 @@ from quinr_pl.circuit.engines.torch_adjoint import TorchEngine
 from quinr_pl.circuit.engines.trial import disagreement
 from quinr_pl.circuit.engines.triton.engine import TritonEngine
 from quinr_pl.circuit.lowering.in_torch import CircuitOperation
+from quinr_pl.circuit.lowering.plan import plan
 from quinr_pl.native.operation import Gradients
 
 MAX_QUBITS = 8
@@ -56,8 +57,9 @@ class CudaEngine(Engine):
 
 
 def _fits(ansatz: Ansatz, measured: tuple[int, ...], angles: Tensor) -> bool:
-    """Whether a block's shared memory holds tables and sums of the circuit."""
-    if ansatz.qubits > MAX_QUBITS:
+    """Whether the kernels know the gates, and a block's shared memory holds their tables and sums."""
+    known = ansatz.gate_kinds.embedding == ("RX", "RZ") and not plan(ansatz).constants
+    if not known or ansatz.qubits > MAX_QUBITS:
         return False
     return layout(_shape(ansatz, measured, angles)).warps(len(angles), back=True) > 0
 

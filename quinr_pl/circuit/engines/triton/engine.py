@@ -51,7 +51,7 @@ class TritonEngine(Engine):
     ) -> Tensor:
         """Probabilities of basis states; see `Engine.probabilities`."""
         measured = check(ansatz, angles, weights, states)
-        if ansatz.qubits > MAX_QUBITS or not angles.numel():
+        if ansatz.qubits > MAX_QUBITS or ansatz.amplitudes or not angles.numel():
             return TorchEngine().probabilities(ansatz, angles, weights, states)
         probability = _Circuit(ansatz)(angles, weights)
         return probability if states is None else probability[:, list(measured)]
@@ -91,7 +91,8 @@ class _Circuit(CircuitOperation):
         from quinr_pl.circuit.engines.triton import kernels as triton_kernels
 
         tables = _tables(self.ansatz, angles.device, angles.dtype)
-        flat = without_large(weights.reshape(-1))
+        trained = weights.numel()
+        flat = without_large(plan(self.ansatz).with_constants(weights).reshape(-1))
         turns = flat[tables.diagonal] @ tables.generators  # (layers, states)
         # A column past the angles is a weight; the first of them is always 0.
         padded = torch.cat([flat.new_zeros(1), flat])
@@ -107,7 +108,7 @@ class _Circuit(CircuitOperation):
 
         def gradients(cotangent: Tensor, needed: Sequence[bool]) -> tuple[Tensor, Tensor]:
             of_angles, of_weights = self._adjoint(given, state, cotangent)
-            return of_angles, of_weights.to(weights.dtype).reshape(weights.shape)
+            return of_angles, of_weights[:trained].to(weights.dtype).reshape(weights.shape)
 
         return state.square().sum(0).t(), gradients
 
