@@ -16,7 +16,7 @@ from benchmarks.handmade_files import CLASSES, Header, with_nothing, with_payloa
 from quinr_pl.codec import BitstreamError, decode, encode
 from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, split_sections, unpack
 from quinr_pl.codec.file.fields import write_fields
-from quinr_pl.codec.file.network_header import read_network
+from quinr_pl.codec.file.network_header import cost_of, outline, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.fields import Choice, Integer, Real
@@ -174,16 +174,16 @@ def _small(header: Header, mask: bool) -> bool:
         reader = unpack(with_nothing(header))
         spec = read_signal(reader)
         cls, architecture = read_network(reader, spec)
+        if cost_of(cls, architecture).parameters > _MOST_PARAMETERS:
+            return False
+        outline(cls, architecture)
     except BitstreamError:
         return False
     pixels = spec.pixels
     if mask and (pixels > _MOST_MASK or sum(spec.shape) > 3000):
         return False
-    if CLASSES[header.network].whole_signal and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000):
-        return False
-    if architecture.get("readout") == "last_states" and spec.channels > 2 ** int(architecture["qubits"]):
-        return False
-    return cls.cost(architecture).parameters <= _MOST_PARAMETERS
+    latents = CLASSES[header.network].whole_signal
+    return not (latents and (pixels > _MOST_LATENTS or sum(spec.shape) > 2000))
 
 
 def _other_header(generator: Generator, data: bytes) -> bytes:

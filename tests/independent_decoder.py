@@ -11,7 +11,7 @@ import numpy as np
 from independent_entropy import Stack, read_array
 from independent_mask import read_mask
 from independent_motion import moved_view, read_motion
-from independent_networks import evaluate_coin, evaluate_latent_quinr, evaluate_quinr, wire_pairs
+from independent_networks import ROTATIONS, evaluate_coin, evaluate_latent_quinr, evaluate_quinr, wire_pairs
 from independent_scanner import points_of, read_scanner
 
 QUINR_FIELDS = [
@@ -23,7 +23,7 @@ QUINR_FIELDS = [
     ("angle_scale", "real", 0.8),
     ("features", ("switch", "shared"), "own"),
     ("readout", ("switch", "last_states"), "linear"),
-    ("pairs", ("choice", "ordered", "unordered", "ring", "none"), "ordered"),
+    ("pairs", ("choice", "ordered", "unordered", "ring", "none", "strong"), "ordered"),
     ("stages", "integer", 1),
     ("range_map", ("switch", False), True),
     ("stage_norm", ("choice", "scaled", "none", "centred", "standardized"), "scaled"),
@@ -33,6 +33,7 @@ QUINR_FIELDS = [
     ("sine_width", "integer", 28),
     ("log_range", "integer", 0),
     ("shuffle", ("switch", False), True),
+    ("design", ("choice", "quinr", "qiren", "qvf"), "quinr"),
 ]
 COIN_FIELDS = [
     ("layers", "integer", None),
@@ -182,13 +183,17 @@ def tensor_shapes(network: dict[str, Any], channels: int) -> list[tuple[int, ...
     n, uploads, stages = network["qubits"], network["uploads"], network["stages"]
     features = network["angles"] * (uploads if network["features"] == "own" else 1)
     axes = network["in_features"]
-    inputs = [network["sine_width"] if network["sine_layers"] else axes] + [2**n] * (stages - 1)
+    quinr = network["design"] == "quinr"
+    observables = 2**n if quinr else n
+    inputs = [network["sine_width"] if network["sine_layers"] else axes] + [observables] * (stages - 1)
     shapes = sine_shapes(axes, network["sine_layers"], network["sine_width"])
     shapes += [shape for size in inputs for shape in ((features, size), (features,))]
-    shapes += [(uploads, network["layers"], 4 * n + len(wire_pairs(network["pairs"], n)))] * stages
+    blocks = uploads + (network["design"] == "qiren")
+    controlled = len(wire_pairs(network["pairs"], n)) if quinr else 0
+    shapes += [(blocks, network["layers"], ROTATIONS[network["design"]] * n + controlled)] * stages
     shapes += [(stages - 1,)] * (network["stage_norm"] == "scaled" and stages > 1)
     if network["readout"] == "linear":
-        return [*shapes, (channels, 2**n), (channels,)]
+        return [*shapes, (channels, observables), (channels,)]
     return shapes + [(channels,), (channels,)] * network["range_map"]
 
 

@@ -19,7 +19,7 @@ LATENT_FIELDS = [
     ("filters", "integer", 2),
     ("layers", "integer", 1),
     ("angle_scale", "real", 1.5),
-    ("pairs", ("choice", "ordered", "unordered", "ring", "none"), "ring"),
+    ("pairs", ("choice", "ordered", "unordered", "ring", "none", "strong"), "ring"),
     ("in_features", "integer", 2),
 ]
 NEIGHBOURS = [

@@ -7,10 +7,15 @@ from typing import Any
 import independent_latents as on_grids
 import numpy as np
 
+ROTATIONS = {"quinr": 4, "qiren": 3, "qvf": 1}
+"""Of each qubit in an entangling layer."""
 
-def wire_pairs(kind: str, n: int) -> list[tuple[int, int]]:
-    if kind == "none":
+
+def wire_pairs(kind: str, n: int, layer: int = 0) -> list[tuple[int, int]]:
+    if kind == "none" or n == 1:
         return []
+    if kind == "strong":
+        return [(a, (a + 1 + layer % (n - 1)) % n) for a in range(n)]
     if kind == "ring":
         return [(a, (a + 1) % n) for a in range(n if n > 2 else n - 1)]
     pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
@@ -29,6 +34,11 @@ def rx(angle: np.ndarray) -> np.ndarray:
     return np.stack([np.stack([c + 0j, s], -1), np.stack([s, c + 0j], -1)], -2)
 
 
+def ry(angle: np.ndarray) -> np.ndarray:
+    c, s = np.cos(angle / 2) + 0j, np.sin(angle / 2) + 0j
+    return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
+
+
 def rz(angle: np.ndarray) -> np.ndarray:
     phase = np.exp(-0.5j * np.asarray(angle))
     zero = np.zeros_like(phase)
@@ -39,6 +49,11 @@ def crz(state: np.ndarray, control: int, target: int, angle: float) -> np.ndarra
     bits = np.indices(state.shape[1:])
     phase = np.exp(-0.5j * angle * bits[control] * (1 - 2 * bits[target]))
     return state * phase
+
+
+def cz(state: np.ndarray, control: int, target: int) -> np.ndarray:
+    bits = np.indices(state.shape[1:])
+    return state * (1 - 2 * bits[control] * bits[target])
 
 
 def upload_columns(network: dict[str, Any]) -> list[list[int]]:
@@ -57,29 +72,52 @@ def upload_columns(network: dict[str, Any]) -> list[list[int]]:
 
 
 def probabilities(network: dict[str, Any], angles: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    n = network["qubits"]
-    pairs = wire_pairs(network["pairs"], n)
-    state = np.zeros((len(angles), *[2] * n), dtype=complex)
-    state[(slice(None), *[0] * n)] = 1
-    for upload, columns in enumerate(upload_columns(network)):
-        for j, column in enumerate(columns):
-            gate = rz if j // n % 2 else rx
-            state = apply(state, j % n, gate(angles[:, column]))
-        for layer in weights[upload]:
-            w = iter(layer)
-            for gate in (rz, rx):
+    n, design = network["qubits"], network.get("design", "quinr")
+    uploads = upload_columns(network)
+    if design == "qvf":
+        state = angles.reshape(len(angles), *[2] * n).astype(complex)
+    else:
+        state = np.zeros((len(angles), *[2] * n), dtype=complex)
+        state[(slice(None), *[0] * n)] = 1
+    for block, of_block in enumerate(weights):
+        upload = block - (design == "qiren")
+        if upload >= 0 and design != "qvf":
+            for j, column in enumerate(uploads[upload]):
+                gate = rz if design == "qiren" or j // n % 2 else rx
+                state = apply(state, j % n, gate(angles[:, column]))
+        for number, layer in enumerate(of_block):
+            pairs, w = wire_pairs(network["pairs"], n, number), iter(layer)
+            for gate in {"quinr": (rz, rx), "qiren": (rz, ry, rz), "qvf": (ry,)}[design]:
                 for qubit in range(n):
                     state = apply(state, qubit, gate(next(w)))
-            for control, target in pairs:
-                state = crz(state, control, target, next(w))
-            for gate in (rz, rx):
+            for pair in pairs:
+                state = crz(state, *pair, next(w)) if design == "quinr" else cz(state, *pair)
+            for gate in (rz, rx) if design == "quinr" else ():
                 for qubit in range(n):
                     state = apply(state, qubit, gate(next(w)))
     return (np.abs(state) ** 2).reshape(len(angles), 2**n)
 
 
+def expectations(p: np.ndarray, n: int) -> np.ndarray:
+    """Of Pauli Z, from probabilities: (batch, n)."""
+    shaped = p.reshape(len(p), *[2] * n)
+    others = [tuple(axis for axis in range(1, n + 1) if axis != qubit + 1) for qubit in range(n)]
+    return np.stack([shaped.sum(axes) @ [1, -1] for axes in others], 1)
+
+
 def embed(z: np.ndarray, weight: np.ndarray, bias: np.ndarray, omega0: float) -> np.ndarray:
     return np.sin(omega0 * (z @ weight.T + bias))
+
+
+def embedded(network: dict[str, Any], z: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """What the circuit of a stage embeds: angles or amplitudes."""
+    if network["design"] == "quinr":
+        return network["angle_scale"] * embed(z, weight, bias, network["omega0"])
+    h = network["angle_scale"] * network["omega0"] * (z @ weight.T + bias)
+    if network["design"] == "qiren":
+        return h
+    share = np.exp(h - h.max(1, keepdims=True))
+    return np.sqrt(share / share.sum(1, keepdims=True))
 
 
 def evaluate_quinr(network: dict[str, Any], tensors: list[np.ndarray], z: np.ndarray) -> np.ndarray:
@@ -91,17 +129,20 @@ def evaluate_quinr(network: dict[str, Any], tensors: list[np.ndarray], z: np.nda
     gains = [*tensors[3 * stages], 1.0] if scaled else [1.0] * stages
     readout = tensors[3 * stages + scaled :]
     for stage in range(stages):
-        angles = network["angle_scale"] * embed(z, *tensors[2 * stage : 2 * stage + 2], network["omega0"])
-        p = probabilities(network, angles, tensors[2 * stages + stage])
+        angles = embedded(network, z, *tensors[2 * stage : 2 * stage + 2])
+        m = probabilities(network, angles, tensors[2 * stages + stage])
+        centred = m * m.shape[1] - 1
+        if network["design"] != "quinr":
+            m = centred = expectations(m, network["qubits"])
         z = {
-            "none": p,
-            "centred": p * p.shape[1] - 1,
-            "standardized": (p - p.mean(1, keepdims=True)) / np.sqrt(p.var(1, keepdims=True) + 1e-5),
-            "scaled": gains[stage] * (p * p.shape[1] - 1),
+            "none": m,
+            "centred": centred,
+            "standardized": (m - m.mean(1, keepdims=True)) / np.sqrt(m.var(1, keepdims=True) + 1e-5),
+            "scaled": gains[stage] * centred,
         }[network["stage_norm"]]
     if network["readout"] == "linear":
-        return (p * p.shape[1] - 1) @ readout[0].T + readout[1]
-    x = p[:, p.shape[1] - network["channels"] :]
+        return centred @ readout[0].T + readout[1]
+    x = m[:, m.shape[1] - network["channels"] :]
     if network["range_map"]:
         x = x * readout[0] + readout[1]
     return np.where(x > 0, x, -1.99 * x)

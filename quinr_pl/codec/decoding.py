@@ -21,7 +21,7 @@ from quinr_pl.codec.file.container import (
 from quinr_pl.codec.file.encoder import bytes_by_part
 from quinr_pl.codec.file.frame_list import holds_frames
 from quinr_pl.codec.file.limits import UNLIMITED, DecodeLimits
-from quinr_pl.codec.file.network_header import outline, read_network
+from quinr_pl.codec.file.network_header import cost_of, outline, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork
 from quinr_pl.codec.sections.protocol import Content
@@ -223,7 +223,7 @@ def _parsed(data: bytes, limits: DecodeLimits, reference: ReferenceFrame | None 
     cls, architecture = read_network(reader, spec)
     header_bytes = frame - reader.remaining
     payloads = known_payloads(split_sections(reader))
-    cost = cls.cost(architecture)
+    cost = cost_of(cls, architecture)
     limits.check(spec, cost.weights)
     network = outline(cls, architecture)
     check_presence(payloads, network, spec)
@@ -245,7 +245,7 @@ def _parsed_frame(data: bytes, limits: DecodeLimits, reference: ReferenceFrame) 
     payloads = known_payloads(split_sections(unpack_sections(data)))
     spec = replace(reference.spec, reference=reference, motion=None)
     cls, architecture = type(reference.quantized.network), reference.quantized.network.architecture()
-    cost = cls.cost(architecture)
+    cost = cost_of(cls, architecture)
     network = outline(cls, architecture)
     check_presence(payloads, network, spec)
     sizes = sizes_of_sections(payloads, network)

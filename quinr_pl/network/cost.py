@@ -105,11 +105,15 @@ def circuit_cost(ansatz: Ansatz, inputs: int, outputs: int) -> tuple[int, Cost]:
         outputs: Rows of the read-out.
     """
     qubits, angles, uploads, states = ansatz.qubits, ansatz.angles, ansatz.uploads, ansatz.states
-    groups, pairs = uploads * ansatz.layers + 1, len(ansatz.wire_pairs)
+    groups, pairs = ansatz.blocks * ansatz.layers + 1, len(ansatz.wire_pairs)
+    # Trained rotations next to angles are composed anew for each pixel, RY as three.
+    kinds = ansatz.gate_kinds
+    composed = sum(3 if name == "RY" else 1 for name in kinds.rotations)
     embedded = uploads * angles
-    pixel = states * groups * (16 + 2 * qubits) + embedded * (30 + 3 * inputs) + 30 * uploads * qubits
-    pixel += 3 * states * outputs
-    gates = uploads * (angles + ansatz.layers * ansatz.weights_per_layer)
+    pixel = states * groups * (16 + 2 * qubits) + embedded * (30 + 3 * inputs)
+    pixel += 15 * composed * uploads * qubits + 3 * states * outputs
+    of_layer = (len(kinds.rotations) + len(kinds.closing)) * qubits + pairs
+    gates = uploads * angles + ansatz.blocks * ansatz.layers * of_layer
     kept = 8 * groups * (2 * angles + 8 * qubits + pairs)
     scratch = 64 * (2 * groups * (states + 10 * qubits) + embedded * (inputs + 6) + states * (outputs + 8))
     scratch += 64 * 4 * gates

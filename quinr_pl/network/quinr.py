@@ -8,45 +8,48 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.circuit.ansatz import Features, Pairs
+from quinr_pl.circuit.ansatz import DesignName, Features, Pairs
 from quinr_pl.circuit.engines.registry import EngineLike, make_engine
 from quinr_pl.network.base import CoordinateNetwork, from_log_scale
 from quinr_pl.network.decoders.quinr import QuINRFormat
-from quinr_pl.network.layers.embedding import SinusoidalEmbedding
+from quinr_pl.network.layers.embedding import EMBEDDINGS, Embedding
 from quinr_pl.network.layers.embedding import sine_layers as build_sine_layers
 from quinr_pl.network.layers.quantum_layer import QuantumStage
-from quinr_pl.network.layers.readout import LastStatesReadout, LinearReadout
+from quinr_pl.network.layers.readout import Expectations, LastStatesReadout, LinearReadout
 from quinr_pl.network.layers.stage_norm import StageNorm
 
 
 class QuINR(QuINRFormat, CoordinateNetwork):
     """The hybrid network of Fujihashi & Koike-Akino, "Quantum Implicit Neural Compression" (2024).
 
-    The defaults are the paper's choices; the options beside them train better.
+    The defaults are the paper's choices; the options beside them train better. With another design it has the
+    circuits of other papers.
 
     Args:
         in_features: Size of a coordinate.
         out_features: Size of a value.
         qubits: Number of qubits n.
-        angles: Embedding angles M of one upload, folded onto the qubits.
+        angles: Embedding angles M of one upload, folded onto the qubits; of the design "qvf" 2**n.
         uploads: Number of blocks: an upload of the angles, then entangling layers.
         layers: Entangling layers of one block.
         features: "shared": every upload takes the same angles; "own": every upload has angles of its own.
         pairs: Which qubits the entangling layers couple; see Ansatz.
-        omega0: Frequency of the sinusoidal embedding and of the SIREN layers.
-        angle_scale: Largest embedding angle, in radians.
+        omega0: Frequency of the embedding and of the SIREN layers.
+        angle_scale: Largest embedding angle, in radians; what else it scales, the classes of embeddings say.
         weight_init: Rotations of the entangling layers start uniform in plus or minus this, in radians.
-        readout: "last_states": probabilities of the last out_features states, through QReLU; "linear": a
-            linear function of all probabilities.
+        readout: "last_states": probabilities of the last out_features states, or expectations of the last
+            qubits, through QReLU; "linear": a linear function of all of them.
         range_map: Whether "last_states" has a learned gain and bias for each value.
         stages: How often embedding and circuit follow each other; probabilities feed the next embedding.
         stage_norm: How they are normalized for it; see StageNorm.
         sine_layers: Classical SIREN layers between the coordinates and the first embedding.
         sine_width: Units of each of them.
-        coordinate_scale: How far weights of coordinates reach at the start; see SinusoidalEmbedding.
+        coordinate_scale: How far weights of coordinates reach at the start; see Embedding.
         shuffle_seed: Seed of the shuffled re-uploads.
         shuffle: Whether shared angles are shuffled from the second upload on.
         log_range: Nats of the logarithmic scale that the read-out gives values on; see from_log_scale.
+        design: Kinds of gates, embedding and measurement: "quinr", "qiren" or "qvf"; see
+            quinr_pl.circuit.ansatz.DESIGNS.
         engine: What runs the circuit: a name, a name with options or an engine; see
             quinr_pl.circuit.engines.registry.make_engine.
 
@@ -77,6 +80,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         shuffle_seed: int = 0,
         shuffle: bool = True,
         log_range: int = 0,
+        design: DesignName = "quinr",
         engine: EngineLike = "auto",
     ) -> None:
         super().__init__(
@@ -99,15 +103,17 @@ class QuINR(QuINRFormat, CoordinateNetwork):
             log_range=log_range,
             shuffle_seed=shuffle_seed,
             shuffle=shuffle,
+            design=design,
         )
-        states = self.ansatz.states
+        ansatz = self.ansatz
         self.log_range = log_range
         self.sine_layers = build_sine_layers(in_features, sine_layers, sine_width, omega0, coordinate_scale)
-        sizes = [sine_width if sine_layers else in_features] + [states] * (stages - 1)
+        sizes = [sine_width if sine_layers else in_features] + [ansatz.observables] * (stages - 1)
+        embedding = EMBEDDINGS[ansatz.gate_kinds.activation]
         self.embeddings = nn.ModuleList(
-            SinusoidalEmbedding(
+            embedding(
                 size,
-                self.ansatz.features_count,
+                ansatz.features_count,
                 omega0,
                 angle_scale,
                 None if index or sine_layers else coordinate_scale,
@@ -116,40 +122,46 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         )
         shared = make_engine(engine)  # one engine, whose random numbers go on from circuit to circuit
         self.circuits = nn.ModuleList(
-            QuantumStage(ansatz=self.ansatz, engine=shared, weight_init=weight_init) for _ in sizes
+            QuantumStage(ansatz=ansatz, engine=shared, weight_init=weight_init) for _ in sizes
         )
-        self.stage_norm = StageNorm(stage_norm, stages)
+        self.stage_norm = StageNorm(stage_norm, stages, ansatz.expectations)
+        self.expectations = Expectations(ansatz) if ansatz.expectations else None
         self.readout: LastStatesReadout | LinearReadout
         if readout == "linear":
-            self.readout = LinearReadout(states, out_features)
+            self.readout = LinearReadout(ansatz, out_features)
         else:
-            self.readout = LastStatesReadout(states, out_features, range_map)
+            self.readout = LastStatesReadout(ansatz, out_features, range_map)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """(batch, in_features) -> (batch, out_features)."""
         features = self._classical(coordinates)  # (batch, in_features or sine_width)
         for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
-            features = self.stage_norm(circuit(features, embedding), stage)  # (batch, 2**qubits)
+            measured = circuit(features, embedding, self.expectations)  # (batch, observables)
+            features = self.stage_norm(measured, stage)
         observed = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
         return from_log_scale(self.readout(observed), self.log_range)
 
     @torch.no_grad()
     def calibrate(self, coordinates: Tensor) -> None:
-        """Sets what the features between stages are scaled by."""
+        """Sets how embeddings begin, and what the features between stages are scaled by."""
         features = self._classical(coordinates)
         for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
-            probabilities = circuit(features, embedding)
-            self.stage_norm.calibrate(probabilities, stage)
-            features = self.stage_norm(probabilities, stage)
+            embedding.calibrate(features)
+            measured = circuit(features, embedding, self.expectations)
+            self.stage_norm.calibrate(measured, stage)
+            features = self.stage_norm(measured, stage)
+        last = self.embeddings[-1]
+        assert isinstance(last, Embedding)
+        last.calibrate(features)
 
     def _classical(self, coordinates: Tensor) -> Tensor:
         for layer in self.sine_layers:
             coordinates = layer(coordinates)
         return coordinates
 
-    def _earlier_stages(self) -> Iterator[tuple[SinusoidalEmbedding, QuantumStage]]:
+    def _earlier_stages(self) -> Iterator[tuple[Embedding, QuantumStage]]:
         for embedding, circuit in zip(self.embeddings[:-1], self.circuits[:-1], strict=True):
-            assert isinstance(embedding, SinusoidalEmbedding)
+            assert isinstance(embedding, Embedding)
             assert isinstance(circuit, QuantumStage)
             yield embedding, circuit
 
@@ -176,7 +188,7 @@ class QuINR(QuINRFormat, CoordinateNetwork):
             f"{kind}.{index}.bias": torch.tensor(layer.bias_period)
             for kind in ("sine_layers", "embeddings")
             for index, layer in enumerate(self.get_submodule(kind).children())
-            if isinstance(layer, SinusoidalEmbedding)
+            if isinstance(layer, Embedding) and layer.bias_period is not None
         }
         rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
         return periods | {f"circuits.{index}.weight": rotations for index in range(len(self.circuits))}

@@ -21,6 +21,8 @@ from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, IMAGE_16, RANGE_IMAGE, VOLUM
 
 IMAGE = SignalSpec(IMAGE_8, (12, 9), 3, 0.0, 255.0)
 LINEAR: dict[str, Any] = {"readout": "linear", "features": "own"}
+QIREN: dict[str, Any] = {"design": "qiren", "angles": 4, "pairs": "strong", "shuffle": False}
+QVF: dict[str, Any] = {"design": "qvf", "uploads": 1, "pairs": "unordered", "sine_layers": 1}
 CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {}),
     (QuINR, {"qubits": 5, "angles": 13, "omega0": 10.0, "angle_scale": 0.5, **LINEAR}),
@@ -34,6 +36,12 @@ CASES: list[tuple[type[CoordinateNetwork], dict[str, Any]]] = [
     (QuINR, {"sine_layers": 4, "omega0": 9.0, "stages": 2, "stage_norm": "scaled", **LINEAR}),
     (QuINR, {"qubits": 2, "angles": 3, "log_range": 3, **LINEAR}),
     (QuINR, {"qubits": 3, "angles": 5, "uploads": 2, "pairs": "none", "shuffle": False}),
+    (QuINR, {"qubits": 4, "angles": 5, "layers": 4, "pairs": "strong", **LINEAR}),
+    (QuINR, {**QIREN, "stages": 3, "stage_norm": "none", "readout": "linear", "omega0": 2.0}),
+    (QuINR, {**QIREN, "qubits": 3, "angles": 5, "stages": 2, "stage_norm": "scaled", **LINEAR}),
+    (QuINR, {**QIREN, "stages": 2, "stage_norm": "standardized", "shuffle": True, "pairs": "ring"}),
+    (QuINR, {**QVF, "qubits": 3, "angles": 8, "layers": 3}),
+    (QuINR, {**QVF, "angles": 16, "stages": 2, "stage_norm": "centred", "readout": "linear"}),
     (COIN, {"layers": 2, "width": 9, "log_range": 1}),
     (COIN, {"layers": 3, "width": 15}),
     (COIN, {"layers": 1, "width": 6, "omega0": 12.2}),

@@ -73,7 +73,7 @@ def test_a_mask_cannot_ask_for_much() -> None:
         (Header("COIN", {"layers": 1, "width": 4, "omega0": -1.0}), "field omega0"),
         (Header("QuINR", {**BIG, "angle_scale": 3e38}), "field angle_scale"),
         (Header("COIN", {"layers": 1, "width": 4, "log_range": 17}), "field log_range"),
-        (Header("QuINR", {**BIG, "pairs": 4}), "choice 4"),
+        (Header("QuINR", {**BIG, "pairs": 5}), "choice 5"),
         (Header("QuINR", {**BIG, "readout": "last_states"}, channels=17), "out_features 17"),
         (Header("COIN", {"layers": 1, "width": 4}, channels=(1 << 16) + 1), "65537 channels"),
         (Header("COIN", {"layers": 1, "width": 4}, 1 << 31, 1 << 31), r"more than 2\*\*40"),

@@ -19,7 +19,7 @@ from quinr_pl.codec.circuits import angles_at
 from quinr_pl.commands.main import main
 
 DATA = Path(__file__).parents[1] / "data"
-GATES = {"rx": qml.RX, "rz": qml.RZ, "crz": qml.CRZ}
+GATES = {"rx": qml.RX, "ry": qml.RY, "rz": qml.RZ, "crz": qml.CRZ, "cz": qml.CZ}
 
 
 def run(program: str, **inputs: float) -> np.ndarray:
@@ -34,15 +34,15 @@ def run(program: str, **inputs: float) -> np.ndarray:
         elif found := re.fullmatch(r"input float\[64\] (\w+);", line):
             values[found[1]] = inputs[found[1]]
         elif not re.fullmatch(rf"bit\[{qubits}\] c;", line):
-            name, angle, wires = re.fullmatch(r"(\w+)\((.+)\) (.+);", line).groups()
-            value = values[angle] if angle in values else float(angle)
-            gates.append((name, value, [int(wire) for wire in re.findall(r"q\[(\d+)\]", wires)]))
+            name, angle, wires = re.fullmatch(r"(\w+?)(?:\((.+)\))? (.+);", line).groups()
+            turn = [] if angle is None else [values[angle] if angle in values else float(angle)]
+            gates.append((name, turn, [int(wire) for wire in re.findall(r"q\[(\d+)\]", wires)]))
     assert values.keys() == inputs.keys()
 
     @qml.qnode(qml.device("default.qubit", wires=qubits))
     def circuit():
-        for name, value, wires in gates:
-            GATES[name](value, wires=wires)
+        for name, turn, wires in gates:
+            GATES[name](*turn, wires=wires)
         return qml.probs(wires=range(qubits))
 
     return np.asarray(circuit())
@@ -98,6 +98,18 @@ def test_a_later_stage_takes_the_probabilities_of_the_one_before(tmp_path):
         circuit = network.circuits[1]
         expected = choose("torch").probabilities(circuit.ansatz, angles, circuit.weight)[0]
     found = run(exported("quinr_three_stages.quinr", tmp_path, "--pixel", "1,1", "--stage", "2"))
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-5)
+
+
+def test_gates_of_other_designs_are_written_out(tmp_path):
+    decoded = decode((DATA / "quinr_qiren_rgb8.quinr").read_bytes())
+    angles = angles_at(decoded, (2, 1))[1]
+    circuit = decoded.network.circuits[1]
+    with torch.no_grad():
+        expected = choose("torch").probabilities(circuit.ansatz, torch.tensor(angles)[None], circuit.weight)[
+            0
+        ]
+    found = run(exported("quinr_qiren_rgb8.quinr", tmp_path, "--pixel", "2,1", "--stage", "2"))
     np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-5)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from quinr_pl import network as networks
+from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, QuINR
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
@@ -88,13 +89,13 @@ def test_paper_readout_is_the_probability_of_the_last_states(points):
 
 
 def test_linear_readout_starts_from_centred_probabilities():
-    readout = LinearReadout(states=8, out_features=2)
+    readout = LinearReadout(Ansatz(3, 3), out_features=2)
     uniform = torch.full((4, 8), 1 / 8)
     assert torch.allclose(readout(uniform @ readout.matrix.T), torch.full((4, 2), 0.5), atol=1e-6)
 
 
 def test_range_map_has_a_gain_and_a_bias_for_each_value():
-    readout = LastStatesReadout(states=8, out_features=2, range_map=True)
+    readout = LastStatesReadout(Ansatz(3, 3), out_features=2, range_map=True)
     assert list(readout.measured) == [6, 7]
     with torch.no_grad():
         readout.gain.copy_(torch.tensor([2.0, 1.0]))

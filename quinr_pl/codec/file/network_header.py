@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from quinr_pl.codec.file.container import BitstreamError, Reader, Writer
 from quinr_pl.codec.file.fields import read_fields, write_fields
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import Value
 from quinr_pl.network import NETWORKS
+from quinr_pl.network.cost import NetworkCost
 from quinr_pl.network.decoders.protocol import NetworkFormat
 from quinr_pl.network.decoders.registry import DECODERS
 from quinr_pl.signals import SignalSpec
@@ -76,7 +78,24 @@ def outline(cls: type[NetworkFormat], architecture: Mapping[str, Value]) -> Netw
     Raises:
         BitstreamError: If the network refuses the arguments.
     """
-    try:
+    with _refused(cls):
         return cls.outline(architecture)
+
+
+def cost_of(cls: type[NetworkFormat], architecture: Mapping[str, Value]) -> NetworkCost:
+    """What decoding a network of an architecture takes.
+
+    Raises:
+        BitstreamError: If its arguments do not go together.
+    """
+    with _refused(cls):
+        return cls.cost(architecture)
+
+
+@contextmanager
+def _refused(cls: type[NetworkFormat]) -> Iterator[None]:
+    """Arguments that a network refuses are the file's."""
+    try:
+        yield
     except QuinrError as error:
         raise BitstreamError(f"network {cls.network_name()}: {error}") from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.ansatz import Ansatz, Pairs
 from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
 from quinr_pl.network.cost import Cost, NetworkCost, circuit_cost
 from quinr_pl.network.decoders.layers import circuit, layer_shapes, linear_readout, of_columns
@@ -50,7 +50,7 @@ class LatentFormat(NetworkFormat):
         "filters": Integer(0, 8, 2),
         "layers": Integer(1, 4096, 1),
         "angle_scale": Real(1.5),
-        "pairs": Choice(("ordered", "unordered", "ring", "none"), "ring"),
+        "pairs": Choice(get_args(Pairs), "ring"),
         "in_features": Integer(1, MOST_AXES, 2),
     }
     ansatz: Ansatz
@@ -166,7 +166,7 @@ class LatentDecoder(LatentFormat, Decoder):
     def _synthesis(self, values: Values, features: Floats) -> Floats:
         """See CircuitSynthesis and ReluSynthesis: (grids, pixels) -> (out_features, pixels)."""
         if self._architecture["synthesis"] == "circuit":
-            matrix, constant = linear_readout(values, "synthesis.readout")
+            matrix, constant = linear_readout(values, "synthesis.readout", self.ansatz)
             names = "synthesis.embedding", "synthesis.circuit"
             scale = float(self._architecture["angle_scale"])
             observed = circuit(values, names, self.ansatz, features.T, matrix, 1.0, scale)

@@ -47,7 +47,7 @@ def circuit(
     omega0: float,
     angle_scale: float,
 ) -> Floats:
-    """Sinusoidal embedding, circuit and combinations of probabilities, in one pass.
+    """Embedding, circuit and combinations of probabilities; with sines in one pass.
 
     Args:
         values: Of all weights.
@@ -56,23 +56,34 @@ def circuit(
         features: (pixels, in_features).
         readout: (out_features, 2**qubits), or None for the probabilities.
         omega0: Frequency of the embedding.
-        angle_scale: Its largest angle, in radians.
+        angle_scale: What its angles are scaled by, in radians.
 
     Returns:
         (pixels, out_features), or (pixels, 2**qubits).
     """
     embedding, rotations = stage
-    weights = values[f"{embedding}.weight"], values[f"{embedding}.bias"], values[f"{rotations}.weight"]
-    return Call(ansatz, omega0, angle_scale, features, *weights, readout).forward(keep=False)
+    turns = values[f"{rotations}.weight"]
+    if ansatz.gate_kinds.activation == "sine":
+        weights = values[f"{embedding}.weight"], values[f"{embedding}.bias"]
+        return Call(ansatz, omega0, angle_scale, features, *weights, turns, readout).forward(keep=False)
+    factor = np.float32(angle_scale * omega0)
+    weight, bias = (factor * values[f"{embedding}.{part}"] for part in ("weight", "bias"))
+    embedded: Floats = features @ weight.T + bias
+    if ansatz.amplitudes:
+        embedded = np.exp(np.float32(0.5) * (embedded - embedded.max(1, keepdims=True)))
+        embedded /= np.sqrt(np.square(embedded).sum(1, keepdims=True))
+    return Call(ansatz, 1.0, 1.0, embedded, None, None, turns, readout).forward(keep=False)
 
 
-def linear_readout(values: Values, layer: str) -> tuple[Floats, Floats]:
-    """Matrix and constant of W (2**n p - 1) + b, a function of all probabilities p: see LinearReadout.
+def linear_readout(values: Values, layer: str, ansatz: Ansatz) -> tuple[Floats, Floats]:
+    """Matrix and constant of a linear function of all probabilities: see LinearReadout.
 
     Returns:
         (out_features, 2**qubits) and (out_features,).
     """
     weight, bias = values[f"{layer}.weight"], values[f"{layer}.bias"]
+    if ansatz.expectations:
+        return weight @ ansatz.pauli_z.astype(np.float32), bias
     states = weight.shape[1]
     # In the order of torch, which adds eight numbers side by side: fits have the same constant.
     lanes = weight.reshape(len(weight), -1, min(8, states)).sum(1)

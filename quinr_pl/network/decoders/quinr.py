@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
-from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.ansatz import DESIGNS, Ansatz, Pairs
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import Choice, Field, Integer, Real, Switch, Value
 from quinr_pl.network.cost import LAYER, SINE, NetworkCost, circuit_cost, sine_layers_weights
@@ -47,7 +47,7 @@ class QuINRFormat(NetworkFormat):
         "angle_scale": Real(0.8),
         "features": Switch("own", "shared"),
         "readout": Switch("linear", "last_states"),
-        "pairs": Choice(("ordered", "unordered", "ring", "none"), "ordered"),
+        "pairs": Choice(get_args(Pairs), "ordered"),
         "stages": Integer(1, 16, 1),
         "range_map": Switch(True, False),
         "stage_norm": Choice(("scaled", "none", "centred", "standardized"), "scaled"),
@@ -57,31 +57,34 @@ class QuINRFormat(NetworkFormat):
         "sine_width": Integer(1, 2048, 28),
         "log_range": LOG_RANGE,
         "shuffle": Switch(True, False),
+        "design": Choice(tuple(DESIGNS), "quinr"),
     }
     ansatz: Ansatz
 
     def __init__(self, **architecture: Value) -> None:
         super().__init__(**architecture)
         self.ansatz = _ansatz(architecture)
-        channels, states = architecture["out_features"], self.ansatz.states
-        if architecture["readout"] == "last_states" and int(channels) > states:
-            raise QuinrError(f"--model.network.out_features {channels}: must lie between 1 and {states}")
+        channels, most = architecture["out_features"], self.ansatz.observables
+        if architecture["readout"] == "last_states" and int(channels) > most:
+            raise QuinrError(f"--model.network.out_features {channels}: must lie between 1 and {most}")
 
     @classmethod
     def cost(cls, architecture: Mapping[str, Any]) -> NetworkCost:
         """What decoding takes; see `NetworkFormat.cost`."""
         ansatz = _ansatz(architecture)
-        channels, states, stages = architecture["out_features"], ansatz.states, architecture["stages"]
+        channels, measured, stages = architecture["out_features"], ansatz.observables, architecture["stages"]
         classical, width = architecture["sine_layers"], architecture["sine_width"]
         inputs = width if classical else architecture["in_features"]
         parameters = sine_layers_weights(architecture["in_features"], classical, width)
-        parameters += ansatz.features_count * (inputs + 1 + (stages - 1) * (states + 1))
-        parameters += stages * math.prod(ansatz.weights_shape) + channels * (states + 1)
+        parameters += ansatz.features_count * (inputs + 1 + (stages - 1) * (measured + 1))
+        parameters += stages * math.prod(ansatz.weights_shape) + channels * (measured + 1)
         parameters += stages - 1 if architecture["stage_norm"] == "scaled" else 0
-        pixel, plan = circuit_cost(ansatz, max(inputs, states if stages > 1 else 0), channels)
+        pixel, plan = circuit_cost(ansatz, max(inputs, measured if stages > 1 else 0), channels)
         operations = parameters + classical * (LAYER + SINE * width)
-        operations += stages * pixel + (stages - 1) * SINE * states
-        numbers = 4 * max(width if classical else 0, states if stages > 1 else 0) + 8 * channels + 8
+        operations += stages * pixel + (stages - 1) * SINE * ansatz.states
+        embedded = 0 if ansatz.gate_kinds.activation == "sine" else 2 * ansatz.features_count
+        numbers = 4 * max(width if classical else 0, measured if stages > 1 else 0) + embedded
+        numbers += 8 * channels + 8
         return NetworkCost(parameters, 2 * classical + 3 * stages + 3, operations, numbers, plan)
 
 
@@ -94,8 +97,8 @@ class QuINRDecoder(QuINRFormat, Decoder):
         """See NetworkFormat."""
         arguments: Mapping[str, Any] = self._architecture
         classical, width, stages = (arguments[name] for name in ("sine_layers", "sine_width", "stages"))
-        channels, states = arguments["out_features"], self.ansatz.states
-        sizes = [width if classical else arguments["in_features"]] + [states] * (stages - 1)
+        channels, measured = arguments["out_features"], self.ansatz.observables
+        sizes = [width if classical else arguments["in_features"]] + [measured] * (stages - 1)
         shapes = sine_layer_shapes("sine_layers", arguments["in_features"], classical, width)
         for index, size in enumerate(sizes):
             shapes |= layer_shapes(f"embeddings.{index}", size, self.ansatz.features_count)
@@ -103,7 +106,7 @@ class QuINRDecoder(QuINRFormat, Decoder):
         if arguments["stage_norm"] == "scaled" and stages > 1:
             shapes["stage_norm.gains"] = (stages - 1,)
         if arguments["readout"] == "linear":
-            shapes |= layer_shapes("readout", states, channels)
+            shapes |= layer_shapes("readout", measured, channels)
         elif arguments["range_map"]:
             shapes |= {"readout.gain": (channels,), "readout.bias": (channels,)}
         return shapes
@@ -111,6 +114,7 @@ class QuINRDecoder(QuINRFormat, Decoder):
     def reconstruction(self, values: Values) -> Reconstruction:
         """See NetworkFormat."""
         arguments: Mapping[str, Any] = self._architecture
+        between = self.ansatz.pauli_z.astype(np.float32) if self.ansatz.expectations else None
 
         def signal(start: int, stop: int, shape: Shape) -> Floats:
             features = coordinate_values(shape, start, stop)
@@ -118,7 +122,7 @@ class QuINRDecoder(QuINRFormat, Decoder):
                 features = sines(values, f"sine_layers.{layer}", features, arguments["omega0"])
             last = arguments["stages"] - 1
             for stage in range(last):
-                features = self._normed(values, stage, self._stage(values, stage, features, None))
+                features = self._normed(values, stage, self._stage(values, stage, features, between))
             return from_log_scale(self._read_out(values, last, features), arguments["log_range"])
 
         return signal
@@ -128,25 +132,30 @@ class QuINRDecoder(QuINRFormat, Decoder):
         omega0, angle_scale = (float(self._architecture[name]) for name in ("omega0", "angle_scale"))
         return circuit(values, names, self.ansatz, features, readout, omega0, angle_scale)
 
-    def _normed(self, values: Values, stage: int, probabilities: Floats) -> Floats:
+    def _normed(self, values: Values, stage: int, measured: Floats) -> Floats:
         """See StageNorm."""
         kind = self._architecture["stage_norm"]
         if kind == "none":
-            return probabilities
+            return measured
         if kind == "standardized":
-            centred = probabilities - probabilities.mean(1, keepdims=True)
+            centred = measured - measured.mean(1, keepdims=True)
             variance = np.square(centred).mean(1, keepdims=True)
             return centred / np.sqrt(variance + _LAYER_NORM_EPSILON)
-        centred = probabilities * np.float32(self.ansatz.states) - np.float32(1)
+        centred = measured
+        if not self.ansatz.expectations:
+            centred = measured * np.float32(self.ansatz.states) - np.float32(1)
         return values["stage_norm.gains"][stage] * centred if kind == "scaled" else centred
 
     def _read_out(self, values: Values, stage: int, features: Floats) -> Floats:
         """The last stage and its read-out; see LinearReadout and LastStatesReadout."""
         if self._architecture["readout"] == "linear":
-            matrix, constant = linear_readout(values, "readout")
+            matrix, constant = linear_readout(values, "readout", self.ansatz)
             return self._stage(values, stage, features, matrix) + constant
         channels, states = int(self._architecture["out_features"]), self.ansatz.states
-        last = np.eye(channels, states, states - channels, np.float32)
+        if self.ansatz.expectations:
+            last = self.ansatz.pauli_z[-channels:].astype(np.float32)
+        else:
+            last = np.eye(channels, states, states - channels, np.float32)
         observed = self._stage(values, stage, features, last)
         if self._architecture["range_map"]:
             observed = values["readout.gain"] * observed + values["readout.bias"]
@@ -156,5 +165,15 @@ class QuINRDecoder(QuINRFormat, Decoder):
 
 def _ansatz(architecture: Mapping[str, Any]) -> Ansatz:
     """The circuit of an architecture."""
-    names = ("qubits", "angles", "uploads", "layers", "features", "pairs", "shuffle_seed", "shuffle")
+    names = (
+        "qubits",
+        "angles",
+        "uploads",
+        "layers",
+        "features",
+        "pairs",
+        "shuffle_seed",
+        "shuffle",
+        "design",
+    )
     return Ansatz(**{name: architecture[name] for name in names})

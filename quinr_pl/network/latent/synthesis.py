@@ -44,7 +44,7 @@ class CircuitSynthesis(nn.Module):
         super().__init__()
         self.embedding = SinusoidalEmbedding(in_features, ansatz.features_count, 1.0, angle_scale)
         self.circuit = QuantumStage(ansatz=ansatz, engine=engine, weight_init=0.3)
-        self.readout = LinearReadout(ansatz.states, out_features)
+        self.readout = LinearReadout(ansatz, out_features)
         # Latents grow to tens: larger weights would wrap their phases around.
         nn.init.uniform_(self.embedding.weight, -0.15, 0.15)
         self.embedding.weight.data.mul_(units)

@@ -12,7 +12,7 @@ from quinr_pl.circuit.ansatz import Ansatz, Features, Pairs
 from quinr_pl.circuit.engines.protocol import Engine, FusedEngine
 from quinr_pl.circuit.engines.registry import AutoEngine, EngineLike, make_engine
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.layers.embedding import SinusoidalEmbedding
+from quinr_pl.network.layers.embedding import Embedding, SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import is_plain
 from quinr_pl.ops.columns import combined
 
@@ -45,7 +45,7 @@ class QuantumLayer(nn.Module):
     Attributes:
         ansatz: Ansatz of the circuit.
         engine: The engine that trains.
-        weight: The rotations, in radians: (uploads, layers, ansatz.weights_per_layer).
+        weight: The rotations, in radians, of shape ``ansatz.weights_shape``.
 
     Raises:
         QuinrError: If an argument is out of range or there is no such engine.
@@ -106,8 +106,8 @@ class QuantumLayer(nn.Module):
         """Probabilities of all basis states, or of the last ``outputs`` ones.
 
         Args:
-            angles: (..., ansatz.features_count) in radians, float32 or float64 as the weights; under
-                autocast of any precision, as it has no part in this layer.
+            angles: (..., ansatz.features_count) in radians, or amplitudes; float32 or float64 as the weights;
+                under autocast of any precision, as it has no part in this layer.
 
         Returns:
             (..., 2**qubits) or (..., outputs), in the order of the states, qubit 0 as the most significant
@@ -167,7 +167,7 @@ class QuantumStage(QuantumLayer):
     def forward(
         self,
         inputs: Tensor,
-        embedding: SinusoidalEmbedding | None = None,
+        embedding: Embedding | None = None,
         observables: Observables | None = None,
         past_circuit: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
@@ -175,7 +175,7 @@ class QuantumStage(QuantumLayer):
 
         Args:
             inputs: (batch, in_features); dtypes as in :class:`QuantumLayer`.
-            embedding: Makes the angles of them; without one they are the angles, in radians.
+            embedding: Makes the angles or amplitudes of them; without one they are these.
             observables: What is measured; the probabilities when left out.
             past_circuit: A linear function of the inputs that is added to the observables: its matrix,
                 (out_features, in_features), and its constant, (out_features,).
@@ -212,9 +212,11 @@ class QuantumStage(QuantumLayer):
         """Linear combinations of the probabilities of angles, or all probabilities."""
         if observables is None:
             return engine.probabilities(self.ansatz, angles, self.weight)
-        states = observables.measured or range(self.ansatz.states)
+        states, matrix = observables.measured, observables.matrix
         probabilities = engine.probabilities(self.ansatz, angles, self.weight, states)
-        return combined(observables.matrix[:, states.start : states.stop], probabilities.T).T
+        if states is not None:
+            matrix = matrix[:, states.start : states.stop]
+        return combined(matrix, probabilities.T).T
 
 
 def _in_autocast(inputs: Tensor) -> bool:
