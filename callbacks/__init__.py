@@ -1,5 +1,6 @@
 """Lightning callbacks of a fit: rounding, files, figures and progress."""
 
+from quinr_pl.callbacks.best_start import BestStart
 from quinr_pl.callbacks.bitrate import BitrateMonitor
 from quinr_pl.callbacks.following_frame import FollowingFrame
 from quinr_pl.callbacks.lightning_parity import LightningParity
@@ -11,6 +12,7 @@ from quinr_pl.callbacks.rate_control import RateControl
 from quinr_pl.callbacks.reconstruction import ReconstructionLogger, ReconstructionWriter
 
 __all__ = [
+    "BestStart",
     "BitrateMonitor",
     "FitProgress",
     "FitReport",

@@ -22,6 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from quinr_pl.callbacks.best_start import BestStart
 from quinr_pl.callbacks.quantization import WeightQuantization
 from quinr_pl.codec import Rounding
 from quinr_pl.evaluation.metrics import bits_per_pixel
@@ -30,6 +31,8 @@ from quinr_pl.fit_status import FitStatus
 _LOG = logging.getLogger("pytorch_lightning")
 _STAGES = {"rounding": (0.0, 0.8), "searching among levels": (0.8, 0.95), "trimming": (0.8, 0.95)}
 """Where in the final rounding a part of it lies; decoding is the rest."""
+_UNCOUNTED = {"measuring", "choosing a start"}
+"""Parts that take next to nothing of the time."""
 _SECONDS_BETWEEN_STEPS = 0.2
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -54,9 +57,10 @@ class FitReport(Callback):
         self._steps = trainer.estimated_stepping_batches
         duration = Rounding.duration
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            told = isinstance(callback, WeightQuantization | BestStart)
+            if told and self._report_part not in callback.listeners:
+                callback.listeners.append(self._report_part)
             if isinstance(callback, WeightQuantization):
-                if self._report_part not in callback.listeners:
-                    callback.listeners.append(self._report_part)
                 duration = callback.settings(final=True).duration
         self._finishing = duration * self._steps
         self._report_step(trainer)
@@ -84,7 +88,7 @@ class FitReport(Callback):
 
     def _report_part(self, what: str, done: int, total: int) -> None:
         """Tells of a part of making the file, and how far it is."""
-        if what == "measuring":
+        if what in _UNCOUNTED:
             self._report(what, self._status.share)
             return
         start, end = _STAGES.get(what, (0.95, 1.0))
@@ -186,7 +190,7 @@ class FitProgress(FitReport, ProgressBar):
 
     def _report_part(self, what: str, done: int, total: int) -> None:
         super()._report_part(what, done, total)
-        if self._progress is None or not self._progress.disable or what == "measuring":
+        if self._progress is None or not self._progress.disable or what in _UNCOUNTED:
             return
         now = time.monotonic()
         if what != self._last_stage or now - self._last_line > _SECONDS_BETWEEN_LINES:

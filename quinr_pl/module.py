@@ -146,9 +146,13 @@ class CoordinateNetworkModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Calibrates a network that has not been trained yet."""
         if self.trainer.ckpt_path is None:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            sample = torch.randperm(len(data.coordinates))[:4096]
-            self.network.calibrate(data.coordinates[sample].to(self.device, self.dtype))
+            self.calibrate()
+
+    def calibrate(self) -> None:
+        """Prepares freshly drawn weights for the signal."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        sample = torch.randperm(len(data.coordinates))[:4096]
+        self.network.calibrate(data.coordinates[sample].to(self.device, self.dtype))
 
     def on_train_start(self) -> None:
         """Prepares steps that a GPU replays, where nothing needs to see gradients."""
@@ -194,9 +198,9 @@ class CoordinateNetworkModule(pl.LightningModule):
         """Learning rates and progress of all steps from the present one on."""
         first, total = self.global_step, self.trainer.estimated_stepping_batches
         steps = range(first, max(first, int(total)))
-        factors = [self._rate(step, total) for step in steps]
+        factors = [self.learning_rate_factor(step, total) for step in steps]
         rates = [[group["initial_lr"] * factor for group in optimizer.param_groups] for factor in factors]
-        return Schedule(first, rates, [self._progress(step, total) for step in steps])
+        return Schedule(first, rates, [self.work_done(step, total) for step in steps])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which signal was fitted."""
@@ -229,7 +233,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         """The network's loss over one block of coordinates."""
         self.network.begin_step(self.global_step)
         loss, figures = self._replayed_step(batch) or self.network.loss(
-            *batch, self._progress(self.global_step, self.trainer.estimated_stepping_batches)
+            *batch, self.work_done(self.global_step, self.trainer.estimated_stepping_batches)
         )
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -303,7 +307,9 @@ class CoordinateNetworkModule(pl.LightningModule):
         """The optimizer, with a schedule that ends at the trainer's last step."""
         optimizer = self.make_optimizer()
         total = self.trainer.estimated_stepping_batches
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step, total))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.learning_rate_factor(step, total)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def make_optimizer(self) -> torch.optim.Optimizer:
@@ -341,19 +347,20 @@ class CoordinateNetworkModule(pl.LightningModule):
             for (factor, shrinks, is_weight), parameters in groups.items()
         ]
 
-    def _progress(self, step: int, total: float, first: int = 0) -> float:
+    def work_done(self, step: int, total: float, first: int = 0) -> float:
         """Share of the work done before a step, counted from a first one."""
         if math.isinf(total):
             return 0.0
         return self.network.progress(min((step - first) / max(total - first, 1), 1.0))
 
-    def _rate(self, step: int, total: float) -> float:
+    def learning_rate_factor(self, step: int, total: float) -> float:
+        """Learning rate of a step in units of the peak."""
         warmup, final = self.hparams["warmup_steps"], self.hparams["final_learning_rate"]
         if step < warmup:
             return (step + 1) / warmup
         if self.hparams["schedule"] == "constant" or math.isinf(total):
             return 1.0
-        progress = self._progress(step, total, warmup)
+        progress = self.work_done(step, total, warmup)
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import instantiate_class
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from quinr_pl.baselines.jpeg2000 import JPEG2000
+from quinr_pl.callbacks import BestStart
 from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
+from quinr_pl.fitting.quantizers import listed
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.native.threads import native_threads
 from quinr_pl.network import Network
@@ -134,16 +137,29 @@ def expected_seconds(settings: Mapping[str, Any], spec: SignalSpec) -> float:
             network.loss(points, targets, progress)[0].backward()
             optimizer.step()
 
-        of_a_step, done = _LIGHTNING_SECONDS, 0.0
+        stages, done = [], 0.0
         for stage in network.training_stages():
-            of_a_step += stage.steps * _mean_seconds(step, network.progress(done + stage.steps / 2))
+            seconds = _mean_seconds(step, network.progress(done + stage.steps / 2))
+            stages.append((stage.steps, seconds))
             done += stage.steps
         start = time.perf_counter()
         with torch.no_grad():
             network.signal(0, spec.pixels, spec.shape)
         of_a_pass = time.perf_counter() - start
+    of_a_step = _LIGHTNING_SECONDS + sum(share * seconds for share, seconds in stages)
     steps = settings["trainer"]["max_steps"]
-    return steps * of_a_step + _PASSES * of_a_pass + _CODING_SECONDS * spec.pixels + _FURTHER_SECONDS
+    of_steps = steps * of_a_step + _steps_of_starts(settings, steps) * stages[0][1]
+    return of_steps + _PASSES * of_a_pass + _CODING_SECONDS * spec.pixels + _FURTHER_SECONDS
+
+
+def _steps_of_starts(settings: Mapping[str, Any], total: int) -> int:
+    """Steps that look for a start before the first one of a fit of so many steps."""
+    looking = [
+        BestStart(**callback["init_args"])
+        for callback in listed(settings["trainer"]["callbacks"])
+        if find_class(callback["class_path"], Callback, "--trainer.callbacks") is BestStart
+    ]
+    return sum(one.starts * one.steps_of_each(total) for one in looking)
 
 
 def _module(settings: Mapping[str, Any], spec: SignalSpec) -> CoordinateNetworkModule:

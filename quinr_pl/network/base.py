@@ -133,6 +133,10 @@ class Network(NetworkFormat, nn.Module):
 
         return signal
 
+    def drawn_anew(self) -> Self:
+        """A network of the same arguments whose weights are drawn anew."""
+        return type(self)(**self.architecture())
+
     @abstractmethod
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of a batch of coordinates: (batch, in_features) -> (batch, out_features), not clamped.

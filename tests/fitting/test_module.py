@@ -139,14 +139,14 @@ def test_a_continued_fit_is_that_of_one_go(tmp_path, optimizer):
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine():
     module = small(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
-    rates = [module._rate(step, 110) for step in range(110)]
+    rates = [module.learning_rate_factor(step, 110) for step in range(110)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(0.55)
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
     assert np.all(np.diff(rates[10:]) < 0)
     constant = small(schedule="constant")
-    assert constant._rate(77, 110) == 1.0
+    assert constant.learning_rate_factor(77, 110) == 1.0
 
 
 def test_channels_that_do_not_fit_are_named(tmp_path, data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -149,6 +150,10 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self._pictures = Pictures(height, width)
         self.predicted: Tensor | None
         self.register_buffer("predicted", None, persistent=False)
+
+    def drawn_anew(self) -> Self:
+        """See Network: λ says how large the first weights are."""
+        return type(self)(**self.architecture(), rate_weight=self.rate_weight)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
