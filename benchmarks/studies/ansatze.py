@@ -1,0 +1,212 @@
+"""The circuits of QIREN and QVF beside those of quINR: ``python -m benchmarks.studies.ansatze``.
+
+Each is trained, rounded and written to a file alike, at equal parameters, which are about equal bytes, and
+at equal work of the decoder; a SIREN stands beside them. Learning rate and frequency scale of each are chosen
+from as large a grid on another signal. Writes data and plot, and prints the tables of
+docs/studies/ansatze.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import ttest_rel
+
+from benchmarks.studies.signals import SIZES, natural, photograph, synthetic
+from benchmarks.studies.study import Row, fitted, matched, run, spread, table, with_network
+from quinr_pl.experiments.fit_configs import data_module_of
+from quinr_pl.experiments.trees import Tree
+from quinr_pl.network import COIN, Network, QuINR
+
+OMEGAS = ({"omega0": 10.0}, {"omega0": 20.0}, {"omega0": 40.0})
+SPREADS = ({"angle_scale": 0.5}, {"angle_scale": 1.0}, {"angle_scale": 2.0})
+"""Deviation of angles at the start, in radians: 1 is that of batch normalization."""
+LEARNING_RATES = (3e-3, 1e-2)
+TUNING_SEED, SEEDS, STEPS = 100, 3, 250
+
+_LINEAR: Tree = {"readout": "linear", "features": "own"}
+_SIREN: Tree = {"sine_layers": 2, "sine_width": 12}
+_QIREN: Tree = {
+    "design": "qiren",
+    "qubits": 4,
+    "angles": 4,
+    "layers": 2,
+    "pairs": "strong",
+    "features": "shared",
+    "shuffle": False,
+    "readout": "linear",
+}
+_QVF: Tree = {"design": "qvf", "qubits": 4, "angles": 16, "uploads": 1, "layers": 4, "pairs": "unordered"}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A network of the comparison.
+
+    Attributes:
+        network: Class of the network.
+        arguments: Of its constructor.
+        free: The one that makes up for its size; None of the one that others are matched to.
+        scales: Settings of its frequencies that are tried.
+    """
+
+    network: type[Network]
+    arguments: Tree
+    free: str | None
+    scales: Sequence[Tree] = OMEGAS
+
+
+CONTENDERS: Mapping[str, Contender] = {
+    "quINR": Contender(
+        QuINR, {"qubits": 4, "angles": 8, "uploads": 2, "layers": 1, **_LINEAR, **_SIREN}, None
+    ),
+    "QIREN behind SIREN": Contender(QuINR, {**_QIREN, "uploads": 2, **_SIREN}, "sine_width"),
+    "QVF": Contender(QuINR, {**_QVF, **_SIREN, "readout": "last_states"}, "sine_width"),
+    "QVF, linear read-out": Contender(QuINR, {**_QVF, **_SIREN, "readout": "linear"}, "sine_width"),
+    "quINR's circuit alone": Contender(QuINR, {"qubits": 4, "angles": 12, "layers": 1, **_LINEAR}, "uploads"),
+    "QIREN": Contender(
+        QuINR, {**_QIREN, "stages": 3, "stage_norm": "none", "omega0": 10.0}, "uploads", SPREADS
+    ),
+    "SIREN": Contender(COIN, {"layers": 3}, "width"),
+}
+EQUAL = {"parameters": "equal parameters", "operations": "equal work"}
+_NOT_OF_EQUAL_WORK = ("quINR", "quINR's circuit alone", "QIREN")
+"""quINR is the same at equal work; a circuit alone has no part that grows finely enough."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the study."""
+    run("ansatze", __doc__, study, tables, draw, arguments)
+
+
+def study(folder: Path, quick: bool) -> dict[str, Any]:
+    """All figures of the study; fits lie in the folder."""
+    steps, seeds, size = (3, 2, 12) if quick else (STEPS, SEEDS, SIZES[2])
+    names = ["quINR", "QVF", "QIREN"] if quick else list(CONTENDERS)
+    tuning = photograph(size if quick else 48)
+    signals = [*natural(size), *(synthetic(name, 2, size=size) for name in ("noise", "edges"))]
+    settings: dict[str, Any] = {}
+    rows: list[Row] = []
+    for equal in EQUAL:
+        ours = [name for name in names if equal == "parameters" or name not in _NOT_OF_EQUAL_WORK]
+        chosen = {name: _tuned(folder / "tuning" / equal, name, equal, tuning, steps, quick) for name in ours}
+        settings[equal] = chosen
+        for signal in signals[2:] if quick else signals:
+            networks = {name: _changes(name, signal, equal, chosen[name]) for name in ours}
+            found = fitted(folder / equal, signal, networks, range(seeds), steps)
+            sizes = {name: _size(_network(name, signal, equal)) for name in ours}
+            rows += [{"equal": equal, **row, **sizes[row["network"]]} for row in found]
+    return {"settings": settings, "fits": rows}
+
+
+def _tuned(folder: Path, name: str, equal: str, signal: Tree, steps: int, quick: bool) -> Tree:
+    """Learning rate and scale that draw a signal best."""
+    grid = [{"learning_rate": rate, **scale} for rate in LEARNING_RATES for scale in CONTENDERS[name].scales]
+    choices = {f"{name} {number}": choice for number, choice in enumerate(grid[-2:] if quick else grid)}
+    networks = {label: _changes(name, signal, equal, choice) for label, choice in choices.items()}
+    found = fitted(folder, signal, networks, [TUNING_SEED], steps)
+    return choices[max(found, key=lambda row: row["psnr"])["network"]]
+
+
+def _changes(name: str, signal: Tree, equal: str, settings: Tree) -> Tree:
+    """A contender of quINR's size on a signal, as `fitted` takes it."""
+    scale = {key: value for key, value in settings.items() if key != "learning_rate"}
+    arguments = {**_arguments(name, signal, equal), **scale}
+    return with_network(CONTENDERS[name].network, arguments, learning_rate=settings["learning_rate"])
+
+
+def _arguments(name: str, signal: Tree, equal: str) -> dict[str, Any]:
+    module, contender = data_module_of(signal), CONTENDERS[name]
+    ends = {"in_features": module.axes, "out_features": module.channels}
+    if contender.free is None:
+        return {**contender.arguments, **ends}
+    target = QuINR(**{**CONTENDERS["quINR"].arguments, **ends})
+
+    def size(network: Network) -> float:
+        return _size(network)[equal]
+
+    return matched(contender.network, {**contender.arguments, **ends}, contender.free, size, size(target))
+
+
+def _network(name: str, signal: Tree, equal: str) -> Network:
+    return CONTENDERS[name].network(**_arguments(name, signal, equal))
+
+
+def _size(network: Network) -> dict[str, int]:
+    """Parameters, operations of the decoder for each pixel (docs/format.md, Limits), gates for each pixel."""
+    gates = sum(len(list(layer.ansatz.gates())) for layer in network.quantum_layers())
+    operations = network.cost(network.architecture()).operations
+    return {"parameters": network.parameter_count(), "operations": operations, "gates": gates}
+
+
+def _compared(found: Mapping[str, Any], equal: str) -> list[Row]:
+    """Fits of an equality, and those of quINR."""
+    return [row for row in found["fits"] if row["equal"] == equal or row["network"] == "quINR"]
+
+
+def _column(rows: Sequence[Row], network: str, key: str) -> npt.NDArray[np.float64]:
+    """Values of a network's fits, in the order of signals and seeds."""
+    return np.array([row[key] for row in rows if row["network"] == network])
+
+
+def tables(found: Mapping[str, Any]) -> str:
+    """The tables of the page, in Markdown: differences from quINR are paired by signal and seed."""
+    parts = []
+    for equal, title in EQUAL.items():
+        rows = _compared(found, equal)
+        names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+        lines = [[title, *names]]
+        for key in ("parameters", "bytes", "operations", "gates"):
+            lines.append([key, *(f"{_column(rows, name, key).mean():,.0f}" for name in names)])
+        for signal in signals:
+            of_signal = [row for row in rows if row["signal"] == signal]
+            lines.append([signal, *(spread(_column(of_signal, name, "psnr")) for name in names)])
+        parts.append(table(lines))
+        lines = [[f"{title}: less quINR", "mean, dB", "effect size d", "p", "ahead of quINR"]]
+        ours = _column(rows, "quINR", "psnr")
+        for name in names[1:]:
+            less = _column(rows, name, "psnr") - ours
+            p = ttest_rel(_column(rows, name, "psnr"), ours).pvalue
+            effect = f"{less.mean() / less.std(ddof=1):+.1f}"
+            lines.append([name, spread(less), effect, f"{p:.3f}", f"{(less > 0).sum()} of {len(less)}"])
+        parts.append(table(lines))
+    names = list(dict.fromkeys(row["network"] for row in found["fits"]))
+    lines = [["learning rate and scale", *EQUAL.values()]]
+    for name in names:
+        chosen = (found["settings"][equal].get(name) for equal in EQUAL)
+        lines.append(
+            [name, *(", ".join(f"{value:g}" for value in one.values()) if one else "" for one in chosen)]
+        )
+    return "\n\n".join([*parts, table(lines)])
+
+
+def draw(found: Mapping[str, Any]) -> plt.Figure:
+    """PSNR of the decoded files, signal by signal."""
+    figure, axes = plt.subplots(1, len(EQUAL), figsize=(12, 4.5), layout="constrained", sharey=True)
+    order = list(dict.fromkeys(row["network"] for row in found["fits"]))
+    for axis, equal in zip(axes, EQUAL, strict=True):
+        rows = _compared(found, equal)
+        names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+        for index, name in enumerate(names):
+            values = [_column([r for r in rows if r["signal"] == s], name, "psnr") for s in signals]
+            where = np.arange(len(signals)) + 0.1 * (index - (len(names) - 1) / 2)
+            means, errors = [v.mean() for v in values], [v.std(ddof=1) for v in values]
+            axis.errorbar(
+                where, means, errors, linestyle="", marker="o", color=f"C{order.index(name)}", label=name
+            )
+        axis.set_xticks(range(len(signals)), signals)
+        axis.set_title(EQUAL[equal])
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize="small")
+    axes[0].set_ylabel("PSNR of the decoded file in dB")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
