@@ -3,6 +3,7 @@
 from quinr_pl.callbacks.best_start import BestStart
 from quinr_pl.callbacks.bitrate import BitrateMonitor
 from quinr_pl.callbacks.following_frame import FollowingFrame
+from quinr_pl.callbacks.inherited_weights import InheritedWeights
 from quinr_pl.callbacks.lightning_parity import LightningParity
 from quinr_pl.callbacks.network_logger import NetworkLogger
 from quinr_pl.callbacks.progress import FitProgress, FitReport
@@ -17,6 +18,7 @@ __all__ = [
     "FitProgress",
     "FitReport",
     "FollowingFrame",
+    "InheritedWeights",
     "LightningParity",
     "NetworkLogger",
     "PSNRCheckpoint",

@@ -1,4 +1,4 @@
-"""`quinr-pl search`: the best settings of a fit at a number of bytes."""
+"""`quinr-pl search`: the best settings of a fit at one number of bytes, or at every one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from quinr_pl.commands.arguments import OneLineArgumentParser, add_experiment
 
 
 def search(args: list[str]) -> int:
-    """The best settings of a fit at a number of bytes."""
+    """The best settings of a fit at one number of bytes, or at every one."""
     parser = OneLineArgumentParser(
         "quinr-pl search",
-        description="Find the settings of a fit that give the best PSNR at a number of bytes. A search "
+        description="Find the settings of a fit that give the best PSNR at a number of bytes "
+        "(kodak_search.yaml), or the front of the best ones at every number (kodak_pareto.yaml). A search "
         "that was interrupted goes on where it was.",
         epilog="example: quinr-pl search --config kodak_search.yaml --trials 30",
     )
-    add_experiment(parser, "search", "the study, the trials and the best config")
+    add_experiment(parser, "search", "the study, the trials and what was found")
     parser.add_argument("--bytes", type=int, metavar="N", help="what a file may take")
     parser.add_argument("--trials", type=int, metavar="N", help="in all, pruned ones included")
     parser.add_argument("--workers", type=int, metavar="N", help="trials at a time, of one thread each")

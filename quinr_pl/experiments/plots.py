@@ -75,6 +75,29 @@ def search_figure(trials: Sequence[tuple[int, float]], title: str) -> Figure:
     return figure
 
 
+def front_figure(front: Points, others: Points, anchors: Mapping[str, Points], title: str) -> Figure:
+    """The files of a search, those that no other beats, and curves of anchors.
+
+    Args:
+        front: Pairs of bytes and PSNR in dB, by rising size.
+        others: Those of the other files.
+        anchors: Method -> pairs of its files: dashed lines.
+        title: Above the plot.
+    """
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if others:
+        axes.plot(*np.array(others).T, "o", color="0.6", markersize=4, label="trial")
+    axes.plot(*np.array(front).T, "-o", markersize=5, label="front", zorder=3)
+    for index, (method, points) in enumerate(anchors.items()):
+        axes.plot(*np.array(points).T, "--", marker=".", color=f"C{index + 1}", linewidth=1, label=method)
+    axes.set(xscale="log", xlabel="bytes", ylabel="PSNR (dB)", title=title)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small")
+    return figure
+
+
 def svg(figure: Figure) -> str:
     """A figure as SVG, the same text for the same figure."""
     text = io.StringIO()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from quinr_pl.codec.rate_control import rounding_for_bytes
@@ -49,6 +50,21 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class FrontSettings:
+    """How a search for the best PSNR at every size goes on, by NSGA-II.
+
+    Args:
+        population: Whole trials of a generation; the first one is drawn at random.
+        inherit: Whether later trials begin with the weights of a parent, where shapes are equal.
+        anchors: Methods that the front is drawn beside, described as those of a comparison.
+    """
+
+    population: int = 8
+    inherit: bool = True
+    anchors: Tree = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Search:
     """A config of `quinr-pl search`.
 
@@ -60,11 +76,12 @@ class Search:
         fit: Changes to the base: what trials and the configs that come out of them share.
         short: Further changes that trials alone have, such as fewer steps.
         bytes: What a file may take: the quantizer aims at it. null for networks that train against their
-            rate, whose error and weighed rate are then what counts.
+            rate, whose error and weighed rate are then what counts, and for a front.
+        front: For the best PSNR at every size, in place of the best at one.
         trials: How many, pruned ones included.
         workers: Trials at a time, of one thread each.
         seed: Of the sampler.
-        startup: Trials drawn at random before the sampler learns from them, and before one is pruned.
+        startup: Whole trials before one is pruned; but for a front, drawn at random.
     """
 
     folder: str
@@ -72,7 +89,8 @@ class Search:
     space: Mapping[str, Range | Choices]
     fit: Tree
     short: Tree
-    bytes: int | None
+    bytes: int | None = None
+    front: FrontSettings | None = None
     trials: int = 50
     workers: int = 2
     seed: int = 0
@@ -86,7 +104,7 @@ class Search:
             QuinrError: If a key is unknown or missing, or a range is none.
         """
         tree = read_tree(text, name)
-        known = {field.name for field in fields(cls)}
+        known = {key.name for key in fields(cls)}
         for key in tree.keys() - known:
             raise QuinrError(f"{name}: unknown key {key}; a search has {', '.join(sorted(known))}")
         for key in ("folder", "base", "space"):
@@ -95,9 +113,10 @@ class Search:
         for key in ("space", "fit", "short"):
             tree[key] = tree.get(key) or {}
             if not isinstance(tree[key], Mapping):
-                raise QuinrError(f"{name}: {key} {tree[key]}: give a mapping of settings to values")
+                raise QuinrError(f"{name}: {key} {tree[key]}: give a mapping")
         space = {path: _candidates(tree["space"][path], f"{name}: space {path}") for path in tree["space"]}
-        return cls(**{"bytes": None, **tree, "space": space})
+        front = None if tree.get("front") is None else _front(tree["front"], f"{name}: front")
+        return cls(**{**tree, "space": space, "front": front})
 
     def check(self) -> None:
         """Looks at the numbers and for the base.
@@ -108,7 +127,17 @@ class Search:
         for flag, value in (("trials", self.trials), ("workers", self.workers), ("bytes", self.bytes)):
             if value is not None and value < 1:
                 raise QuinrError(f"--{flag} {value}: must be at least 1")
+        if self.front is not None and self.bytes is not None:
+            raise QuinrError(f"--bytes {self.bytes}: a front has files of all sizes; leave it out")
         find_config(self.base)
+
+    def searched(self) -> dict[str, Any]:
+        """What a search that goes on has as before, of JSON's types."""
+        kept = asdict(self)
+        if self.front is not None:
+            del kept["front"]["anchors"]  # which are drawn, and no more
+        searched = {key: kept[key] for key in ("fit", "short", "space", "bytes", "front")}
+        return json.loads(json.dumps(searched))
 
     def full(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The config of `quinr-pl fit` with values of the space: the base's steps and callbacks."""
@@ -116,12 +145,15 @@ class Search:
 
     def trial(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The config of a trial with values of the space: short, and without callbacks that only show."""
-        tree = merge_fits(self._with(values), self.short)
+        tree = self._with(values, self.short)
         return self._aimed(merge(tree, {"trainer": {"callbacks": file_making_callbacks(tree)}}))
 
-    def _with(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The base with the changes that all have, and values of the space."""
-        return merge(merge_fits(read_fit_config(find_config(self.base)), self.fit), _nested(values))
+    def _with(self, values: Mapping[str, Any], *changes: Tree) -> dict[str, Any]:
+        """The base with the changes that all have, further ones, and values of the space over them."""
+        tree = read_fit_config(find_config(self.base))
+        for change in (self.fit, *changes, _nested(values)):
+            tree = merge_fits(tree, change)
+        return tree
 
     def _aimed(self, tree: Tree) -> dict[str, Any]:
         """A config of a fit whose quantizer aims at the bytes, where there are any."""
@@ -129,6 +161,19 @@ class Search:
             return dict(tree)
         rounding = rounding_for_bytes(self.bytes, network_of(tree).parameter_count())
         return merge(tree, {"quantization": as_options(rounding)})
+
+
+def _front(description: Any, where: str) -> FrontSettings:
+    try:
+        front = FrontSettings(**description)
+        valid = front.population >= 2 and isinstance(front.anchors, Mapping)
+    except TypeError:
+        valid = False
+    if not valid:
+        raise QuinrError(
+            f"{where}: {description}; give {{population, inherit, anchors}}, a population of 2 or more"
+        )
+    return front
 
 
 def _candidates(description: Any, where: str) -> Range | Choices:

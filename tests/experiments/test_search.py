@@ -158,7 +158,7 @@ def test_classes_of_a_users_own(tmp_path, monkeypatch):
         ("space: {model.learning_rate: {low: 2, high: 1}}", "space model.learning_rate: .* give {low, high"),
         ("space: {model.learning_rate: {low: 0, high: 1, log: true}}", "space model.learning_rate"),
         ("space: {model.learning_rate: 3}", "space model.learning_rate: 3; give"),
-        ("fit: 3", "fit 3: give a mapping of settings to values"),
+        ("fit: 3", "fit 3: give a mapping"),
         ("bytes: 200", "the study there searched with another bytes; give another --folder"),
         ("base: no.yaml", "no.yaml: no such file"),
     ],
