@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.stats import wilcoxon
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.configs.find import packaged_config
@@ -138,6 +140,56 @@ def matched(
     while off(value + 1) < off(value):
         value += 1
     return {**arguments, free: value}
+
+
+def psnr_of(rows: Sequence[Row], network: str, signal: str) -> list[float]:
+    """PSNR in dB of a network's fits to a signal."""
+    return [row["psnr"] for row in rows if (row["network"], row["signal"]) == (network, signal)]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A network less another one, in dB, over signals: means over seeds of each.
+
+    Attributes:
+        mean: Over signals.
+        deviation: Over signals.
+        effect: Mean in units of the deviation (Cohen's d of paired differences).
+        p: Of Wilcoxon's signed-rank test over signals, two-sided.
+        wins: Signals on which the first one is ahead.
+        signals: Number of signals.
+    """
+
+    HEAD: ClassVar[Sequence[str]] = (
+        "mean, dB",
+        "deviation over signals",
+        "effect size d",
+        "p",
+        "ahead on",
+    )
+
+    mean: float
+    deviation: float
+    effect: float
+    p: float
+    wins: int
+    signals: int
+
+    def cells(self) -> list[str]:
+        """The difference as cells of a table below ``HEAD``."""
+        figures = [f"{self.mean:+.2f}", f"{self.deviation:.2f}", f"{self.effect:+.2f}", f"{self.p:.3f}"]
+        return [*figures, f"{self.wins} of {self.signals}"]
+
+
+def difference(rows: Sequence[Row], network: str, other: str) -> Difference:
+    """The difference of two networks over the signals of some fits."""
+    signals = dict.fromkeys(row["signal"] for row in rows)
+    by_signal = np.array(
+        [np.mean(psnr_of(rows, network, s)) - np.mean(psnr_of(rows, other, s)) for s in signals]
+    )
+    mean, deviation = by_signal.mean(), by_signal.std(ddof=1)
+    p = wilcoxon(by_signal).pvalue
+    return Difference(mean, deviation, mean / deviation, p, int((by_signal > 0).sum()), len(by_signal))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

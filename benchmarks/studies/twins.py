@@ -14,12 +14,22 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.stats import wilcoxon
 
 from benchmarks.cases import Case, flops
 from benchmarks.studies.networks import FINER, WIRE, ClassicalNetwork, FourierReLU
 from benchmarks.studies.signals import SIZES, SYNTHETIC, natural, photograph, synthetic
-from benchmarks.studies.study import Row, fitted, matched, run, spread, table, with_network
+from benchmarks.studies.study import (
+    Difference,
+    Row,
+    difference,
+    fitted,
+    matched,
+    psnr_of,
+    run,
+    spread,
+    table,
+    with_network,
+)
 from quinr_pl.experiments.fit_configs import data_module_of
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import COIN, Network, QuINR
@@ -173,36 +183,6 @@ def _size(name: str, ends: Mapping[str, int], equal: str) -> dict[str, float]:
     return {"parameters": network.parameter_count(), "multiply_adds": round(multiply_adds(network))}
 
 
-@dataclass(frozen=True)
-class Difference:
-    """quINR less a twin, in dB, over signals: means over seeds of each.
-
-    Attributes:
-        mean: Over signals.
-        deviation: Over signals.
-        effect: Mean in units of the deviation (Cohen's d of paired differences).
-        p: Of Wilcoxon's signed-rank test over signals, two-sided.
-        wins: Signals on which quINR is ahead.
-        signals: Number of signals.
-    """
-
-    mean: float
-    deviation: float
-    effect: float
-    p: float
-    wins: int
-    signals: int
-
-
-def difference(rows: Sequence[Row], twin: str) -> Difference:
-    """The difference over the signals of some fits."""
-    signals = dict.fromkeys(row["signal"] for row in rows)
-    by_signal = np.array([np.mean(_psnr(rows, "quINR", s)) - np.mean(_psnr(rows, twin, s)) for s in signals])
-    mean, deviation = by_signal.mean(), by_signal.std(ddof=1)
-    p = wilcoxon(by_signal).pvalue
-    return Difference(mean, deviation, mean / deviation, p, int((by_signal > 0).sum()), len(by_signal))
-
-
 def _compared(found: Mapping[str, Any], equal: str) -> list[Row]:
     """Fits of networks that equal quINR in something, and its own to the same signals."""
     signals = {row["signal"] for row in found["fits"] if row["equal"] == equal}
@@ -211,10 +191,6 @@ def _compared(found: Mapping[str, Any], equal: str) -> list[Row]:
         for row in found["fits"]
         if row["equal"] == equal or (row["network"] == "quINR" and row["signal"] in signals)
     ]
-
-
-def _psnr(rows: Sequence[Row], network: str, signal: str) -> list[float]:
-    return [row["psnr"] for row in rows if (row["network"], row["signal"]) == (network, signal)]
 
 
 def tables(found: Mapping[str, Any]) -> str:
@@ -227,30 +203,10 @@ def tables(found: Mapping[str, Any]) -> str:
         for key in EQUAL:
             sizes = (found["sizes"][name][equal][key] for name in names)
             lines.append([key.replace("_", "-"), *(f"{size:,.0f}" for size in sizes)])
-        lines += [[signal, *(spread(_psnr(rows, name, signal)) for name in names)] for signal in signals]
+        lines += [[signal, *(spread(psnr_of(rows, name, signal)) for name in names)] for signal in signals]
         parts.append(table(lines))
-        lines = [
-            [
-                f"{EQUAL[equal]}: quINR less",
-                "mean, dB",
-                "deviation over signals",
-                "effect size d",
-                "p",
-                "ahead on",
-            ]
-        ]
-        for name in names[1:]:
-            d = difference(rows, name)
-            lines.append(
-                [
-                    name,
-                    f"{d.mean:+.2f}",
-                    f"{d.deviation:.2f}",
-                    f"{d.effect:+.2f}",
-                    f"{d.p:.3f}",
-                    f"{d.wins} of {d.signals}",
-                ]
-            )
+        lines = [[f"{EQUAL[equal]}: quINR less", *Difference.HEAD]]
+        lines += [[name, *difference(rows, "quINR", name).cells()] for name in names[1:]]
         parts.append(table(lines))
     lines = [["learning rate, frequency scale", *found["sizes"]]]
     for equal, by_axes in found["settings"].items():
@@ -268,7 +224,7 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
         rows = _compared(found, equal)
         names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
         for index, name in enumerate(names[1:]):
-            pairs = [(np.array(_psnr(rows, "quINR", s)), np.array(_psnr(rows, name, s))) for s in signals]
+            pairs = [(np.array(psnr_of(rows, "quINR", s)), np.array(psnr_of(rows, name, s))) for s in signals]
             means = [ours.mean() - theirs.mean() for ours, theirs in pairs]
             errors = [np.hypot(ours.std(ddof=1), theirs.std(ddof=1)) for ours, theirs in pairs]
             where = np.arange(len(signals)) + 0.15 * (index - (len(names) - 2) / 2)

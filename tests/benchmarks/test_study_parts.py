@@ -1,12 +1,13 @@
-"""Signals of the studies, and how networks are matched in size."""
+"""Signals of the studies, and how networks are matched in size and compared."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
 from benchmarks.studies.signals import BAND, CropDataModule, described, photograph, synthetic
-from benchmarks.studies.study import matched
+from benchmarks.studies.study import difference, matched
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.fit_configs import data_module_of
@@ -63,3 +64,19 @@ def test_sizes_are_matched_to_the_nearest():
     found = matched(COIN, {"layers": 3}, "width", COIN.parameter_count, 500)
     counts = {width: COIN(layers=3, width=width).parameter_count() for width in range(5, 30)}
     assert found["width"] == min(counts, key=lambda width: abs(counts[width] - 500))
+
+
+def test_differences_are_paired_by_signal():
+    signals = {"a": (20.0, 19.0), "b": (30.0, 29.5), "c": (25.0, 25.25)}
+    rows = [
+        {"signal": signal, "network": name, "seed": seed, "psnr": psnr + seed - 0.5}
+        for signal, both in signals.items()
+        for name, psnr in zip(("quINR", "SIREN"), both, strict=True)
+        for seed in (0, 1)
+    ]
+    found = difference(rows, "quINR", "SIREN")
+    less = np.array([1.0, 0.5, -0.25])
+    assert (found.mean, found.deviation) == pytest.approx((less.mean(), less.std(ddof=1)))
+    assert found.effect == pytest.approx(less.mean() / less.std(ddof=1))
+    assert found.p == pytest.approx(wilcoxon(less).pvalue)
+    assert (found.wins, found.signals) == (2, 3)

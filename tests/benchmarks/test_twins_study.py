@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from scipy.stats import wilcoxon
 
 from benchmarks.studies import twins
 from benchmarks.studies.networks import WIRE
@@ -31,19 +29,3 @@ def test_multiply_adds_are_those_of_the_matrices_and_circuits():
     assert twins.multiply_adds(WIRE(layers=2, width=5)) == 2 * 5 + 4 * 5 * 5 + 2 * 5 * 3
     circuit = QuINR(qubits=4, angles=8, uploads=2, features="own", readout="linear")
     assert twins.multiply_adds(circuit) > 2 * 16 + 16 * 8 * 4  # embeddings, and rotations of 16 amplitudes
-
-
-def test_differences_are_paired_by_signal():
-    signals = {"a": (20.0, 19.0), "b": (30.0, 29.5), "c": (25.0, 25.25)}
-    rows = [
-        {"signal": signal, "network": name, "seed": seed, "psnr": psnr + seed - 0.5}
-        for signal, both in signals.items()
-        for name, psnr in zip(("quINR", "SIREN"), both, strict=True)
-        for seed in (0, 1)
-    ]
-    found = twins.difference(rows, "SIREN")
-    less = np.array([1.0, 0.5, -0.25])
-    assert (found.mean, found.deviation) == pytest.approx((less.mean(), less.std(ddof=1)))
-    assert found.effect == pytest.approx(less.mean() / less.std(ddof=1))
-    assert found.p == pytest.approx(wilcoxon(less).pvalue)
-    assert (found.wins, found.signals) == (2, 3)

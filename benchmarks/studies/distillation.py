@@ -1,0 +1,144 @@
+"""Distillation of a large field into a small quINR: ``python -m benchmarks.studies.distillation``.
+
+A wide SIREN is fitted to each signal. A small quINR is then fitted three times, from the same start and in as
+many steps: to the signal, to the SIREN's values at the pixels, and to its values at and between the pixels,
+where only the SIREN is defined. All are rounded to six bits a weight, and compared with the signal after
+decoding. Writes data and plot, and prints the tables of docs/studies/distillation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from torch.utils.data import DataLoader
+
+from benchmarks.studies.signals import SYNTHETIC, described, natural, photograph, synthetic
+from benchmarks.studies.study import (
+    Difference,
+    Row,
+    difference,
+    fitted,
+    psnr_of,
+    run,
+    spread,
+    table,
+    with_network,
+)
+from benchmarks.studies.twins import QUINR
+from quinr_pl.codec import decode
+from quinr_pl.datamodules import CoordinateDataModule, SampleDataModule
+from quinr_pl.datamodules.coordinates import CoordinateDataset, RandomBlockSampler, ResumableBlocks
+from quinr_pl.experiments.fit_configs import data_module_of
+from quinr_pl.experiments.trees import Tree
+from quinr_pl.network import COIN, QuINR
+from quinr_pl.signals import Signal, coordinates
+
+IMAGE, PIXELS, BETWEEN = "signal", "field at pixels", "field at and between pixels"
+FINER: Mapping[str, int] = {PIXELS: 1, BETWEEN: 4}
+"""Points of the field on each side of a pixel's distance."""
+OMEGA = 20.0
+TEACHER: Tree = {"layers": 4, "width": 48, "omega0": OMEGA}
+SEEDS, STEPS, SIZE = 3, 250, 32
+_RATE: Tree = {"quantization": {"method": "compensated", "rate": 6.0}}
+
+
+class FieldDataModule(CoordinateDataModule):
+    """A signal that a network is fitted to through another network's values.
+
+    Training blocks have as many points as the signal has pixels; validation and files know the signal alone.
+
+    Args:
+        of: Class path and arguments of the signal's data module.
+        field: File of the other network, which takes any coordinates.
+        finer: Points of the field on each side of a pixel's distance; 1: at the pixels alone.
+        **blocks: Further arguments of `CoordinateDataModule`.
+    """
+
+    def __init__(self, of: Tree, field: str, finer: int, **blocks: Any) -> None:
+        self._signal = data_module_of(of)
+        super().__init__(self._signal.name, **blocks)
+        self._field, self._finer = Path(field), finer
+
+    def read(self) -> Signal:
+        """The signal itself."""
+        return self._signal.read()
+
+    def train_dataloader(self) -> DataLoader:
+        """Random blocks of (coordinates, values of the field)."""
+        network: Any = decode(self._field.read_bytes(), str(self._field)).network
+        points = coordinates([self._finer * (size - 1) + 1 for size in self.spec.shape])
+        taught = CoordinateDataset(points, network.evaluate(points).clamp(0, 1))
+        blocks = RandomBlockSampler(len(taught), self.spec.pixels, self.steps_per_epoch, self.seed)
+        return ResumableBlocks(taught, blocks)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the study."""
+    run("distillation", __doc__, study, tables, draw, arguments)
+
+
+def study(folder: Path, quick: bool) -> dict[str, Any]:
+    """All figures of the study; fits lie in the folder."""
+    steps, seeds, size = (3, 2, 12) if quick else (STEPS, SEEDS, SIZE)
+    signals = [
+        natural(size)[0],
+        photograph(size),
+        described(SampleDataModule, image="astronaut", longer_side=size),
+    ]
+    signals += [synthetic(name, 2, size=size) for name in SYNTHETIC]
+    rows: list[Row] = []
+    for index, signal in enumerate(signals[1:3] if quick else signals):
+        for seed in range(seeds):
+            own = folder / f"{index}" / f"seed_{seed}"
+            teacher = {"field": with_network(COIN, TEACHER, learning_rate=3e-3)}
+            rows += fitted(own / "field", signal, teacher, [seed], steps)
+            [field] = (own / "field").rglob("*.quinr")
+            for source in (IMAGE, PIXELS, BETWEEN):
+                data = signal
+                if source != IMAGE:
+                    data = described(FieldDataModule, of=signal, field=str(field), finer=FINER[source])
+                student = with_network(QuINR, {**QUINR, "omega0": OMEGA}, learning_rate=1e-2)
+                rows += fitted(own / source, data, {source: {**student, **_RATE}}, [seed], steps)
+    return {"fits": rows}
+
+
+def tables(found: Mapping[str, Any]) -> str:
+    """The tables of the page, in Markdown."""
+    rows: Sequence[Row] = found["fits"]
+    names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+    lines = [["fitted to", "field", *(f"**{name}**" for name in names[1:])]]
+    for key in ("parameters", "bytes"):
+        means = (np.mean([row[key] for row in rows if row["network"] == name]) for name in names)
+        lines.append([key, *(f"{mean:,.0f}" for mean in means)])
+    lines += [[signal, *(spread(psnr_of(rows, name, signal)) for name in names)] for signal in signals]
+    less = [[f"less {IMAGE}", *Difference.HEAD]]
+    less += [[name, *difference(rows, name, IMAGE).cells()] for name in FINER]
+    return f"{table(lines)}\n\n{table(less)}"
+
+
+def draw(found: Mapping[str, Any]) -> plt.Figure:
+    """What distillation gains on each signal and seed."""
+    rows: Sequence[Row] = found["fits"]
+    signals = list(dict.fromkeys(row["signal"] for row in rows))
+    figure, axis = plt.subplots(figsize=(9, 4), layout="constrained")
+    for index, name in enumerate(FINER):
+        for place, signal in enumerate(signals):
+            gains = np.subtract(psnr_of(rows, name, signal), psnr_of(rows, IMAGE, signal))
+            where = place + 0.2 * index - 0.1
+            axis.plot([where] * len(gains), gains, ".", color=f"C{index}", alpha=0.5)
+            label = name if place == 0 else None
+            axis.errorbar(where, gains.mean(), gains.std(ddof=1), color=f"C{index}", marker="o", label=label)
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.set_xticks(range(len(signals)), signals)
+    axis.set_ylabel("PSNR less that of a fit to the signal, in dB")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
+if __name__ == "__main__":
+    main()
