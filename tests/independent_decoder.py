@@ -277,10 +277,10 @@ class Signal:
         self.scanner = rays_of(sections, self.shape[0])
         self.shown: np.ndarray | None = None
 
-    def read_grids(self, section: bytes) -> list[np.ndarray]:
+    def read_grids(self, section: bytes, coded: int = -1) -> list[np.ndarray]:
         tensors = tensors_of(self.levels, self.shapes)
         context = [np.rint(tensor * 4096).astype(np.int64) for tensor in tensors[-5:]]
-        return on_grids.read_grids(Stack(section), self.network, *self.plane(), context)
+        return on_grids.read_grids(Stack(section), self.network, *self.plane(), context, coded)
 
     def follow(self, data: bytes) -> None:
         """Becomes the frame that is told by this one."""
@@ -303,7 +303,8 @@ class Signal:
         if before is not None:
             stream = Bytes(sections[10])
             motion = read_motion(stream)
-            self.grids = self.read_grids(stream.data[stream.at :])
+            coded = stream.varint()
+            self.grids = self.read_grids(stream.data[stream.at :], coded)
             low, high = self.signal["low"], self.signal["high"]
             metres = (low + before * (high - low)).reshape(*self.shape, self.channels)
             seen = moved_view(metres, self.scanner, motion, low, high)

@@ -91,9 +91,12 @@ def predict(context: list[np.ndarray], v: list[int], grid: int) -> tuple[int, in
 
 
 def read_grids(
-    stack: Any, network: dict[str, Any], height: int, width: int, context: list[np.ndarray]
+    stack: Any, network: dict[str, Any], height: int, width: int, context: list[np.ndarray], coded: int = -1
 ) -> list[np.ndarray]:
-    """Grid 0 first; the stack is that of the section, the context model's weights are in units of 2**-12."""
+    """Grid 0 first, those whose bit is not in ``coded`` zero.
+
+    The stack is that of the section, the context model's weights are in units of 2**-12.
+    """
     offsets, decay = NEIGHBOURS[: network["neighbours"]], decays()
     reach = max(max(-down, abs(right)) for down, right in offsets)
     grids: list[np.ndarray] = []
@@ -105,7 +108,7 @@ def read_grids(
         fronts: dict[int, list[tuple[int, int]]] = {}
         for front, y, x in order:
             fronts.setdefault(front, []).append((y, x))
-        for places in fronts.values():
+        for places in fronts.values() if coded >> j & 1 else ():
             escaped = []
             for y, x in places:
                 near = [(y + down, x + right) for down, right in offsets]

@@ -41,6 +41,8 @@ def network_of(channels: int = 1) -> LatentQuINR:
 def latents_of(quantized: QuantizedNetwork, seed: int) -> QuantizedNetwork:
     rng = np.random.default_rng(seed)
     integers = {name: rng.integers(-1, 2, values.shape) for name, values in quantized.integers.items()}
+    if seed == 0:
+        integers["pyramid.grids.0"][:] = 0
     return replace(quantized, integers=integers)
 
 
@@ -86,7 +88,7 @@ def test_without_motion_and_latents_a_frame_is_the_one_before():
     data = encode(replace(quantized, integers=zeros), replace(following, motion=Motion())).data
     again = decode(data, reference=following.reference)
     np.testing.assert_allclose(again.reconstruct(), first.reconstruct(), atol=1e-3)
-    assert len(data) < 30
+    assert len(data) == 2 + 6 + 1 + 4  # type and length of the section, motion, grids, checksum
 
 
 def test_a_network_adds_to_what_is_predicted():
@@ -114,14 +116,23 @@ def test_networks_of_coordinates_are_told_by_their_weights_alone():
         network.follow(values, np.zeros((4, 1), np.float32))
 
 
-def test_a_motion_out_of_range_is_no_file():
+@pytest.mark.parametrize(
+    ("numbers", "grids", "told"),
+    [
+        ((0, 0, 0, 10001, 0, 0), 0, "motion with a translation"),
+        ((0, -18001, 0, 0, 0, 0), 0, "motion with a rotation"),
+        ((0,) * 6, 4, "it tells of more than 2 grids"),
+    ],
+)
+def test_what_is_out_of_range_is_no_frame(numbers, grids, told):
     parts = frames_of(spec_of(ROUND))
     reference = decode(parts[0]).as_reference()
     writer = Writer()
-    for number in (0, 0, 0, 10001, 0, 0):
+    for number in numbers:
         writer.signed_varint(number)
+    writer.varint(grids)
     data = pack_sections([Section(10, writer.getvalue(), False)])
-    with pytest.raises(BitstreamError, match="section latents is malformed: motion with a translation"):
+    with pytest.raises(BitstreamError, match=f"section latents is malformed: {told}"):
         decode(data, reference=reference)
 
 

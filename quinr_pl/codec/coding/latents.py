@@ -6,7 +6,7 @@ probabilities. docs/format.md specifies each step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt
@@ -174,18 +174,21 @@ def symbols_of(latents: Integers, mean: Integers) -> Integers:
     return np.where((symbols < 0) | (symbols >= ESCAPE), ESCAPE, symbols)
 
 
-def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
+def encode(grids: Sequence[Integers], context: IntegerContext, coded: Collection[int] | None = None) -> bytes:
     """The payload of the section: one stack of asymmetric numeral systems.
 
     Args:
         grids: Latents of each grid, the finest first, at most LARGEST_LATENT in magnitude.
         context: The context model.
+        coded: Indices of the grids that are not left out; all when left out.
 
     Returns:
         The stack, least significant byte first, without leading zeros.
     """
     steps: list[tuple[Integers, Integers, Integers]] = []
     for index in reversed(range(len(grids))):
+        if coded is not None and index not in coded:
+            continue
         coarser = grids[index + 1] if index + 1 < len(grids) else None
         grid = _Grid(context, index, (grids[index].shape[0], grids[index].shape[1]), coarser)
         grid.values[:] = grids[index]
@@ -204,7 +207,10 @@ def encode(grids: Sequence[Integers], context: IntegerContext) -> bytes:
 
 
 def decode(
-    payload: bytes, shapes: Sequence[tuple[int, int]], context: IntegerContext
+    payload: bytes,
+    shapes: Sequence[tuple[int, int]],
+    context: IntegerContext,
+    coded: Collection[int] | None = None,
 ) -> list[npt.NDArray[np.int32]]:
     """Latents of each grid.
 
@@ -212,6 +218,7 @@ def decode(
         payload: What ``encode`` returned.
         shapes: Rows and columns of each grid, the finest first.
         context: The context model.
+        coded: Indices of the grids that are not left out, where latents are zero; all when left out.
 
     Raises:
         BitstreamError: If the payload cannot come from ``encode``.
@@ -221,7 +228,7 @@ def decode(
     decoded: list[npt.NDArray[np.int32]] = []
     for index in reversed(range(len(shapes))):
         grid = _Grid(context, index, shapes[index], coarser)
-        for front in grid.wavefronts():
+        for front in grid.wavefronts() if coded is None or index in coded else ():
             row, mean = grid.predict(front)
             symbols = coder.decode(family, _models()[row]).astype(np.int64)
             latents = symbols - _ZERO + mean

@@ -6,6 +6,7 @@ that the other shows from where the scanner has moved to.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -58,7 +59,10 @@ class LatentsSection(SectionKind):
 
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""
-        return None if content.spec.motion is not None else _coded(content)
+        if content.spec.motion is not None:
+            return None
+        grids = list(content.quantized.integers.values())
+        return latent_coding.encode(grids, integer_context(content.quantized))
 
     def read(self, payload: bytes, content: Content) -> Content:
         """Content with what the payload says; see `SectionKind`."""
@@ -73,7 +77,10 @@ class LatentsSection(SectionKind):
 
 
 class LatentsAfterMotion(LatentsSection):
-    """How the scanner has moved since the frame before, then latents that stand for themselves."""
+    """How the scanner has moved since the frame before, then latents that stand for themselves.
+
+    Grids of zeros are left out: the finest ones where the frame before shows nearly all.
+    """
 
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
@@ -95,7 +102,10 @@ class LatentsAfterMotion(LatentsSection):
             return None
         for number in (*motion.rotation, *motion.translation):
             writer.signed_varint(number)
-        writer.raw(_coded(content))
+        grids = list(content.quantized.integers.values())
+        coded = [index for index, grid in enumerate(grids) if grid.any()]
+        writer.varint(sum(1 << index for index in coded))
+        writer.raw(latent_coding.encode(grids, integer_context(content.quantized), coded))
         return writer.getvalue()
 
     def read(self, payload: bytes, content: Content) -> Content:
@@ -106,22 +116,22 @@ class LatentsAfterMotion(LatentsSection):
             motion = Motion((a, b, c), (x, y, z))
         except QuinrError as error:
             raise BitstreamError(f"section latents is malformed: {error}") from None
-        content = _decoded(reader.raw(reader.remaining), content)
+        bits, grids = reader.varint(), len(_shapes(content.quantized.network))
+        if bits >> grids:
+            raise BitstreamError(f"section latents is malformed: it tells of more than {grids} grids")
+        coded = [index for index in range(grids) if bits >> index & 1]
+        content = _decoded(reader.raw(reader.remaining), content, coded)
         return replace(content, spec=replace(content.spec, motion=motion))
 
 
 LATENTS, LATENTS_AFTER_MOTION = LatentsSection(), LatentsAfterMotion()
 
 
-def _coded(content: Content) -> bytes:
-    grids = list(content.quantized.integers.values())
-    return latent_coding.encode(grids, integer_context(content.quantized))
-
-
-def _decoded(payload: bytes, content: Content) -> Content:
+def _decoded(payload: bytes, content: Content, coded: Collection[int] | None = None) -> Content:
     """The content with the latents of a payload, as they are coded."""
     quantized = content.quantized
-    latents = latent_coding.decode(payload, _shapes(quantized.network), integer_context(quantized))
+    context, shapes = integer_context(quantized), _shapes(quantized.network)
+    latents = latent_coding.decode(payload, shapes, context, coded)
     integers = dict(zip(quantized.network.integer_shapes(), latents, strict=True))
     return replace(content, quantized=replace(quantized, integers=integers))
 
