@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from quinr_pl.signals import SignalSpec
 
 USUAL_KEY_DISTANCE = 10
-FOLLOWING_SHARE = 0.6
-"""Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's."""
+FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.35
+"""Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's; and
+those of a scan that is told by how its scanner has moved."""
 _HEAD_BYTES, _LENGTH_BYTES = 9, 3  # of the file, and of a frame of less than a megabyte
 _FIT = "fit"
 
@@ -137,7 +138,9 @@ class FramesFit:
         points = 0 if data.points is None else len(data.points)
         own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)
         if own is not None:
-            fit = replace(fit, ask=_for_size(fit.ask, self._size(done, own), data.spec.pixels, points))
+            share = FOLLOWING_SHARE if data.spec.scanner is None else FOLLOWING_SCAN_SHARE
+            size = self._size(done, own, share)
+            fit = replace(fit, ask=_for_size(fit.ask, size, data.spec.pixels, points))
         try:
             compressed = fit.run(folder / _FIT)
         except OutOfReachError as error:
@@ -198,20 +201,19 @@ class FramesFit:
         backwards = enumerate(reversed(done), 1)
         return next((back for back, frame in backwards if frame.is_key), self.key_distance)
 
-    def _size(self, done: Sequence[_Done], own: int) -> int:
+    def _size(self, done: Sequence[_Done], own: int, following: float) -> int:
         """Bytes that the next frame may have, of those that the frames before have left.
 
         Args:
             done: The frames before.
             own: What is asked for a frame like the next one; for all of them where it is a size of the file.
+            following: Bytes of a frame that is told by another, in units of a key frame's.
         """
         left = len(self.paths) - len(done)
         total = own if self.ask.most_bytes else own * left + sum(frame.figures["own_bytes"] for frame in done)
         spent = _HEAD_BYTES + sum(len(frame.data) for frame in done) + _LENGTH_BYTES * len(self.paths)
         since = self._since_key(done)
-        shares = [
-            1.0 if (since + ahead) % self.key_distance == 0 else FOLLOWING_SHARE for ahead in range(left)
-        ]
+        shares = [1.0 if (since + ahead) % self.key_distance == 0 else following for ahead in range(left)]
         return max(1, int((total - spent) * shares[0] / sum(shares)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.signals.scanner import UNITS, Scanner
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 _LOOKS = 3
 """How often a ray is followed to the surface that the frame before shows where it ends."""
@@ -88,19 +90,18 @@ class MovedView:
 
     def __init__(self, scanner: Scanner, columns: int, every: int = 1) -> None:
         self._scanner, self._columns, self._every = scanner, columns, every
-        self._sector = not scanner.is_round
+        self._heights = np.array(scanner.heights) / UNITS
         elevation = np.radians(np.array(scanner.elevations) / UNITS)
-        self._heights, self._slopes = np.array(scanner.heights) / UNITS, np.tan(elevation)
         azimuth = np.radians((scanner.start + scanner.turn * (np.arange(columns) + 0.5) / columns) / UNITS)
-        azimuth = azimuth[::every]
-        self._level, self._rise = np.cos(elevation)[:, None], np.sin(elevation)[:, None]
-        self._ways = np.stack(
-            [
-                self._level * np.cos(azimuth),
-                self._level * np.sin(azimuth),
-                np.broadcast_to(self._rise, (len(elevation), len(azimuth))),
-            ]
+        ways = np.broadcast_arrays(
+            np.cos(elevation)[:, None] * np.cos(azimuth[::every]),
+            np.cos(elevation)[:, None] * np.sin(azimuth[::every]),
+            np.sin(elevation)[:, None],
         )
+        self._ways, self._slopes = np.stack(ways), np.tan(elevation)
+        self._across = (self._heights * np.cos(elevation))[:, None] ** 2
+        self._above = (self._heights * np.sin(elevation))[:, None]
+        self._rows = np.broadcast_to(np.arange(len(elevation), dtype=np.float64)[:, None], ways[0].shape)
 
     def __call__(
         self, values: Floats, rotation: Floats, translation: Floats, low: float, high: float
@@ -121,52 +122,68 @@ class MovedView:
         matrix = rotation_matrix(rotation)
         ways = np.tensordot(matrix, self._ways, 1)  # (3, rows, columns)
         starts = (matrix[:, 2, None] * self._heights + translation[:, None])[:, :, None]
-        ranges = values[:, :: self._every, 0].astype(np.float64)
-        row = np.repeat(np.arange(len(ranges), dtype=np.float64)[:, None], ranges.shape[1], 1)
-        height = self._heights[:, None]
+        shown = np.ascontiguousarray(values[..., 0], dtype=np.float64)
+        ranges, row = shown[:, :: self._every], self._rows
         for _ in range(_LOOKS):
-            across = np.maximum(ranges**2 - (height * self._level) ** 2, 0.0)
-            along = np.maximum(np.sqrt(across) - height * self._rise, 0.0)
+            along = np.maximum(np.sqrt(np.maximum(ranges**2 - self._across, 0.0)) - self._above, 0.0)
             x, y, z = starts + along * ways
             level = np.hypot(x, y)
             row = self._row(level, z, row)
             column = self._scanner.places(np.arctan2(y, x), self._columns) - 0.5
-            seen = self._sampled(values, row, column)
-            ranges = np.clip(ranges + seen[..., 0] - np.hypot(level, z), low, high)
-        inside = (row > 0) & (row < len(values) - 1)
-        return np.concatenate([ranges[..., None], seen[..., 1:]], axis=-1), inside
+            between = self._between(shown, row, column)
+            ranges = np.clip(ranges + between.of(shown) - np.hypot(level, z), low, high)
+        others = [between.of(np.ascontiguousarray(one)) for one in np.moveaxis(values[..., 1:], -1, 0)]
+        return np.stack([ranges, *others], axis=-1), (row > 0) & (row < len(values) - 1)
 
     def _row(self, level: Floats, z: Floats, near: Floats) -> Floats:
         """Rows whose beams meet points, with fractions, from rows near them on."""
         last = len(self._heights) - 1
-        first = np.clip(np.floor(near).astype(np.int64), 0, max(last - 1, 0))
+        first = np.clip(near.astype(np.int64), 0, max(last - 1, 0))
         second = np.minimum(first + 1, last)
-        above = z - self._heights[first] - level * self._slopes[first]
-        below = z - self._heights[second] - level * self._slopes[second]
-        between = above - below
-        apart = np.abs(between) > _LEVEL
-        steps = np.divide(above, between, out=np.zeros_like(above), where=apart)
+        above = z - self._heights.take(first) - level * self._slopes.take(first)
+        below = z - self._heights.take(second) - level * self._slopes.take(second)
+        apart = np.abs(above - below) > _LEVEL
+        steps = np.divide(above, above - below, out=np.zeros_like(above), where=apart)
         found: Floats = np.clip(first + np.clip(steps, -_FURTHEST_ROW, _FURTHEST_ROW), 0, last)
         return found
 
-    def _sampled(self, values: Floats, row: Floats, column: Floats) -> Floats:
-        """Values between pixels: bilinear on a surface, at its rims those of the nearest pixel."""
-        rows, columns = values.shape[:2]
-        top, left = (
-            np.clip(np.floor(row).astype(np.int64), 0, max(rows - 2, 0)),
-            np.floor(column).astype(np.int64),
-        )
+    def _between(self, shown: Floats, row: Floats, column: Floats) -> _Between:
+        """What places between pixels lie between, given the first channel, which tells rims."""
+        rows, columns = shown.shape
+        top, left = np.clip(row.astype(np.int64), 0, max(rows - 2, 0)), np.floor(column).astype(np.int64)
         down, right = row - top, column - left
-        bottom = np.minimum(top + 1, rows - 1)
-        left, beside = (
-            np.clip(left + step, 0, columns - 1) if self._sector else (left + step) % columns
-            for step in (0, 1)
-        )
-        corners = [values[y, x] for y in (top, bottom) for x in (left, beside)]
-        weights = [a * b for a in (1 - down, down) for b in (1 - right, right)]
-        mixed = sum(weight[..., None] * corner for weight, corner in zip(weights, corners, strict=True))
-        ranges = [corner[..., 0] for corner in corners]
+        if self._scanner.is_round:
+            sides = left % columns, (left + 1) % columns
+        else:
+            sides = np.clip(left, 0, columns - 1), np.clip(left + 1, 0, columns - 1)
+        lines = top * columns, np.minimum(top + 1, rows - 1) * columns
+        corners = [line + side for line in lines for side in sides]
+        ranges = [shown.take(corner) for corner in corners]
         apart = np.maximum.reduce(ranges) > _SAME_SURFACE * np.minimum.reduce(ranges)
-        nearest = values[np.where(down < 0.5, top, bottom), np.where(right < 0.5, left, beside)]
-        found: Floats = np.where(apart[..., None], nearest, mixed)
-        return found
+        nearest = np.where(down < 0.5, *lines) + np.where(right < 0.5, *sides)
+        return _Between(corners, down, right, apart, nearest)
+
+
+@dataclass(frozen=True)
+class _Between:
+    """Places between pixels.
+
+    Args:
+        corners: Indices of the four pixels around each: above left and right, below left and right.
+        down: How far below the upper ones it lies.
+        right: How far to the right of the left ones.
+        apart: Whether the four are on several surfaces.
+        nearest: Index of the nearest pixel.
+    """
+
+    corners: Sequence[Indices]
+    down: Floats
+    right: Floats
+    apart: npt.NDArray[np.bool_]
+    nearest: Indices
+
+    def of(self, values: Floats) -> Floats:
+        """Values there of a picture: bilinear on a surface, at its rims those of the nearest pixel."""
+        a, b, c, d = (values.take(corner) for corner in self.corners)
+        upper, lower = a + self.right * (b - a), c + self.right * (d - c)
+        return np.where(self.apart, values.take(self.nearest), upper + self.down * (lower - upper))

@@ -12,7 +12,7 @@ from processes import COMMAND, completed
 
 from quinr_pl import compress
 from quinr_pl.codec import Frames, decompress
-from quinr_pl.commands.compress_frames import FOLLOWING_SHARE
+from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
@@ -208,5 +208,5 @@ def test_the_bits_of_a_point_are_shared_out_among_the_frames(monkeypatch):
     assert main(["compress", "0.bin", "1.bin", *flags]) == 130
     (control,) = (c for c in given[0]["trainer"]["callbacks"] if c["class_path"].endswith("RateControl"))
     of_both = 2 * 2 * counts[0] / 8
-    assert control["init_args"]["most_bytes"] == pytest.approx(of_both / (1 + FOLLOWING_SHARE), abs=20)
+    assert control["init_args"]["most_bytes"] == pytest.approx(of_both / (1 + FOLLOWING_SCAN_SHARE), abs=20)
     assert given[0]["data"]["init_args"]["gaps"] == 8
