@@ -30,26 +30,29 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("scans", type=Path, nargs="+")
     parser.add_argument("--flag", default="--chamfer", help="of quinr-pl compress (%(default)s)")
-    parser.add_argument("--values", nargs="+", required=True)
+    parser.add_argument("--values", nargs="+", required=True, help="of it, for single files")
+    parser.add_argument("--together", nargs="+", help="values for the file of all scans, if others")
     options, flags = parser.parse_known_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     points = [_points(scan) for scan in options.scans]
-    singles: list[_Coded] = []
     together: list[_Coded] = []
-    for value in options.values:
-        asked = [options.flag, value, *flags]
-        file = _made(options.folder / f"drive-{value}.quinr", options.scans, asked)
-        together.append(_measured([file], points))
+    for value in options.together or options.values:
+        file = options.folder / f"drive-{value}.quinr"
+        made = _made(file, options.scans, [options.flag, value, *flags])
+        together.append(_measured([made], points))
         print(f"one file, {value}: {together[-1]}", flush=True)
+    singles: list[_Coded] = []
+    for value in options.values:
         files = [
-            _made(options.folder / f"{scan.stem}-{value}.quinr", [scan], asked) for scan in options.scans
+            _made(options.folder / f"{scan.stem}-{value}.quinr", [scan], [options.flag, value, *flags])
+            for scan in options.scans
         ]
         singles.append(_measured(files, points))
         print(f"single files, {value}: {singles[-1]}", flush=True)
     if len(singles) > 1:
-        for coded, value in zip(together, options.values, strict=True):
+        for coded in together:
             alone = _bytes_at(singles, coded.chamfer)
-            print(f"one file, {value}: {coded.size / alone:.3f} of {alone:.0f} bytes of single files")
+            print(f"{coded.size} bytes are {coded.size / alone:.3f} of {alone:.0f} of single files")
 
 
 @dataclass(frozen=True)

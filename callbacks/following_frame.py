@@ -35,7 +35,8 @@ class FollowingFrame(Callback):
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         reference = follow_frame(data, Path(self.path))
-        fitted_network(pl_module).follow(reference.quantized.values(), data.spec.predicted())
+        predicted = None if data.spec.motion is None else data.spec.predicted()
+        fitted_network(pl_module).follow(reference.quantized.values(), predicted)
 
 
 def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:

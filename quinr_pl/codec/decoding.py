@@ -56,7 +56,7 @@ class DecodedSignal:
         block: Pixels of a reconstruction that are computed at a time.
         extras: What sections of other packages hold, by the section's name.
         name: The file's name, for messages.
-        offset: What is added to the network's values, (pixels, channels); None: nothing.
+        offset: Computes what is added to the network's values, (pixels, channels), once; None: nothing is.
     """
 
     spec: SignalSpec
@@ -66,7 +66,7 @@ class DecodedSignal:
     block: int
     extras: Mapping[str, Any] = field(default_factory=dict)
     name: str = "bytes"
-    offset: Floats | None = field(default=None, repr=False)
+    offset: Callable[[], Floats] | None = field(default=None, repr=False)
 
     @cached_property
     def network(self) -> Network:
@@ -106,10 +106,16 @@ class DecodedSignal:
         """Values of a block of pixels in [0, 1], not clamped: (pixels, channels)."""
         targets = self.reconstruction(start, stop, self.spec.shape)
         if self.offset is not None:
-            targets = targets + self.offset[start:stop]
+            targets = targets + self.offset()[start:stop]
         if not np.isfinite(targets).all():
             raise BitstreamError("the decoded weights overflow: the file is not valid")
         return targets
+
+    def settle(self) -> None:
+        """Let go of the frame before, once what it shows of this one is known."""
+        if self.offset is not None:
+            with named(self.name), np.errstate(all="ignore"):
+                self.offset()
 
     def as_reference(self) -> ReferenceFrame:
         """This signal as what the next frame is told by."""
@@ -120,7 +126,7 @@ class DecodedSignal:
 
         def targets() -> Floats:
             with np.errstate(all="ignore"):
-                blocks = range(0, spec.pixels, self.block)
+                blocks = range(0, spec.pixels, alone.block)
                 return np.concatenate(
                     [alone._targets(start, min(start + alone.block, spec.pixels)) for start in blocks]
                 )
@@ -255,7 +261,9 @@ def _parsed_frame(data: bytes, limits: DecodeLimits, reference: ReferenceFrame) 
 def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
     limits.check(parsed.spec, parsed.total)
     content = parsed.read(parsed.payloads)
-    offset = _offset(content)  # before the reconstruction: a network of torch has the values of one at a time
+    offset = _offset(
+        content
+    )  # before the reconstruction: a module of torch holds one set of values at a time
     return DecodedSignal(
         content.spec,
         content.quantized,
@@ -267,15 +275,31 @@ def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
     )
 
 
-def _offset(content: Content) -> Floats | None:
+def _offset(content: Content) -> Callable[[], Floats] | None:
     """What the values of a network are added to: what the frame before shows, where integers are zero."""
-    predicted = content.spec.predicted()
-    if predicted is None:
+    spec, quantized = content.spec, content.quantized
+    if spec.motion is None:
         return None
-    quantized = content.quantized
     zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
-    still = quantized.network.reconstruction(replace(quantized, integers=zeros).values())
-    return predicted - still(0, 1, content.spec.shape)
+    still = quantized.network.reconstruction(replace(quantized, integers=zeros).values())(0, 1, spec.shape)
+    return _Once(lambda: spec.predicted() - still)
+
+
+class _Once:
+    """A function that computes its value when it is first called, and lets go of what that took.
+
+    Args:
+        compute: The function.
+    """
+
+    def __init__(self, compute: Callable[[], Floats]) -> None:
+        self._compute: Callable[[], Floats] | None = compute
+
+    def __call__(self) -> Floats:
+        """The value."""
+        if self._compute is not None:
+            self._value, self._compute = self._compute(), None
+        return self._value
 
 
 def limits_needed(data: bytes, limits: DecodeLimits | None = None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -72,17 +73,29 @@ class Frames:
         if self._last is not None and first <= self._last[0] <= number:
             first, decoded = self._last[0] + 1, self._last[1]
         for place in range(first, number + 1):
-            part = self.parts[place]
-            reference = None if part.is_key or decoded is None else decoded.as_reference()
-            name = f"{self._name}, frame {place}" if self.several else self._name
-            decoded = decode(part.data, name, self._limits, reference)
+            decoded = self._decoded(place, decoded)
+            decoded.settle()
         assert decoded is not None
         self._last = number, decoded
         return decoded
 
     def __iter__(self) -> Iterator[DecodedSignal]:
-        """All whole frames in order."""
-        return (self[number] for number in range(len(self)))
+        """All whole frames in order: while one is looked at, sections of the next one are decoded."""
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self._decoded, 0, None)
+            for number in range(len(self)):
+                decoded = ahead.result()
+                if number + 1 < len(self):
+                    ahead = pool.submit(self._decoded, number + 1, decoded)
+                yield decoded
+                decoded.settle()
+
+    def _decoded(self, number: int, before: DecodedSignal | None) -> DecodedSignal:
+        """A frame, told by the one before unless it is a key frame."""
+        part = self.parts[number]
+        reference = None if part.is_key or before is None else before.as_reference()
+        name = f"{self._name}, frame {number}" if self.several else self._name
+        return decode(part.data, name, self._limits, reference)
 
     def key_of(self, number: int) -> int:
         """The key frame that the decoding of a frame begins with: its number."""

@@ -116,10 +116,9 @@ class SignalSpec:
             return None
         return replace(self, low=before.low, high=before.high, scanner=before.scanner, reference=reference)
 
-    def predicted(self) -> npt.NDArray[np.float32] | None:
-        """Targets that the frame before gives for this one, (pixels, channels); None without a motion."""
-        if self.motion is None:
-            return None
+    def predicted(self) -> npt.NDArray[np.float32]:
+        """Targets that the frame before gives for this one, which has a motion: (pixels, channels)."""
+        assert self.motion is not None, "the scanner has moved"
         assert self.scanner is not None, "what has a motion has a scanner"
         view, motion = MovedView(self.scanner, self.shape[1]), self.motion
         values, _ = view(self.values_before(), motion.radians, motion.metres, self.low, self.high)
