@@ -81,17 +81,24 @@ def _fit(
     trial: Any, settings: Search, goal: Goal, values: Mapping[str, Any], folder: Path
 ) -> tuple[float, ...]:
     tree = settings.trial(values)
-    parent = goal.parent(trial)
-    if parent is not None:
-        trial.set_user_attr("parent", parent.number)
-        path = trial_folder(settings, parent.number) / parent.user_attrs["file"]
-        inherited = {"class_path": class_path(InheritedWeights), "init_args": {"path": str(path)}}
-        tree["trainer"]["callbacks"].append(inherited)
+    tree["trainer"]["callbacks"] += _inheritance(trial, settings, goal)
     result = fit(tree, folder, callbacks=[TrialReporter(trial, goal)])
     for name in ("psnr", "bytes", "bpp", "parameters"):
         trial.set_user_attr(name, getattr(result, name))
     trial.set_user_attr("file", result.path.name)
     return goal.values(trial, result, network_of(tree).rate_weight)
+
+
+def _inheritance(trial: Any, settings: Search, goal: Goal) -> list[dict[str, Any]]:
+    """The callback that begins a fit with weights of the trial's parent; none where their file is not."""
+    parent = goal.parent(trial)
+    if parent is None:
+        return []
+    path = trial_folder(settings, parent.number) / parent.user_attrs["file"]
+    if not path.is_file():  # the parent was fitted on a machine with other folders
+        return []
+    trial.set_user_attr("parent", parent.number)
+    return [{"class_path": class_path(InheritedWeights), "init_args": {"path": str(path)}}]
 
 
 class TrialReporter(Callback):

@@ -133,6 +133,18 @@ def test_a_killed_search_ends_with_the_same_front(folder, tmp_path, one_thread):
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
+def test_a_trial_whose_parent_has_no_file_here_begins_on_its_own(tmp_path):
+    first = searched(tmp_path, "runs", "--trials", "2")
+    for path in first.rglob("*.quinr"):
+        path.unlink()
+    searched(tmp_path, "runs", "--trials", "3")
+    found = json.loads((first / "front.json").read_text())
+    (last,) = [row for row in found["front"] + found["others"] if row["trial"] == 2]
+    assert "parent" not in last
+    assert (first / "trial_2" / "astronaut.quinr").is_file()
+
+
 def test_distance_below_the_front():
     others = [(100, 20.0), (200, 25.0), (300, 24.0)]
     assert below_front((250, 23.0), others) == 2.0
