@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from quinr_pl.datamodules import (
     CoordinateDataModule,
@@ -21,7 +22,7 @@ from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.fit_configs import data_module_of
 from quinr_pl.experiments.trees import Tree
-from quinr_pl.signals import KINDS, Signal, SignalKind, SignalSpec
+from quinr_pl.signals import KINDS, Signal, SignalKind, SignalSpec, image_spec
 
 Floats = npt.NDArray[np.float64]
 GRID = KINDS.register(1000, SignalKind(1000, "grid", None, "float32", (0.0, 1.0)))
@@ -131,6 +132,38 @@ class CropDataModule(CoordinateDataModule):
         mask = None if whole.spec.mask is None else whole.spec.mask[self._part]
         spec = replace(whole.spec, shape=values.shape[:-1], mask=mask, scanner=None)
         return Signal(values, spec, None if whole.valid is None else whole.valid[self._part])
+
+
+class ResizedDataModule(CoordinateDataModule):
+    """Another data module's picture of 8 bits with more or fewer pixels (Lanczos).
+
+    Args:
+        of: Class path and arguments of the other data module.
+        scale: Of the number of rows and of columns.
+        **blocks: Further arguments of `CoordinateDataModule`.
+    """
+
+    def __init__(self, of: Tree, scale: float, **blocks: Any) -> None:
+        self._whole = data_module_of(of)
+        super().__init__(f"{self._whole.name}-{scale:g}", **blocks)
+        self._scale = scale
+
+    @property
+    def axes(self) -> int:
+        """Rows and columns."""
+        return 2
+
+    @property
+    def channels(self) -> int:
+        """Those of the whole picture."""
+        return self._whole.channels
+
+    def read(self) -> Signal:
+        """The picture, resized."""
+        picture = Image.fromarray(self._whole.read().values)
+        width, height = (max(1, round(self._scale * size)) for size in picture.size)
+        values = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+        return Signal(values, image_spec(values))
 
 
 def described(module: type[CoordinateDataModule], **arguments: Any) -> dict[str, Any]:

@@ -75,23 +75,31 @@ def fit_config(base: str, changes: Tree, data: Tree, steps: int) -> dict[str, An
 
 
 def fitted(
-    folder: Path, signal: Tree, networks: Mapping[str, Tree], seeds: Sequence[int], steps: int
+    folder: Path,
+    signal: Tree,
+    networks: Mapping[str, Tree],
+    seeds: Sequence[int],
+    steps: int,
+    base: str = "kodak.yaml",
+    batch_size: int | None = None,
 ) -> list[Row]:
-    """Fits of networks to a signal, the whole of which every step sees; finished ones are kept.
+    """Fits of networks to a signal; finished ones are kept.
 
     Args:
         folder: Where they lie.
         signal: Class path and arguments of the data module.
-        networks: By name, what ``with_network`` gives: networks that are trained as ``kodak.yaml`` says.
+        networks: By name, what ``with_network`` gives.
         seeds: Of the fits.
         steps: Training steps.
+        base: Name of the packaged config that says how they are trained.
+        batch_size: Coordinates of a step; the whole signal when left out.
 
     Returns:
         A row for each: network, signal and seed; PSNR of the decoded file in dB, of a range image over pixels
-        with a return; bytes and parameters.
+        with a return; bytes, parameters, and seconds of fit and decoding.
     """
-    data = merge(signal, {"init_args": {"batch_size": None, "steps_per_epoch": steps}})
-    training = fit_config("kodak.yaml", FAST, data, steps)
+    data = merge(signal, {"init_args": {"batch_size": batch_size, "steps_per_epoch": steps}})
+    training = fit_config(base, FAST, data, steps)
     del training["model"]["network"]  # whose arguments would stay where a study names others
     methods = {
         name: {"kind": "fit", "fit": merge_fits(training, changes)} for name, changes in networks.items()
@@ -104,7 +112,8 @@ def fitted(
         assert result is not None, f"{job} left no result in {folder}"
         psnr = round(result.get("psnr_valid", result["psnr"]), 4)
         row = {"signal": job.image, "network": job.method, "seed": job.seed, "psnr": psnr}
-        rows.append({**row, "bytes": result["bytes"], "parameters": result["parameters"]})
+        seconds = {key: result[key] for key in ("encode_seconds", "decode_seconds")}
+        rows.append({**row, "bytes": result["bytes"], "parameters": result["parameters"], **seconds})
     return rows
 
 
