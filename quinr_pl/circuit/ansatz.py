@@ -242,7 +242,8 @@ class Ansatz:
     def pauli_z(self) -> npt.NDArray[np.float64]:
         """Expectations of Pauli Z as combinations of the probabilities: (qubits, 2**qubits) of 1 and -1."""
         bits = np.arange(self.states) >> np.arange(self.qubits)[::-1, None] & 1
-        return 1.0 - 2 * bits
+        signs: npt.NDArray[np.float64] = np.where(bits, -1.0, 1.0)
+        return signs
 
     @cached_property
     def weight_periods(self) -> npt.NDArray[np.float64]:

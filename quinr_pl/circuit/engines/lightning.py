@@ -32,10 +32,10 @@ def apply_gates(ansatz: Ansatz, angles: Tensor, weights: Tensor) -> None:
     if ansatz.amplitudes:
         qml.StatePrep(angles, wires=range(ansatz.qubits), validate_norm=False)
     for gate in ansatz.gates():
-        values = {"angle": angles, "weight": weights}
-        at = (..., *gate.index) if gate.source == "angle" else gate.index
-        parameters = [values[gate.source][at]] if gate.source in values else []
-        getattr(qml, gate.name)(*parameters, wires=list(gate.wires))
+        turn: list[Tensor] = []
+        if gate.source != "nothing":
+            turn = [angles[..., gate.index[0]] if gate.source == "angle" else weights[gate.index]]
+        getattr(qml, gate.name)(*turn, wires=list(gate.wires))
 
 
 def projector(ansatz: Ansatz, state: int) -> qml.Projector:
