@@ -17,7 +17,7 @@ from quinr_pl.network.base import known_mse
 from quinr_pl.signals import SignalSpec
 
 _HEADER_BYTES = 32
-_BITS_PER_WEIGHT, _PRICE, _BITS_PER_OCTAVE = 6.6, 2.0**-25, 0.22
+_BITS_PER_WEIGHT, _PRICE, _BITS_PER_OCTAVE = 5.7, 2.0**-25, 0.1
 _BITS_PER_DIFFERENCE = 3.7  # of weights to those of another frame: scans in a row, at 0.2 bits a pixel
 _MEASUREMENTS = 100
 _SETTLING = 0.1  # share of the steered steps in which a deviation moves the level of ln(λ) by itself

@@ -16,6 +16,7 @@ from quinr_pl.codec.file.limits import UNLIMITED
 from quinr_pl.codec.rounding.nearest import Nearest
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
 from quinr_pl.errors import QuinrError
+from quinr_pl.native.threads import native_threads
 from quinr_pl.network import Network
 from quinr_pl.signals import SignalSpec
 
@@ -46,7 +47,9 @@ def compress(
         # Decoders compute in single precision: rounding is judged by what they will see.
         network = copy.deepcopy(network).float()
     rounding.check(network)
-    return encode(rounding.quantize(network, spec, targets, progress), spec, extras)
+    with native_threads():  # the last digits of LAPACK depend on the threads of torch, and a file must not
+        quantized = rounding.quantize(network, spec, targets, progress)
+    return encode(quantized, spec, extras)
 
 
 def check_encodable(network: Network, spec: SignalSpec, *roundings: Rounding) -> None:

@@ -176,6 +176,13 @@ class LevelEncoder:
             coder.encode_reverse(symbols.astype(np.int32), ans.categorical(frequencies))
         return ans.payload_of(coder)
 
+    def bits(self) -> float:
+        """What the levels take by themselves, without whole bytes and the word that a stack ends with."""
+        total = 0.0
+        for symbols, _, shift, frequencies in self._steps:
+            total += float((PRECISION - np.log2(frequencies[symbols])).sum()) + shift * len(symbols)
+        return total
+
 
 class LevelDecoder:
     """What a LevelEncoder wrote, in the same order.
@@ -261,11 +268,7 @@ def coded_bits(levels: Integers) -> float:
     """Bits that an array of levels takes in a stack."""
     encoder = LevelEncoder()
     encoder.write(levels, low_bits(levels))
-    # the codes themselves, not the whole bytes and the word that a stack ends with
-    total = 0.0
-    for symbols, _, shift, frequencies in encoder._steps:
-        total += float((PRECISION - np.log2(frequencies[symbols])).sum()) + shift * len(symbols)
-    return total
+    return encoder.bits()
 
 
 def _half(shift: int) -> int:

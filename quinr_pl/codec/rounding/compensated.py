@@ -10,21 +10,14 @@ import numpy as np
 from torch import Tensor
 
 from quinr_pl.codec.arrays import Floats, Integers
-from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 from quinr_pl.codec.file.encoder import bytes_for_rate, encode
-from quinr_pl.codec.quantized import (
-    STEP_SIZES,
-    STEPS_PER_OCTAVE,
-    QuantizedNetwork,
-    QuantizedTensor,
-    rows_of,
-    smallest_code,
-)
+from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.rounding.compensation import Compensation
 from quinr_pl.codec.rounding.curvature import gauss_newton, require_sampling, sample_coordinates
 from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.levels import reduced_parameters
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, check_positive, untold
+from quinr_pl.codec.rounding.row_steps import codes_missing, codes_of_curvature, steps_of_weights
 from quinr_pl.codec.sections.weights import ROW_UNIT
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
@@ -35,8 +28,6 @@ LARGEST_GROUP = 4096
 """Weights that one curvature matrix holds at most."""
 _POINTS_PER_WEIGHT = 8
 _PASSES = 2
-_ROW_BITS = 2.0
-_NO_CURVATURE = 1e-12
 _LARGEST_CODE, _MIDDLE_CODE, _FARTHEST = 255, 128, 100
 
 
@@ -112,7 +103,7 @@ class CompensatedQuantizer:
         """Step sizes, relative to each other, and the compensation that goes with them."""
         curvature = hessian.diagonal()
         for _ in range(_PASSES):
-            codes = _codes_of_curvature({name: self._values[name] for name in names}, curvature)
+            codes = codes_of_curvature({name: self._values[name] for name in names}, curvature)
             # Only ratios matter to the compensation: the middle of the grid of step sizes will do.
             steps = steps_of_weights(_near_the_median(codes), self._values)
             compensation = Compensation.of(hessian, steps, damping)
@@ -133,7 +124,7 @@ class CompensatedQuantizer:
         for index, names in enumerate(layers(self._codes).values()):
             codes = {name: self._codes[name] - lowest + scale - (index < finer) for name in names}
             # The whole layer moves, so that its rows keep their ratios.
-            more = max(_codes_missing(self._values[name], codes[name]) for name in names)
+            more = max(codes_missing(self._values[name], codes[name]) for name in names)
             result |= {name: codes[name] + more for name in names}
         return result
 
@@ -182,39 +173,6 @@ def curvature_sample(spec: SignalSpec, weights: int, options: Compensated) -> Te
     return sample_coordinates(spec, min(options.points, max(512, _POINTS_PER_WEIGHT * weights)), options.seed)
 
 
-def steps_of_weights(codes: Mapping[str, Integers], values: Mapping[str, Tensor]) -> Floats:
-    """The step size of every weight, (weights,), of the codes of the rows."""
-    return np.concatenate(
-        [np.repeat(STEP_SIZES[rows], values[name].numel() // len(rows)) for name, rows in codes.items()]
-    )
-
-
-def _codes_of_curvature(values: Mapping[str, Tensor], curvature: Floats) -> dict[str, Integers]:
-    """Step size codes with which each row has the same mean error, but for the grid of its layer."""
-    by_tensor = unflattened(curvature, values)
-    codes: dict[str, Integers] = {}
-    for names in layers(values).values():
-        ideal = {name: _ideal_codes(values[name], by_tensor[name]) for name in names}
-        base = np.median(np.concatenate(list(ideal.values())))
-        for name in names:
-            offsets = np.rint((ideal[name] - base) / ROW_UNIT).astype(np.int64)
-            codes[name] = round(base) + ROW_UNIT * offsets
-    return codes
-
-
-def _ideal_codes(values: Tensor, curvature: Floats) -> Floats:
-    """Real-valued codes of a tensor's rows: all the same where rows of their own would not pay."""
-    rows = rows_of(tuple(values.shape))
-    by_row = curvature.reshape(rows, -1).mean(axis=1) + _NO_CURVATURE
-    size = values.numpy().astype(np.float64).reshape(rows, -1)
-    # With equal errors, bits are those of the levels' spread.
-    one_step = np.log2(np.sqrt(np.mean(size**2) * by_row.mean()) + 1e-30)
-    own_steps = np.log2(np.sqrt(np.mean(size**2 * by_row[:, None])) + 1e-30)
-    if size.size * (one_step - own_steps) < _ROW_BITS * rows:
-        by_row = np.full(rows, by_row.mean())
-    return STEPS_PER_OCTAVE * np.log2(by_row) / -2
-
-
 def _near_the_median(codes: Mapping[str, Integers]) -> dict[str, Integers]:
     """Codes moved to the middle of the grid; rows far from the others, of weights without effect, nearer."""
     median = int(np.median(np.concatenate(list(codes.values()))))
@@ -224,13 +182,6 @@ def _near_the_median(codes: Mapping[str, Integers]) -> dict[str, Integers]:
         name: rows - median + _MIDDLE_CODE - np.sign(rows - median) * moves[name]
         for name, rows in codes.items()
     }
-
-
-def _codes_missing(values: Tensor, codes: Integers) -> int:
-    """How much coarser a tensor's steps must be for its levels to have a place in the file."""
-    largest = values.abs().reshape(len(codes), -1).amax(dim=1).numpy().astype(np.float64)
-    least = np.array([smallest_code(size / LARGEST_LEVEL) for size in largest])
-    return max(0, int((least - codes).max()))
 
 
 def curvature_groups(values: dict[str, Tensor]) -> list[list[str]]:

@@ -10,6 +10,8 @@ import torch
 from quinr_pl.codec.arrays import Floats, Integers
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 
+_LEVELS = -LARGEST_LEVEL, LARGEST_LEVEL
+
 
 @dataclass(frozen=True)
 class Compensation:
@@ -74,3 +76,37 @@ class Compensation:
         unsorted = np.empty_like(result)
         unsorted[self.order] = result
         return unsorted
+
+    def nearest(self, values: Floats, steps: Floats, survivors: int) -> Integers:
+        """Levels whose error is about the least: ``round`` that goes on from several of the best beginnings.
+
+        Each weight takes one of its three nearest levels, and of what that gives the best ones survive (the
+        M-algorithm, or K-best sphere decoding: Guo & Nilsson 2006, "Algorithm and implementation of the
+        K-best sphere decoding for MIMO detection").
+
+        Args:
+            values: Weights to round, (n,).
+            steps: Step size of each, (n,).
+            survivors: Beginnings to go on from.
+
+        Returns:
+            Levels, (n,).
+        """
+        spacing = steps[self.order]
+        moved = values[self.order][None]  # (survivors, n)
+        levels, errors = np.zeros_like(moved), np.zeros(1)
+        for index, (row, step) in enumerate(zip(self.update, spacing, strict=True)):
+            below = np.floor(moved[:, index] / step)
+            nearer = np.where(moved[:, index] / step - below < 0.5, -1.0, 2.0)
+            choices = np.clip(below[:, None] + np.stack([0 * below, 0 * below + 1, nearer], 1), *_LEVELS)
+            off = (moved[:, index, None] - choices * step) / row[index]
+            found = (errors[:, None] + off**2).ravel()
+            kept = np.argsort(found, kind="stable")[:survivors]
+            parent = kept // choices.shape[1]
+            errors = found[kept]
+            moved = moved[parent] - off.ravel()[kept, None] * row
+            levels = levels[parent]
+            levels[:, index] = choices.ravel()[kept]
+        result = np.empty(len(values), dtype=np.int64)
+        result[self.order] = levels[0]
+        return result

@@ -105,8 +105,8 @@ def _jacobian(network: Network, names: list[str], points: Tensor) -> Tensor:
         base = network(points)
         for name in names:
             if name not in rows:
-                rows[name] = _forward_differences(
-                    network, network.get_parameter(name), periods.get(name), points, base
+                rows[name] = forward_differences(
+                    lambda: network(points), network.get_parameter(name), periods.get(name), base
                 )
     return torch.cat([rows[name] for name in names])
 
@@ -145,10 +145,20 @@ def _embedding_rows(network: Network, names: list[str], points: Tensor) -> dict[
     return rows
 
 
-def _forward_differences(
-    network: Network, parameter: Tensor, period: Tensor | None, points: Tensor, base: Tensor
+def forward_differences(
+    values: Callable[[], Tensor], parameter: Tensor, period: Tensor | None, base: Tensor
 ) -> Tensor:
-    """Rows of the Jacobian that belong to one parameter, whose weights are moved and put back."""
+    """Derivatives of some values in each weight of one parameter, whose weights are moved and put back.
+
+    Args:
+        values: Computes them with the weights as they are, any shape.
+        parameter: Contiguous, without gradients.
+        period: Of its weights; None where they have none.
+        base: The values before any weight is moved.
+
+    Returns:
+        (weights, number of values).
+    """
     step = torch.tensor(_STEP) if period is None else period * _PERIOD_SHARE
     steps = step.expand(parameter.shape).flatten().tolist()
     flat = parameter.view(-1)
@@ -157,6 +167,6 @@ def _forward_differences(
         flat[index] = value + steps[index]
         # float32 rounds the sum: divide by what was really added
         added = float(flat[index]) - value
-        rows.append(((network(points) - base) / added).flatten())
+        rows.append(((values() - base) / added).flatten())
         flat[index] = value
     return torch.stack(rows)

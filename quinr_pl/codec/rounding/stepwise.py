@@ -19,7 +19,6 @@ from quinr_pl.codec.rounding.compensated import (
     Compensated,
     CompensatedQuantizer,
     curvature_sample,
-    steps_of_weights,
 )
 from quinr_pl.codec.rounding.compensation import Compensation
 from quinr_pl.codec.rounding.curvature import gauss_newton
@@ -27,6 +26,7 @@ from quinr_pl.codec.rounding.flattening import flattened, unflattened
 from quinr_pl.codec.rounding.level_search import search_levels
 from quinr_pl.codec.rounding.levels import reduced_parameters
 from quinr_pl.codec.rounding.protocol import Progress, check_positive, untold
+from quinr_pl.codec.rounding.row_steps import steps_of_weights
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.network.layers.quantum_layer import fast_copy

@@ -104,6 +104,18 @@ def write_weights(tensors: Mapping[str, QuantizedTensor]) -> bytes:
     Raises:
         QuinrError: If the step sizes of a layer do not lie on its grid.
     """
+    encoder, bases = _encoder(tensors)
+    return encoder.getvalue(bottom=bytes(bases.values()))
+
+
+def weight_bits(tensors: Mapping[str, QuantizedTensor]) -> float:
+    """What the levels and step sizes of some weights take of a file; see ``write_weights``."""
+    encoder, bases = _encoder(tensors)
+    return encoder.bits() + 8 * len(bases)
+
+
+def _encoder(tensors: Mapping[str, QuantizedTensor]) -> tuple[LevelEncoder, dict[str, int]]:
+    """Everything but the codes of the layers, and those."""
     bases, offsets = _layer_codes(tensors)
     shifts = {name: low_bits(tensor.levels.ravel()) for name, tensor in tensors.items()}
     encoder = LevelEncoder()
@@ -111,7 +123,7 @@ def write_weights(tensors: Mapping[str, QuantizedTensor]) -> bytes:
     encoder.write(np.concatenate([offsets[name] for name in tensors]))
     for name, tensor in tensors.items():
         encoder.write(tensor.levels.ravel(), shifts[name])
-    return encoder.getvalue(bottom=bytes(bases.values()))
+    return encoder, bases
 
 
 def _layer_codes(tensors: Mapping[str, QuantizedTensor]) -> tuple[dict[str, int], dict[str, Integers]]:

@@ -10,7 +10,6 @@ import torch
 
 from quinr_pl.codec import Compensated, Nearest, Rounding, Searched, Stepwise, compress, decompress
 from quinr_pl.codec.file.encoder import encode
-from quinr_pl.codec.rounding import searched
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, LatentQuINR, Network
 from quinr_pl.signals import IMAGE_8, SignalSpec
@@ -66,23 +65,6 @@ def test_latents_step_before_weights_become_coarse() -> None:
     assert 0.9 * size <= len(encode(kept, IMAGE).data) <= 0.97 * size
     for name, tensor in free.tensors.items():
         np.testing.assert_array_equal(kept.tensors[name].codes, tensor.codes)
-
-
-@torch.no_grad()
-def test_bands_stand_for_a_large_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = latents()
-    targets = signal_of(network)
-    noisy = (targets + 0.05 * torch.randn_like(targets)).clamp(0, 1)
-    search = searched._Search(network.requires_grad_(False), IMAGE, noisy)
-    assert search._bands == [(0, 64 * 64)]
-    exact = search._error()
-    assert exact == pytest.approx(float((targets - noisy).square().mean()), rel=1e-5)
-    monkeypatch.setattr(searched, "_ERROR_PIXELS", 32 * 64)
-    search = searched._Search(network.requires_grad_(False), IMAGE, noisy)
-    assert len(search._bands) == 8
-    assert sum(stop - start for start, stop in search._bands) == 32 * 64
-    assert search._error() == pytest.approx(exact, rel=0.1)
-    assert search._error() != exact
 
 
 def test_targets_are_needed() -> None:

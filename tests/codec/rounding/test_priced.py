@@ -1,0 +1,159 @@
+"""Weights rounded together at a price of a bit."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from quinr_pl.codec import Searched, compress
+from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork, QuantizedTensor
+from quinr_pl.codec.rounding import untold
+from quinr_pl.codec.rounding.compensation import Compensation
+from quinr_pl.codec.rounding.levels import reduced_parameters, round_to_levels
+from quinr_pl.codec.rounding.priced import PricedQuantizer
+from quinr_pl.codec.rounding.row_steps import codes_of_curvature, codes_of_file
+from quinr_pl.codec.rounding.trimming import decoded_error
+from quinr_pl.codec.sections.weights import weight_bits, write_weights
+from quinr_pl.native.threads import native_threads
+from quinr_pl.network import LatentQuINR, Network
+from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
+
+SHAPE = (48, 64)
+IMAGE = SignalSpec(IMAGE_8, SHAPE, 3, 0.0, 255.0)
+
+
+@pytest.fixture(scope="module")
+def fit() -> tuple[Network, torch.Tensor]:
+    """A latent network fitted to waves and an edge, and its targets."""
+    torch.manual_seed(0)
+    grid = coordinates(SHAPE)
+    waves = torch.stack([(k + 4) * grid[:, 0] + (9 - k) * grid[:, 1] for k in range(3)], 1).sin()
+    targets = (255 * (0.5 + 0.25 * waves + 0.2 * (grid[:, :1] > 0.2))).round() / 255
+    network = LatentQuINR(
+        height=48,
+        width=64,
+        finest=0,
+        grids=4,
+        qubits=2,
+        angles=4,
+        uploads=1,
+        filters=1,
+        neighbours=4,
+        context_width=4,
+        rate_weight=1e-3,
+        coarse_steps=(),
+    )
+    groups = [
+        {"params": list(network.integers().values()), "lr": 0.1},
+        {"params": list(network.weights().values()), "lr": 1e-2},
+    ]
+    optimizer = torch.optim.Adam(groups)
+    for step in range(120):
+        loss, _ = network.loss(grid, targets, step / 120)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network, targets
+
+
+@torch.no_grad()
+def at_prices(fit: tuple[Network, torch.Tensor], *factors: float) -> list[QuantizedNetwork]:
+    """The network rounded at multiples of the price of its training."""
+    network, targets = fit
+    quantizer = PricedQuantizer(network, IMAGE, targets, untold)
+    return [quantizer.at_price(factor * network.rate_weight / IMAGE.pixels, untold) for factor in factors]
+
+
+def test_weights_make_up_for_each_other(fit: tuple[Network, torch.Tensor]) -> None:
+    network, targets = fit
+    (found,) = at_prices(fit, 1.0)
+    values = reduced_parameters(network)
+    nearest = {
+        name: replace(
+            tensor,
+            levels=np.stack(
+                [
+                    round_to_levels(row, int(code))
+                    for row, code in zip(
+                        values[name].reshape(len(tensor.codes), -1), tensor.codes, strict=True
+                    )
+                ]
+            ).reshape(tensor.levels.shape),
+        )
+        for name, tensor in found.tensors.items()
+    }
+    lone = replace(found, tensors=nearest)
+    assert decoded_error(found, IMAGE, targets) < 0.9 * decoded_error(lone, IMAGE, targets)
+    for name, tensor in found.tensors.items():
+        if name.startswith("context."):
+            assert set(tensor.codes % STEPS_PER_OCTAVE) == {0}
+            assert FIXED_POINT_CODES[0] <= tensor.codes.min() <= tensor.codes.max() <= FIXED_POINT_CODES[1]
+
+
+def test_a_higher_price_takes_fewer_bits_and_gives_a_larger_error(fit: tuple[Network, torch.Tensor]) -> None:
+    rounded = at_prices(fit, 0.01, 1.0, 100.0)
+    bits = [weight_bits(quantized.tensors) for quantized in rounded]
+    errors = [decoded_error(quantized, IMAGE, fit[1]) for quantized in rounded]
+    assert bits == sorted(bits, reverse=True)
+    assert errors == sorted(errors)
+    assert bits[2] < 0.8 * bits[0]
+
+
+def test_levels_do_not_depend_on_threads(fit: tuple[Network, torch.Tensor]) -> None:
+    network, targets = fit
+    files = set()
+    for count in (1, 3):
+        with native_threads(count=count):
+            files.add(compress(network, IMAGE, Searched(), targets).data)
+    assert len(files) == 1
+
+
+def test_bits_are_those_of_the_section() -> None:
+    generator = np.random.default_rng(0)
+    shapes = {"a.weight": (6, 5), "a.bias": (6,), "b.weight": (40, 30)}
+    tensors = {
+        name: QuantizedTensor.of_one_step(generator.integers(-40, 41, size=shape), 120)
+        for name, shape in shapes.items()
+    }
+    assert 8 * len(write_weights(tensors)) == pytest.approx(weight_bits(tensors), abs=40)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_nearest_levels_are_the_best_ones_of_few(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    root = generator.normal(size=(4, 6))
+    hessian, values = root @ root.T, 3 * generator.normal(size=4)
+    steps = generator.uniform(0.5, 2, size=4)
+    compensation = Compensation.of(hessian, steps, 1e-9)
+
+    def error(levels: np.ndarray) -> float:
+        away = levels * steps - values
+        return float(away @ hessian @ away)
+
+    around = np.rint(values / steps) + np.array(list(itertools.product(range(-4, 5), repeat=4)))
+    best = min(map(error, around))
+    assert error(compensation.nearest(values, steps, 1000)) == pytest.approx(best, rel=1e-6)
+    babai = error(compensation.round(values, steps))
+    assert error(compensation.nearest(values, steps, 1)) == pytest.approx(babai)
+
+
+@pytest.mark.parametrize("unit", [1, STEPS_PER_OCTAVE])
+@pytest.mark.parametrize("offset", [-1000.0, 190.0, 1000.0])
+def test_codes_are_those_that_a_file_holds(unit: int, offset: float) -> None:
+    torch.manual_seed(0)
+    values = {"a.weight": 30 * torch.randn(5, 7), "a.bias": torch.randn(5), "b.weight": torch.zeros(3, 4)}
+    curvature = np.exp(3 * np.random.default_rng(0).normal(size=35 + 5 + 12))
+    codes = codes_of_file(values, codes_of_curvature(values, curvature, offset, unit), unit)
+    lowest, highest = (1, 255) if unit == 1 else FIXED_POINT_CODES
+    for name, rows in codes.items():
+        assert lowest <= rows.min() <= rows.max() <= highest
+        assert not (rows % unit).any()
+        if offset < 1000:
+            for row, code in zip(values[name].reshape(len(rows), -1), rows, strict=True):
+                assert np.abs(round_to_levels(row, int(code))).max() < 32767 or code == highest
+    grid = {int(code) % 4 for name in ("a.weight", "a.bias") for code in codes[name]}
+    assert len(grid) == 1
