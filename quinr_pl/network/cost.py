@@ -20,6 +20,8 @@ SINE = 50
 """Of a SIREN layer's output: the sine, and what the number costs on its way through memory."""
 LAYER = 600
 """Of a pixel's way through a SIREN layer, however narrow."""
+_ANGLE, _AMPLITUDE = 30, 100
+"""Within the engine, and before it."""
 _BLOCK = 30_000_000
 _PIXEL, _VALUE = 500, 250  # a coordinate, and from a real to the number that is stored
 _WEIGHT, _TENSOR = 2_500, 300_000_000
@@ -110,7 +112,8 @@ def circuit_cost(ansatz: Ansatz, inputs: int, outputs: int) -> tuple[int, Cost]:
     kinds = ansatz.gate_kinds
     composed = sum(3 if name == "RY" else 1 for name in kinds.rotations)
     embedded = uploads * angles
-    pixel = states * groups * (16 + 2 * qubits) + embedded * (30 + 3 * inputs)
+    pixel = states * groups * (16 + 2 * qubits)
+    pixel += embedded * ((_AMPLITUDE if ansatz.amplitudes else _ANGLE) + 3 * inputs)
     pixel += 15 * composed * uploads * qubits + 3 * states * outputs
     of_layer = (len(kinds.rotations) + len(kinds.closing)) * qubits + pairs
     gates = uploads * angles + ansatz.blocks * ansatz.layers * of_layer
