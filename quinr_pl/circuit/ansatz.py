@@ -67,7 +67,7 @@ DESIGNS: Mapping[str, Design] = {
     # energy, then a real circuit with entanglement, then projective measurement.
     "qvf": Design((), "softmax", ("RY",), "CZ", observables="pauli_z"),
 }
-"""Designs by name. Files know them by their place in `DesignName`."""
+"""Designs by name, in the order of their numbers in files: new ones go to the end."""
 
 
 @dataclass(frozen=True)

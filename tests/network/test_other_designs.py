@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import numpy as np
 import pytest
 import torch
+from fits import QUICK_TINY, fitted
+from PIL import Image
 
 from quinr_pl.codec import BitstreamError, Nearest, compress, decode, decompress
 from quinr_pl.codec.file.container import Writer, pack
 from quinr_pl.codec.file.fields import write_fields
 from quinr_pl.codec.file.signal_header import write_signal
+from quinr_pl.codec.rounding.compensated import Compensated
+from quinr_pl.commands.main import main
+from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.network import QuINR
 from quinr_pl.network.layers.embedding import AmplitudeEmbedding, LinearEmbedding
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
@@ -86,3 +94,41 @@ def test_a_header_of_other_amplitudes_is_refused(changed):
     write_fields(QuINR.FIELDS, writer, {**made(QVF).architecture(), **changed})
     with pytest.raises(BitstreamError, match="the 8 amplitudes of 3 qubits"):
         decode(pack(writer.getvalue(), []))
+
+
+@pytest.mark.parametrize("arguments", [{**QIREN, "omega0": 2.0}, QVF], ids=["qiren", "qvf"])
+def test_compensated_rounding_knows_the_errors_of_these_weights(arguments):
+    network = made(arguments)
+    with torch.no_grad():
+        targets = network(coordinates(SPEC.shape)).clamp(0, 1)
+
+    def found(rounding):
+        data = compress(network, SPEC, rounding, targets).data
+        error = decompress(data).astype(float).reshape(-1, 3) - 255 * targets.numpy()
+        return len(data), np.sqrt(np.mean(error**2))
+
+    (size, error), (nearest_size, nearest_error) = found(Compensated(rate=10.0)), found(Nearest(bits=8))
+    assert size < 1.1 * nearest_size
+    assert error < 0.8 * nearest_error
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--design qiren --qubits 3 --angles 3 --pairs strong --features shared --stages 2 --omega0 2",
+        "--design qvf --angles 4 --uploads 1 --pairs unordered --sine_layers 1 --sine_width 5",
+    ],
+    ids=["qiren", "qvf"],
+)
+def test_fits_and_files(flags, tmp_path, capsys):
+    given = [flag.replace("--", "--model.network.") for flag in flags.split()]
+    folder = fitted(tmp_path, *QUICK_TINY, *given)
+    [file] = folder.rglob("*.quinr")
+    printed = json.loads(next(folder.rglob("result.json")).read_text())["psnr"]
+    with contextlib.chdir(tmp_path):
+        assert main(["decompress", str(file), "-o", "picture.png"]) == 0
+    data = SampleDataModule(longer_side=24)
+    data.setup()
+    with Image.open(tmp_path / "picture.png") as picture:
+        error = np.asarray(picture).astype(float) - data.values
+    assert 10 * np.log10(255**2 / np.mean(error**2)) == pytest.approx(printed, abs=0.01)
