@@ -14,9 +14,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from torch.utils.data import DataLoader
 
-from benchmarks.studies.signals import SYNTHETIC, described, natural, photograph, synthetic
+from benchmarks.studies.signals import SYNTHETIC, FieldDataModule, described, natural, photograph, synthetic
 from benchmarks.studies.study import (
     Difference,
     Row,
@@ -29,51 +28,17 @@ from benchmarks.studies.study import (
     with_network,
 )
 from benchmarks.studies.twins import QUINR
-from quinr_pl.codec import decode
-from quinr_pl.datamodules import CoordinateDataModule, SampleDataModule
-from quinr_pl.datamodules.coordinates import CoordinateDataset, RandomBlockSampler, ResumableBlocks
-from quinr_pl.experiments.fit_configs import data_module_of
+from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import COIN, QuINR
-from quinr_pl.signals import Signal, coordinates
 
 IMAGE, PIXELS, BETWEEN = "signal", "field at pixels", "field at and between pixels"
 FINER: Mapping[str, int] = {PIXELS: 1, BETWEEN: 4}
-"""Points of the field on each side of a pixel's distance."""
+"""Points of the field for each distance of two pixels along an axis."""
 OMEGA = 20.0
 TEACHER: Tree = {"layers": 4, "width": 48, "omega0": OMEGA}
 SEEDS, STEPS, SIZE = 3, 250, 32
 _RATE: Tree = {"quantization": {"method": "compensated", "rate": 6.0}}
-
-
-class FieldDataModule(CoordinateDataModule):
-    """A signal that a network is fitted to through another network's values.
-
-    Training blocks have as many points as the signal has pixels; validation and files know the signal alone.
-
-    Args:
-        of: Class path and arguments of the signal's data module.
-        field: File of the other network, which takes any coordinates.
-        finer: Points of the field on each side of a pixel's distance; 1: at the pixels alone.
-        **blocks: Further arguments of `CoordinateDataModule`.
-    """
-
-    def __init__(self, of: Tree, field: str, finer: int, **blocks: Any) -> None:
-        self._signal = data_module_of(of)
-        super().__init__(self._signal.name, **blocks)
-        self._field, self._finer = Path(field), finer
-
-    def read(self) -> Signal:
-        """The signal itself."""
-        return self._signal.read()
-
-    def train_dataloader(self) -> DataLoader:
-        """Random blocks of (coordinates, values of the field)."""
-        network: Any = decode(self._field.read_bytes(), str(self._field)).network
-        points = coordinates([self._finer * (size - 1) + 1 for size in self.spec.shape])
-        taught = CoordinateDataset(points, network.evaluate(points).clamp(0, 1))
-        blocks = RandomBlockSampler(len(taught), self.spec.pixels, self.steps_per_epoch, self.seed)
-        return ResumableBlocks(taught, blocks)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from torch.utils.data import DataLoader
 
+from quinr_pl.codec import decode
 from quinr_pl.datamodules import (
     CoordinateDataModule,
     KittiRangeImageDataModule,
@@ -18,11 +21,12 @@ from quinr_pl.datamodules import (
     SampleDataModule,
     SyntheticScanDataModule,
 )
+from quinr_pl.datamodules.coordinates import CoordinateDataset, RandomBlockSampler, ResumableBlocks
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.fit_configs import data_module_of
 from quinr_pl.experiments.trees import Tree
-from quinr_pl.signals import KINDS, Signal, SignalKind, SignalSpec, image_spec
+from quinr_pl.signals import KINDS, Signal, SignalKind, SignalSpec, coordinates, image_spec
 
 Floats = npt.NDArray[np.float64]
 GRID = KINDS.register(1000, SignalKind(1000, "grid", None, "float32", (0.0, 1.0)))
@@ -164,6 +168,36 @@ class ResizedDataModule(CoordinateDataModule):
         width, height = (max(1, round(self._scale * size)) for size in picture.size)
         values = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
         return Signal(values, image_spec(values))
+
+
+class FieldDataModule(CoordinateDataModule):
+    """A signal that a network is fitted to through another network's values.
+
+    Training blocks have as many points as the signal has pixels; validation and files know the signal alone.
+
+    Args:
+        of: Class path and arguments of the signal's data module.
+        field: File of the other network, which takes any coordinates.
+        finer: Points of the field for each distance of two pixels along an axis; 1: at the pixels alone.
+        **blocks: Further arguments of `CoordinateDataModule`.
+    """
+
+    def __init__(self, of: Tree, field: str, finer: int, **blocks: Any) -> None:
+        self._signal = data_module_of(of)
+        super().__init__(self._signal.name, **blocks)
+        self._field, self._finer = Path(field), finer
+
+    def read(self) -> Signal:
+        """The signal itself."""
+        return self._signal.read()
+
+    def train_dataloader(self) -> DataLoader:
+        """Random blocks of (coordinates, values of the field)."""
+        network: Any = decode(self._field.read_bytes(), str(self._field)).network
+        points = coordinates([self._finer * (size - 1) + 1 for size in self.spec.shape])
+        taught = CoordinateDataset(points, network.evaluate(points).clamp(0, 1))
+        blocks = RandomBlockSampler(len(taught), self.spec.pixels, self.steps_per_epoch, self.seed)
+        return ResumableBlocks(taught, blocks)
 
 
 def described(module: type[CoordinateDataModule], **arguments: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.studies import distillation
-from benchmarks.studies.signals import synthetic
+from benchmarks.studies.signals import FieldDataModule, synthetic
 from quinr_pl.codec import Nearest, compress, decode
 from quinr_pl.experiments.fit_configs import data_module_of
 from quinr_pl.network import COIN
@@ -36,7 +36,7 @@ def test_students_see_the_values_of_the_field(tmp_path, finer):
     own.setup()
     path = tmp_path / "field.quinr"
     path.write_bytes(compress(COIN(out_features=1, width=5), own.spec, Nearest(), own.targets).data)
-    data = distillation.FieldDataModule(signal, str(path), finer, steps_per_epoch=4)
+    data = FieldDataModule(signal, str(path), finer, steps_per_epoch=4)
     data.setup()
     assert torch.equal(data.targets, own.targets)  # files are judged by the signal
     network = decode(path.read_bytes()).network
