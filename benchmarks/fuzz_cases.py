@@ -8,14 +8,25 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.handmade_files import CLASSES, Header, with_nothing, with_payloads
 from quinr_pl.codec import BitstreamError, decode, encode
-from quinr_pl.codec.file.container import OPTIONAL, Section, Writer, pack, split_sections, unpack
+from quinr_pl.codec.file.container import (
+    OPTIONAL,
+    Section,
+    Writer,
+    pack,
+    pack_sections,
+    split_sections,
+    unpack,
+    unpack_sections,
+)
 from quinr_pl.codec.file.fields import write_fields
+from quinr_pl.codec.file.frame_list import pack_frames, split_frames
 from quinr_pl.codec.file.network_header import cost_of, outline, read_network
 from quinr_pl.codec.file.signal_header import read_signal
 from quinr_pl.codec.quantized import QuantizedNetwork, QuantizedTensor
@@ -34,6 +45,7 @@ _EXTREMES = (
     b"\x00\x00\xc0\x7f",
 )
 _MOST_PARAMETERS, _MOST_LATENTS, _MOST_MASK = 4000, 20_000, 20_000
+_FRAMES = sorted((Path(__file__).parent.parent / "tests" / "data" / "frames").glob("*.quinr"))
 _REALS = (2.0**-20, 2.0**20, 1e-30, 3e38, 0.0, -1.0, 30.0)
 
 
@@ -271,4 +283,23 @@ def _other_sections(generator: Generator, data: bytes) -> bytes:
     return repaired(body + bytes(4))
 
 
-KINDS: dict[str, Case] = {"mutated": mutated, "structured": structured}
+def framed(files: list[bytes], seed: int, number: int) -> bytes:
+    """A file of frames, one of which has other sections than it should, and a right checksum."""
+    generator = np.random.default_rng([seed, 2, number])
+    path = _FRAMES[generator.integers(len(_FRAMES))]
+    parts = [part.data for part in split_frames(path.read_bytes())[1]]
+    at = int(generator.integers(1, len(parts)))
+    sections = split_sections(unpack_sections(parts[at]))
+    changed = int(generator.integers(len(sections)))
+    for index in {changed, *generator.choice(len(sections), int(generator.integers(2)))}:
+        kind, payload = sections[index].type, _change_bytes(generator, sections[index].payload)
+        if generator.integers(8) == 0:
+            kind = int(generator.integers(1, 12))
+        sections[index] = Section(kind, payload, sections[index].optional)
+    if generator.integers(4) == 0:
+        del sections[changed]
+    parts[at] = pack_sections(sections)
+    return pack_frames(parts)
+
+
+KINDS: dict[str, Case] = {"mutated": mutated, "structured": structured, "framed": framed}

@@ -1,13 +1,13 @@
 """Wrong and hostile files through the decoder: each must give an image or one line of error.
 
-    python -m benchmarks.fuzz_decoder --mutated 100000 --structured 20000 --seed 0
+    python -m benchmarks.fuzz_decoder --mutated 100000 --structured 20000 --framed 20000 --seed 0
     python -m benchmarks.fuzz_decoder --coverage --seconds 300    # guided by coverage, needs atheris
 
 Mutated files are changed byte by byte; structured ones have a right checksum, and headers, sections and
-symbols that are changed as such. A case fails if it raises anything but a one-line BitstreamError or warns,
-decodes a file that is still the original to other pixels, takes over 10 s of processor time, or brings its
-process above 2 GiB; failing files are kept. Cases run one after another in a process of their own, which is
-started anew when it is killed.
+symbols that are changed as such; framed ones hold frames, one with other sections. A case fails if it raises
+anything but a one-line BitstreamError or warns, decodes a file that is still the original to other pixels,
+takes over 10 s of processor time, or brings its process above 2 GiB; failing files are kept. Cases run one
+after another in a process of their own, which is started anew when it is killed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ import numpy as np
 import torch
 
 from benchmarks.fuzz_cases import KINDS, repaired
-from quinr_pl.codec import BitstreamError, DecodeLimits, decode, inspect
+from quinr_pl.codec import BitstreamError, DecodeLimits, Frames, decode, inspect
+from quinr_pl.codec.file.frame_list import holds_frames
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
@@ -87,7 +88,7 @@ def try_decode(data: bytes, images: dict[bytes, np.ndarray]) -> str:
             warnings.simplefilter("error")
             error = _line(lambda: inspect(data, "case", LIMITS))
             values: list[np.ndarray] = []
-            error = _line(lambda: values.append(decode(data, "case", LIMITS).reconstruct())) or error
+            error = _line(lambda: values.extend(_decoded(data))) or error
     except Failure:
         raise
     except Exception as raised:
@@ -101,13 +102,19 @@ def try_decode(data: bytes, images: dict[bytes, np.ndarray]) -> str:
     return "image"
 
 
+def _decoded(data: bytes) -> list[np.ndarray]:
+    if holds_frames(data):
+        return [frame.reconstruct() for frame in Frames(data, "case", LIMITS)]
+    return [decode(data, "case", LIMITS).reconstruct()]
+
+
 def _line(attempt: object) -> str | None:
     """The first words of the error that an attempt ends in."""
     try:
         attempt()  # type: ignore[operator]
     except BitstreamError as error:
         message = str(error)
-        if "\n" in message or not message.startswith("case: "):
+        if "\n" in message or not message.startswith(("case: ", "case, frame ")):
             raise Failure(f"not a line that names the file: {message!r}") from None
         return " ".join(re.sub(r"[\d.e+-]*\d", "#", message).split()[1:5])
     return None
@@ -241,6 +248,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mutated", type=int, default=100_000)
     parser.add_argument("--structured", type=int, default=20_000)
+    parser.add_argument("--framed", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--coverage", action="store_true", help="guided by coverage (needs atheris)")

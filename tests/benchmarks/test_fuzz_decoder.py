@@ -11,7 +11,7 @@ from benchmarks import fuzz_cases, fuzz_decoder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "cases"), [("mutated", 200), ("structured", 40)])
+@pytest.mark.parametrize(("kind", "cases"), [("mutated", 200), ("structured", 40), ("framed", 100)])
 def test_wrong_files_end_well(kind: str, cases: int) -> None:
     outcomes = list(fuzz_decoder.run(fuzz_decoder.golden_files(), kind, range(cases), seed=1))
     assert [outcome for outcome in outcomes if outcome.failed] == []
