@@ -205,7 +205,8 @@ class Network(NetworkFormat, nn.Module):
         Args:
             values: Weights and integers of the other frame, by name.
             predicted: What that frame shows of the signal, (pixels, out_features): values are then added to
-                it, and integers stand for themselves.
+                it, integers stand for themselves, and weights stay. Trained anew, they would take as much of
+                a file as the integers and save less.
 
         Raises:
             QuinrError: If the class does not know how to add either.
@@ -215,6 +216,8 @@ class Network(NetworkFormat, nn.Module):
         if predicted is None:
             self.add_integers_to({name: torch.from_numpy(values[name]) for name in self.integers()})
         else:
+            for weight in self.weights().values():
+                weight.requires_grad_(False)
             self.add_values_to(torch.from_numpy(predicted))
 
     def add_values_to(self, predicted: Tensor) -> None:

@@ -116,6 +116,9 @@ def test_a_network_adds_to_what_is_predicted():
     targets[5] = torch.nan
     coordinates = torch.zeros(HEIGHT * WIDTH, 2)
     _, figures = follower.loss(coordinates, targets, 1.0)
+    follower.loss(coordinates, targets, 0.5)[0].backward()
+    trained = {name for name, parameter in follower.named_parameters() if parameter.grad is not None}
+    assert trained == follower.integers().keys()
     error = (predicted - targets).square().nansum() / len(targets)
     assert float(figures["mse"]) == pytest.approx(float(error))
 

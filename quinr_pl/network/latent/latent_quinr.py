@@ -339,8 +339,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self.pyramid.follow([others[name].to(grid) for name, grid in grids.items()])
 
     def add_values_to(self, predicted: Tensor) -> None:
-        """See Network."""
-        self.predicted = predicted.to(self.skip.weight)
+        """See Network; no steps fit weights to rounded latents."""
+        self.predicted, self.hard_share = predicted.to(self.skip.weight), 0.0
 
     def context_model(self) -> ContextModel:
         """The model that prices the latents."""
