@@ -17,6 +17,7 @@ _FIRST_SCALE, _NARROWING = 2.0, 0.6  # in metres: what counts as near
 _NEAR_BY = 0.3  # of two registrations the one that shows more so nearly is taken
 _STEPS = np.array([2e-3] * 3 + [5e-2] * 3)  # of differences, in radians and metres
 _ENOUGH = np.array([5e-5] * 3 + [3e-3] * 3)
+_LARGEST = np.array([0.1] * 3 + [1.0] * 3)  # what does not show a scan at all would lead anywhere
 _STEEPEST = np.array([100.0] * 3 + [5.0] * 3)  # slopes beyond are those at rims
 _NEAR, _NOISE = 10.0, 0.02  # metres
 _AHEAD = (0.0, 1.0, 2.0, 3.0)
@@ -50,8 +51,14 @@ def found_motion(spec: SignalSpec, ranges: npt.NDArray) -> Motion:
     if (motion := spec.reference.spec.motion) is not None:
         starts.append(np.concatenate([motion.radians, motion.metres]))
     tried = [_registered(errors, start) for start in starts]
-    numbers = min(tried, key=lambda numbers: float(np.nanmean(_outlying(errors(numbers), _NEAR_BY))))
+    numbers = min([starts[0], *tried], key=lambda numbers: _mismatch(errors(numbers)))
     return Motion.nearest(numbers[:3], numbers[3:])
+
+
+def _mismatch(errors: Floats) -> float:
+    """How badly one scan shows another, 0 to 1."""
+    known = errors[~np.isnan(errors)]
+    return float(_outlying(known, _NEAR_BY).mean()) if known.size else 1.0
 
 
 def _registered(errors: Callable[[Floats], Floats], numbers: Floats) -> Floats:
@@ -82,5 +89,5 @@ def _step(errors: Callable[[Floats], Floats], numbers: Floats, scale: float) -> 
         return np.zeros(6), 0.0
     here, slopes = here[kept], slopes[kept]
     weighed = slopes * (1 - _outlying(here, scale))[:, None] ** 2
-    found: Floats = np.linalg.lstsq(weighed.T @ slopes, weighed.T @ here, rcond=1e-9)[0]
-    return found, float(np.median(np.abs(here)))
+    found = np.linalg.lstsq(weighed.T @ slopes, weighed.T @ here, rcond=1e-9)[0]
+    return np.clip(found, -_LARGEST, _LARGEST), float(np.median(np.abs(here)))

@@ -51,8 +51,9 @@ class Motion:
     @classmethod
     def nearest(cls, rotation: Floats, translation: Floats) -> Motion:
         """The one that files can hold which is nearest to angles in radians and a way in metres."""
-        found = [np.rint(UNITS * part).astype(int).tolist() for part in (np.degrees(rotation), translation)]
-        return cls(*map(tuple, found))
+        angles = np.clip(np.rint(UNITS * np.degrees(rotation)), -cls.MOST_ROTATION, cls.MOST_ROTATION)
+        way = np.clip(np.rint(UNITS * translation), -cls.MOST_TRANSLATION, cls.MOST_TRANSLATION)
+        return cls(tuple(map(int, angles)), tuple(map(int, way)))
 
     @property
     def radians(self) -> Floats:

@@ -187,6 +187,8 @@ def test_scans_come_back_as_points_in_the_frame_of_each():
     frames = Frames(Path("drive.quinr").read_bytes())
     assert [part.is_key for part in frames.parts] == [True, False]
     assert frames[0].spec.scanner == frames[1].spec.scanner
+    assert frames[1].spec.motion is not None
+    assert {"weights", "scanner"}.isdisjoint(frames[1].sections)
     assert main(["decompress", "drive.quinr", "--out-dir", "back", "--format", "npy"]) == 0
     for number, frame in enumerate(frames):
         assert frame.spec.mask is not None

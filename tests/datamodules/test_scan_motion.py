@@ -78,3 +78,9 @@ def test_the_motion_is_found(motion):
     found = found_motion(spec, now)
     assert np.abs(np.subtract(found.translation, motion.translation)).max() <= 4
     assert np.abs(np.subtract(found.rotation, motion.rotation)).max() <= 12
+
+
+def test_what_shows_nothing_leads_nowhere():
+    noise = np.random.default_rng(0).uniform(2, 60, (ROWS, COLUMNS))
+    found = found_motion(spec_after(noise), room_seen_after(Motion()))
+    assert np.abs(found.translation).max() < 5000
