@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.circuit.ansatz import Ansatz, Features, Pairs
+from quinr_pl.circuit.ansatz import Ansatz, DesignName, Features, Pairs
 from quinr_pl.circuit.engines.protocol import Engine, FusedEngine
 from quinr_pl.circuit.engines.registry import AutoEngine, EngineLike, make_engine
 from quinr_pl.errors import QuinrError
@@ -33,9 +33,11 @@ class QuantumLayer(nn.Module):
             defaults of what follows.
         layers: Entangling layers after each upload.
         features: Whether all uploads take the ``shared`` angles or each its ``own``.
-        pairs: Which qubits the entangling layers couple: ``ordered``, ``unordered``, ``ring`` or ``none``.
+        pairs: Which qubits the entangling layers couple: ``ordered``, ``unordered``, ``ring``, ``none`` or
+            ``strong``.
         shuffle_seed: Seed of the shuffled re-uploads.
         shuffle: Whether shared angles are shuffled from the second upload on.
+        design: Kinds of gates and embedding: ``quinr``, ``qiren`` or ``qvf``.
         ansatz: The circuit as a whole, instead of all of the above.
         outputs: Measures the last so many basis states; all 2**n when left out.
         engine: What runs the circuit: a name, a name with options or an engine; see
@@ -72,6 +74,7 @@ class QuantumLayer(nn.Module):
         pairs: Pairs | None = None,
         shuffle_seed: int | None = None,
         shuffle: bool | None = None,
+        design: DesignName | None = None,
         *,
         ansatz: Ansatz | None = None,
         outputs: int | None = None,
@@ -88,6 +91,7 @@ class QuantumLayer(nn.Module):
             "pairs": pairs,
             "shuffle_seed": shuffle_seed,
             "shuffle": shuffle,
+            "design": design,
         }
         circuit: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if qubits is None if ansatz is None else circuit:
