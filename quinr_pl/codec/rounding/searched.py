@@ -37,8 +37,9 @@ class Searched(Rounding):
     optimized quantization", VCEG-AH21): mean squared error plus ``network.rate_weight`` (λ) times bits for
     each pixel. Weights take steps by the curvature of that cost, and levels with which they make up for
     each other (`PricedQuantizer`); in a frame that is told by another, they leave the other's levels where
-    they are far from them (`DeadZoneQuantizer`). Where the file has a target, bits of weights have another
-    price if it is far from it, and single latents then take a step.
+    they are far from them (`DeadZoneQuantizer`). Single latents then take a step where that lowers the error
+    and leaves the size. Where the file has a target, they step until it is reached, and bits of weights have
+    another price if it is far.
 
     Args:
         most_bytes: Size of the whole file; 0 for any.
@@ -84,7 +85,7 @@ class Searched(Rounding):
         price = network.rate_weight / spec.pixels
         result = quantizer.at_price(price, progress)
         if not self.most_bytes:
-            return result
+            return trimmed_to_size(result, spec, targets, len(encode(result, spec).data), progress)
         # What has no latents has weights alone to keep to a size by.
         trimmed = _TRIMMED * float(network.integer_bits()) / 8
         for _ in range(_REPRICED):

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from quinr_pl.codec import Nearest, Searched, compress, decompress
-from quinr_pl.codec.rounding import trimming
+from quinr_pl.codec.file.encoder import encode
+from quinr_pl.codec.rounding import trimming, untold
+from quinr_pl.codec.rounding.priced import PricedQuantizer
+from quinr_pl.codec.rounding.trimming import decoded_error
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import COIN, LatentQuINR
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
@@ -62,6 +65,14 @@ def figures(network, targets, rounding):
     return len(data), -10 * np.log10(error)
 
 
+@torch.no_grad()
+def untrimmed(network, targets):
+    """Bytes and PSNR with all latents as they were trained."""
+    quantizer = PricedQuantizer(network, IMAGE, targets, untold)
+    quantized = quantizer.at_price(network.rate_weight / IMAGE.pixels, untold)
+    return len(encode(quantized, IMAGE).data), -10 * np.log10(decoded_error(quantized, IMAGE, targets))
+
+
 @pytest.mark.parametrize("share", [0.95, 0.98, 1.02])
 def test_a_file_takes_the_bytes_asked_for(fitted, share):
     size, quality = figures(*fitted, Searched())
@@ -73,7 +84,7 @@ def test_a_file_takes_the_bytes_asked_for(fitted, share):
 
 @pytest.mark.parametrize("decibels", [-0.3, 0.1])
 def test_a_file_has_the_quality_asked_for(fitted, decibels):
-    size, quality = figures(*fitted, Searched())
+    size, quality = untrimmed(*fitted)
     trimmed, trimmed_quality = figures(*fitted, Searched(least_psnr=quality + decibels))
     assert quality + decibels <= trimmed_quality <= quality + decibels + 0.1
     assert trimmed <= size or decibels > 0
@@ -133,3 +144,10 @@ def test_what_chosen_steps_change_is_measured_one_by_one(fitted):
     found, flattered = measured.errors[known[::7]], steps.errors[known[::7]]
     assert len(alone) > 3
     assert np.abs(found - alone).mean() < 0.3 * np.abs(flattered - alone).mean()
+
+
+def test_latents_step_without_a_target_too(fitted) -> None:
+    size, quality = figures(*fitted, Searched())
+    untrimmed_size, untrimmed_quality = untrimmed(*fitted)
+    assert size <= untrimmed_size
+    assert quality > untrimmed_quality + 0.02
