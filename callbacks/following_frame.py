@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.codec import UNLIMITED, Frames
 from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.datamodules.scan_motion import found_motion
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import ReferenceFrame
 
@@ -22,10 +24,12 @@ class FollowingFrame(Callback):
 
     Args:
         path: A file whose last frame is the other one.
+        motion: Whether integers tell instead what differs from the other one, a scan, as it is seen from
+            where the scanner has moved to. Weights then stay.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, motion: bool = False) -> None:
+        self.path, self.motion = path, motion
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Names the other frame to signal and network, before a checkpoint is loaded.
@@ -34,17 +38,18 @@ class FollowingFrame(Callback):
             QuinrError: If the signal cannot be told by the other frame.
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        reference = follow_frame(data, Path(self.path))
+        reference = follow_frame(data, Path(self.path), self.motion)
         predicted = None if data.spec.motion is None else data.spec.predicted()
         fitted_network(pl_module).follow(reference.quantized.values(), predicted)
 
 
-def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:
+def follow_frame(data: CoordinateDataModule, path: Path, motion: bool = False) -> ReferenceFrame:
     """Makes a signal one that is told by another frame.
 
     Args:
         data: After its ``setup``.
         path: A file whose last frame is the other one.
+        motion: Whether the signal's spec is to tell how the scanner has moved since then.
 
     Returns:
         The other frame.
@@ -57,4 +62,8 @@ def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:
     if spec is None:
         raise QuinrError(f"{path}: its last frame has another shape, range, mask or scanner than the signal")
     data.follow(spec)
+    if motion:
+        if reference.targets is None:
+            raise QuinrError(f"{path}: its last frame is no scan on latents, with rays; leave the motion out")
+        data.spec = replace(data.spec, motion=found_motion(data.spec, data.values[..., 0]))
     return reference

@@ -9,7 +9,6 @@ from quinr_pl.datamodules.coordinate_datamodule import CoordinateDataModule
 from quinr_pl.datamodules.mask_gaps import without_flicker
 from quinr_pl.datamodules.range_image import Projection
 from quinr_pl.datamodules.scan_file import ScanFormat
-from quinr_pl.datamodules.scan_motion import found_motion
 from quinr_pl.signals import SignalSpec
 
 
@@ -60,16 +59,10 @@ class RangeImageDataModule(CoordinateDataModule):
         return 2
 
     def follow(self, spec: SignalSpec) -> None:
-        """See CoordinateDataModule; how the scanner has moved is found here.
-
-        Where small gaps are closed, flicker of the mask is left out too.
-        """
-        assert spec.reference is not None
-        before = spec.reference.spec.mask
+        """See CoordinateDataModule; where small gaps are closed, flicker of the mask is left out too."""
+        before = None if spec.reference is None else spec.reference.spec.mask
         if self.projection.gaps and spec.mask is not None and before is not None:
             spec = replace(spec, mask=without_flicker(spec.mask, before))
-        if spec.reference.targets is not None:
-            spec = replace(spec, motion=found_motion(spec, self.values[..., 0]))
         super().follow(spec)
 
     @property

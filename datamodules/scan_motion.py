@@ -36,6 +36,7 @@ def found_motion(spec: SignalSpec, ranges: npt.NDArray) -> Motion:
         ranges: (rows, columns) of the scan in metres, 0 where there is none.
     """
     assert spec.scanner is not None, "the spec is of a scan"
+    assert spec.reference is not None, "that follows another"
     before = spec.values_before()[..., :1]
     wanted = ranges[:, ::_EVERY].astype(np.float64)
     valid = wanted > 0

@@ -26,12 +26,17 @@ from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
+    from quinr_pl.datamodules import ImageDataModule
     from quinr_pl.signals import SignalSpec
 
 USUAL_KEY_DISTANCE = 10
 FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.35
 """Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's; and
-those of a scan that is told by how its scanner has moved."""
+those of a scan, of which about every other one is told by motion alone."""
+_FARTHER = 1.25
+"""How much farther off than the scan before one may be by motion alone, where no distance is asked for."""
+_NEARER = 0.91
+"""How much nearer than asked for fitted scans are, so that motion alone suffices for those after them."""
 _HEAD_BYTES, _LENGTH_BYTES = 9, 3  # of the file, and of a frame of less than a megabyte
 _FIT = "fit"
 
@@ -137,15 +142,32 @@ class FramesFit:
         fit = self._following(fit, data.spec, done, folder / "before.quinr")
         points = 0 if data.points is None else len(data.points)
         own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)
+        kept = {"pixels": data.spec.pixels, "own_bytes": own}
+        if (moved := self._moved(fit, data, done)) is not None:
+            return _Done(moved.data, {**moved.figures, **kept, "by_motion": True})
         if own is not None:
-            share = FOLLOWING_SHARE if data.spec.scanner is None else FOLLOWING_SCAN_SHARE
-            size = self._size(done, own, share)
+            size = self._size(done, own, data.spec.scanner is not None)
             fit = replace(fit, ask=_for_size(fit.ask, size, data.spec.pixels, points))
+        elif self.ask.chamfer is not None and len(self.paths) > 1:
+            fit = replace(fit, ask=replace(fit.ask, chamfer=_NEARER * self.ask.chamfer))
         try:
             compressed = fit.run(folder / _FIT)
         except OutOfReachError as error:
             raise OutOfReachError(f"frame {number}, {fit.path.name}: {error}") from None
-        return _Done(compressed.data, {**compressed.figures, "pixels": data.spec.pixels, "own_bytes": own})
+        return _Done(compressed.data, {**compressed.figures, **kept, "by_motion": False})
+
+    def _moved(self, fit: RatedFit, data: ImageDataModule, done: Sequence[_Done]) -> CompressedFile | None:
+        """The frame that comes next by motion alone; None where it has to be fitted."""
+        from quinr_pl.commands.moved_scan import moved_scan
+
+        if fit.after is None or self.ask.psnr is not None:
+            return None
+        before, most = done[-1].figures, self.ask.chamfer
+        if most is None:
+            if before["by_motion"] or before.get("chamfer") is None:
+                return None
+            most = _FARTHER * before["chamfer"]
+        return moved_scan(data, fit.after, most, before["lambda"])
 
     def _fit(self, number: int) -> RatedFit:
         """The fit of a frame that stands for itself."""
@@ -201,19 +223,21 @@ class FramesFit:
         backwards = enumerate(reversed(done), 1)
         return next((back for back, frame in backwards if frame.is_key), self.key_distance)
 
-    def _size(self, done: Sequence[_Done], own: int, following: float) -> int:
+    def _size(self, done: Sequence[_Done], own: int, of_scans: bool) -> int:
         """Bytes that the next frame may have, of those that the frames before have left.
 
         Args:
             done: The frames before.
             own: What is asked for a frame like the next one; for all of them where it is a size of the file.
-            following: Bytes of a frame that is told by another, in units of a key frame's.
+            of_scans: Whether frames are scans.
         """
         left = len(self.paths) - len(done)
         total = own if self.ask.most_bytes else own * left + sum(frame.figures["own_bytes"] for frame in done)
         spent = _HEAD_BYTES + sum(len(frame.data) for frame in done) + _LENGTH_BYTES * len(self.paths)
         since = self._since_key(done)
+        following = FOLLOWING_SCAN_SHARE if of_scans else FOLLOWING_SHARE
         shares = [1.0 if (since + ahead) % self.key_distance == 0 else following for ahead in range(left)]
+        shares[0] = max(shares[0], FOLLOWING_SHARE)  # of one that is fitted
         return max(1, int((total - spent) * shares[0] / sum(shares)))
 
 

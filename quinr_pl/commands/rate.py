@@ -117,11 +117,12 @@ class RatedFit:
         return self._compressed(self._sized({}, folder))
 
     def _compressed(self, result: FitResult) -> CompressedFile:
-        quality = {"psnr": result.psnr, **result.measured}
+        from quinr_pl.evaluation.metrics import finite
+
         figures = {
             "bytes": result.bytes,
             "bpp": result.bpp,
-            **{name: value if math.isfinite(value) else None for name, value in quality.items()},
+            **finite({"psnr": result.psnr, **result.measured}),
             "seconds": result.encode_seconds,
             "network": result.method,
             "lambda": result.rate_weight or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,11 @@ def weighed_psnr(psnr: float, bpp: float, rate_weight: float) -> float:
     if rate_weight == 0:
         return psnr
     return -10 * math.log10(10 ** (-psnr / 10) + rate_weight * bpp)
+
+
+def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """Figures as JSON has them: None for those that are not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def rate_and_distortion(

@@ -53,7 +53,8 @@ class Motion:
         """The one that files can hold which is nearest to angles in radians and a way in metres."""
         angles = np.clip(np.rint(UNITS * np.degrees(rotation)), -cls.MOST_ROTATION, cls.MOST_ROTATION)
         way = np.clip(np.rint(UNITS * translation), -cls.MOST_TRANSLATION, cls.MOST_TRANSLATION)
-        return cls(tuple(map(int, angles)), tuple(map(int, way)))
+        (a, b, c), (x, y, z) = angles.astype(int).tolist(), way.astype(int).tolist()
+        return cls((a, b, c), (x, y, z))
 
     @property
     def radians(self) -> Floats:

@@ -12,10 +12,14 @@ from processes import COMMAND, completed
 
 from quinr_pl import compress
 from quinr_pl.codec import Frames, decompress
+from quinr_pl.codec.file.frame_list import pack_frames
 from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE
 from quinr_pl.commands.main import main
+from quinr_pl.commands.moved_scan import moved_scan
+from quinr_pl.datamodules import ImageDataModule
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
+from quinr_pl.signals.point_distortion import point_figures
 
 pytestmark = pytest.mark.usefixtures("folder")
 FIT = ["--config", TINY_LATENT, *QUICK, "--trainer.max_steps", "6"]
@@ -195,6 +199,23 @@ def test_scans_come_back_as_points_in_the_frame_of_each():
         points = np.load(f"back/{number:06d}.npy")
         assert 0.9 * frame.spec.mask.sum() < len(points) <= frame.spec.mask.sum()  # but for hanging ones
         np.testing.assert_array_equal(points, frame.points())
+
+
+def test_motion_alone_is_taken_where_it_suffices():
+    write_scans()
+    flags = ["--data.width", "64", "--trainer.max_steps", "2"]
+    assert main(["compress", "0.bin", "-o", "one.quinr", *FIT, *flags]) == 0
+    data = ImageDataModule("1.bin", width=64)
+    data.setup()
+    before = Path("one.quinr")
+    assert moved_scan(data, before, 0.0, None) is None
+    found = moved_scan(data, before, 100.0, 2e-3)
+    assert found is not None
+    assert found.figures["lambda"] == 2e-3
+    key, frame = Frames(pack_frames([before.read_bytes(), found.data]))
+    assert frame.spec.motion is not None
+    assert key.sections["latents"] > frame.sections["latents"]
+    assert point_figures(data.points, frame.points())["chamfer"] == found.figures["chamfer"]
 
 
 def test_the_bits_of_a_point_are_shared_out_among_the_frames(monkeypatch):

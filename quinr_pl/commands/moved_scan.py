@@ -1,0 +1,51 @@
+"""A scan that the one before shows well enough: a mask and how the scanner has moved, without any fit."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from quinr_pl.commands.rate import CompressedFile
+
+if TYPE_CHECKING:
+    from quinr_pl.datamodules import CoordinateDataModule
+
+
+def moved_scan(
+    data: CoordinateDataModule, before: Path, chamfer: float, rate_weight: float | None
+) -> CompressedFile | None:
+    """The frame of a scan that is told by motion alone; None where its points are farther off than allowed.
+
+    Args:
+        data: Of the scan, after its ``setup``; its spec becomes that of the frame.
+        before: A file whose last frame is the scan before.
+        chamfer: The largest Chamfer distance, in metres.
+        rate_weight: Told for that of the scan before.
+    """
+    from quinr_pl.callbacks.following_frame import follow_frame
+    from quinr_pl.codec import UNLIMITED, Frames, decode, encode
+    from quinr_pl.evaluation.metrics import finite, rate_and_distortion
+
+    start = time.perf_counter()
+    if (
+        data.points is None
+        or Frames(before.read_bytes(), "frames", UNLIMITED)[-1].as_reference().targets is None
+    ):
+        return None
+    reference = follow_frame(data, before, motion=True)
+    quantized = reference.quantized
+    zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
+    frame = encode(replace(quantized, integers=zeros), data.spec).data
+    decoded = decode(frame, limits=UNLIMITED, reference=reference)
+    values = decoded.reconstruct()
+    points = decoded.spec.points(values)
+    figures = rate_and_distortion(len(frame), data.values, values, data.spec, data.valid, data.points, points)
+    if figures["chamfer"] > chamfer:
+        return None
+    seconds = round(time.perf_counter() - start, 3)
+    told = {"seconds": seconds, "network": quantized.network.network_name(), "lambda": rate_weight}
+    return CompressedFile(frame, {**finite(figures), **told})
