@@ -11,6 +11,7 @@ from agreement import TOLERANCE, assert_agree, inputs
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.drawing import draw
+from quinr_pl.circuit.engines.cuda import engine as cuda
 from quinr_pl.circuit.engines.lightning import apply_gates
 from quinr_pl.circuit.engines.registry import choose, make_engine
 from quinr_pl.circuit.openqasm import openqasm
@@ -154,6 +155,15 @@ def test_the_program_names_the_gates():
     assert program.count("\ncz q[") == 3 * 2 * 3
     with pytest.raises(QuinrError, match="no gate that embeds amplitudes"):
         openqasm(qvf(2), np.zeros(qvf(2).weights_shape))
+
+
+@pytest.mark.parametrize("ansatz", [qiren(3), qvf(3), CIRCUITS[-1]], ids=str)
+def test_kernels_of_cuda_leave_gates_that_they_do_not_know_to_others(ansatz, monkeypatch):
+    monkeypatch.setattr(cuda, "_other", lambda device: choose("torch"))
+    monkeypatch.setattr(cuda, "_Circuit", None)  # which needs a GPU
+    found = differentiated(lambda *given: cuda.CudaEngine().probabilities(ansatz, *given), ansatz, 2)
+    expected = differentiated(lambda *given: choose("cpu").probabilities(ansatz, *given), ansatz, 2)
+    assert_agree(found, expected, 1e-12)
 
 
 def test_drawing_shows_the_gates():
