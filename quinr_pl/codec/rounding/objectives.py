@@ -100,7 +100,7 @@ class SignalError(Objective):
         bands = self._bands
         pixels = sum(stop - start for start, stop in bands)
         most = min(_SAMPLE, _JACOBIAN * len(bands) // (count * self._spec.channels))
-        apart = -(-pixels // max(1, most))
+        apart = -(-pixels // max(1, most)) | 1  # odd: in one row after another at another phase of the grids
         total, values = np.zeros((count, count)), 0
         for start, stop in bands:
             jacobian = self._jacobian(start, stop, slice(None, None, apart))
