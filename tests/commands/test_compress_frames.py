@@ -13,9 +13,12 @@ from processes import COMMAND, completed
 from quinr_pl import compress
 from quinr_pl.codec import Frames, decompress
 from quinr_pl.codec.file.frame_list import pack_frames
+from quinr_pl.commands.ask import Ask
 from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE
+from quinr_pl.commands.fit_flags import FitFlags
 from quinr_pl.commands.main import main
 from quinr_pl.commands.moved_scan import moved_scan
+from quinr_pl.commands.rate import RatedFit
 from quinr_pl.datamodules import ImageDataModule
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
@@ -216,6 +219,18 @@ def test_motion_alone_is_taken_where_it_suffices():
     assert frame.spec.motion is not None
     assert key.sections["latents"] > frame.sections["latents"]
     assert point_figures(data.points, frame.points())["chamfer"] == found.figures["chamfer"]
+
+
+def test_a_fit_after_a_motion_keeps_the_weights():
+    write_scans()
+    flags = [*FIT, "--data.width", "64", "--trainer.max_steps", "8"]
+    assert main(["compress", "0.bin", "-o", "one.quinr", *flags]) == 0
+    after = ["+=FollowingFrame", ".path=one.quinr", ".motion=true"]
+    overrides = [*flags[2:], *(f"--trainer.callbacks{flag}" for flag in after)]
+    fit = RatedFit(Ask(), FitFlags([TINY_LATENT], overrides), Path("1.bin"), "1", after=Path("one.quinr"))
+    _, frame = Frames(pack_frames([Path("one.quinr").read_bytes(), fit.run(Path("run")).data]))
+    assert frame.spec.motion is not None
+    assert "weights" not in frame.sections
 
 
 def test_the_bits_of_a_point_are_shared_out_among_the_frames(monkeypatch):
