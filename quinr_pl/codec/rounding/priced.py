@@ -34,9 +34,9 @@ _DAMPINGS = (1e-2, 1e-3, 1e-4)
 """Of compensation: what is best depends on how far the error is quadratic."""
 _STEP_DAMPINGS = (1.0, 0.1, 0.01, 0.001)
 """Of Newton's method, in units of the curvature of each weight."""
-_STEPS = 2
-_PASSES = 2
-_SURVIVORS = 32
+_STEPS = 2  # of Newton's method, before rounding and after: more lead along flat directions to finer steps
+_PASSES = 2  # steps of rows change the damping, and with it the conditional curvature
+_SURVIVORS = 32  # beginnings that rounding goes on from
 _NO_CURVATURE = 1e-30
 _SCALES = range(-16 * STEPS_PER_OCTAVE, 16 * STEPS_PER_OCTAVE + 1, STEPS_PER_OCTAVE // 4)
 """Searched among, in codes of step sizes: from 2**-16 to 2**16 times the ideal one."""
