@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from quinr_pl.datamodules.beam_rays import beams_of
 from quinr_pl.datamodules.beams import find_beams
-from quinr_pl.datamodules.mask_gaps import close_gaps
+from quinr_pl.datamodules.mask_gaps import close_gaps, smoothed
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_layout import columns_of, field_of, sector_of
 from quinr_pl.errors import QuinrError
@@ -36,8 +36,9 @@ class Projection:
             scan.
         peak: Range in metres that target 1 stands for; longer ranges are cut to it.
         mask: Whether the file says which pixels have a return, so that the network need not.
-        gaps: Pixels of the longest gap in a row that the mask closes, see `close_gaps`; 0 for none. The file
-            is smaller by up to a quarter, and has points there, between those on both sides.
+        gaps: Pixels of the longest gap in a row that the mask closes, see `close_gaps`; 0 for none. The mask
+            is smoothed then, too. The file is smaller by up to a third, and has points in gaps, between those
+            on both sides.
         intensity: How much intensities weigh beside ranges, in steps of 0.01 up to 1; 0 leaves them out.
         firings: Points that the decoder gives for each pixel, see `Scanner`.
 
@@ -88,6 +89,8 @@ class Projection:
             scanner: Rays of its pixels, where they are known.
         """
         mask = close_gaps(ranges, valid, self.gaps) if self.mask else None
+        if mask is not None and self.gaps:
+            mask = smoothed(mask)
         return SignalSpec(RANGE_IMAGE, valid.shape, 1, low=0.0, high=self.peak, mask=mask, scanner=scanner)
 
 

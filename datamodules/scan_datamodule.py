@@ -26,8 +26,8 @@ class RangeImageDataModule(CoordinateDataModule):
         fov_down: Elevation of its lower edge in degrees; null for that of the scan.
         peak: Range in metres that target 1 stands for.
         mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
-        gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there. In a
-            frame that is told by another one flicker of the mask is left out, see `without_flicker`.
+        gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there. The
+            mask is `smoothed` then, and in a frame that is told by another one it is `without_flicker`.
         intensity: How much intensities, as a second channel, weigh beside ranges: 0.01 to 1, or 0 for none.
         firings: Points that the decoder gives for each pixel, side by side, of a scan.
         **blocks: Further arguments of `CoordinateDataModule`.

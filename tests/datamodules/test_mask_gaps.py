@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quinr_pl.datamodules import ImageDataModule
-from quinr_pl.datamodules.mask_gaps import close_gaps, without_flicker
+from quinr_pl.datamodules.mask_gaps import close_gaps, smoothed, without_flicker
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import ReferenceFrame
 
@@ -39,11 +39,24 @@ def test_what_a_closed_gap_holds_is_free(tmp_path):
     np.save(tmp_path / "ranges.npy", RANGES)
     data = ImageDataModule(str(tmp_path / "ranges.npy"), range_image=True, gaps=3)
     data.setup()
-    assert (data.spec.mask != data.valid).sum() == 4
     np.testing.assert_array_equal(data.valid, RANGES > 0)
-    np.testing.assert_array_equal(data.targets.isnan().numpy().reshape(4, 12), RANGES == 0)
+    mask = data.spec.mask
+    np.testing.assert_array_equal(mask, smoothed(close_gaps(RANGES, RANGES > 0, 3)))
+    assert (mask & ~data.valid).any()
+    np.testing.assert_array_equal(data.targets.isnan().numpy().reshape(4, 12), ~(mask & data.valid))
     with pytest.raises(QuinrError, match=r"--data\.gaps -1: must be 0 or more"):
         ImageDataModule("ranges.npy", gaps=-1)
+
+
+def test_frays_are_smoothed_and_rims_stay():
+    mask = np.zeros((9, 12), bool)
+    mask[:, :6] = True
+    frayed = mask.copy()
+    frayed[2, 3], frayed[4, 9], frayed[6, 6] = False, True, True  # a hole, a speck, a tooth of the rim
+    np.testing.assert_array_equal(smoothed(frayed), mask)
+    speck = np.zeros((9, 12), bool)
+    speck[4, 4] = True
+    np.testing.assert_array_equal(smoothed(speck), speck)  # a mask has some return
 
 
 def test_flicker_is_what_few_pixels_around_a_place_agree_on():
