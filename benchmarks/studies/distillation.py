@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.studies.signals import SYNTHETIC, FieldDataModule, described, natural, photograph, synthetic
+from benchmarks.studies.signals import SYNTHETIC, FieldDataModule, described, synthetic
 from benchmarks.studies.study import (
     Difference,
     Row,
@@ -37,6 +37,7 @@ FINER: Mapping[str, int] = {PIXELS: 1, BETWEEN: 4}
 """Points of the field for each distance of two pixels along an axis."""
 OMEGA = 20.0
 TEACHER: Tree = {"layers": 4, "width": 48, "omega0": OMEGA}
+PHOTOGRAPHS = ("chelsea", "coffee", "astronaut")
 SEEDS, STEPS, SIZE = 3, 250, 32
 _RATE: Tree = {"quantization": {"method": "compensated", "rate": 6.0}}
 
@@ -49,14 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def study(folder: Path, quick: bool) -> dict[str, Any]:
     """All figures of the study; fits lie in the folder."""
     steps, seeds, size = (3, 2, 12) if quick else (STEPS, SEEDS, SIZE)
-    signals = [
-        natural(size)[0],
-        photograph(size),
-        described(SampleDataModule, image="astronaut", longer_side=size),
-    ]
+    signals = [described(SampleDataModule, image=image, longer_side=size) for image in PHOTOGRAPHS]
     signals += [synthetic(name, 2, size=size) for name in SYNTHETIC]
     rows: list[Row] = []
-    for index, signal in enumerate(signals[1:3] if quick else signals):
+    for index, signal in enumerate(signals[2:4] if quick else signals):
         for seed in range(seeds):
             own = folder / f"{index}" / f"seed_{seed}"
             teacher = {"field": with_network(COIN, TEACHER, learning_rate=3e-3)}
