@@ -261,9 +261,8 @@ def _parsed_frame(data: bytes, limits: DecodeLimits, reference: ReferenceFrame) 
 def _decoded(parsed: _Parsed, limits: DecodeLimits) -> DecodedSignal:
     limits.check(parsed.spec, parsed.total)
     content = parsed.read(parsed.payloads)
-    offset = _offset(
-        content
-    )  # before the reconstruction: a module of torch holds one set of values at a time
+    # Before the reconstruction: a module of torch holds one set of values at a time.
+    offset = _offset(content)
     return DecodedSignal(
         content.spec,
         content.quantized,
