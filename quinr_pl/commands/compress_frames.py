@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from quinr_pl.signals import SignalSpec
 
 USUAL_KEY_DISTANCE = 10
-FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.35
+FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.25
 """Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's; and
-those of a scan, of which about every other one is told by motion alone."""
-_FARTHER = 1.25
-"""How much farther off than the scan before one may be by motion alone, where no distance is asked for."""
+those of a scan, of which two of three are told by motion alone."""
+_FARTHER = 1.35
+"""How much farther off than the last fitted scan one may be by motion alone, where no distance is asked."""
 _NEARER = 0.91
 """How much nearer than asked for fitted scans are, so that motion alone suffices for those after them."""
 _HEAD_BYTES, _LENGTH_BYTES = 9, 3  # of the file, and of a frame of less than a megabyte
@@ -162,12 +162,9 @@ class FramesFit:
 
         if fit.after is None or self.ask.psnr is not None:
             return None
-        before, most = done[-1].figures, self.ask.chamfer
-        if most is None:
-            if before["by_motion"] or before.get("chamfer") is None:
-                return None
-            most = _FARTHER * before["chamfer"]
-        return moved_scan(data, fit.after, most, before["lambda"])
+        fitted = next(one.figures for one in reversed(done) if not one.figures["by_motion"])
+        most = self.ask.chamfer or _FARTHER * (fitted.get("chamfer") or 0.0)
+        return moved_scan(data, fit.after, most, fitted["lambda"])
 
     def _fit(self, number: int) -> RatedFit:
         """The fit of a frame that stands for itself."""
