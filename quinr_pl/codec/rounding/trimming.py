@@ -32,7 +32,8 @@ _BISECTIONS = 14
 _CHECKS = 3  # of what steps do, each by one forward pass
 _PRICES = 64.0
 """Prices of a bit are looked for up to so many times the usual one, and down to its inverse."""
-_MOST_CANDIDATES = 1 << 15
+_FEWEST_CANDIDATES = 1 << 15  # in each grid, up or down; of large signals as many for each pixel
+_PIXELS_OF_A_CANDIDATE = 32
 _PAYING = 0.995  # a round in which error or bits stay above so much of what they were is the last one
 _CLOSE = 0.997
 """Where the search for a size is content, as a share of it."""
@@ -293,7 +294,7 @@ class _Trim:
         for index, levels in enumerate(list(quantized.integers.values())[:_GRIDS]):
             for sign in (1, -1):
                 errors = sign * slopes[index] + curvatures[index] / 2
-                places = _candidates(levels, errors, price)
+                places = _candidates(levels, errors, self._spec.pixels)
                 rows, columns = np.divmod(places, levels.shape[1])
                 signs = np.full(len(places), sign)
                 bits = prices.changes(index, rows, columns, signs)
@@ -335,10 +336,11 @@ def _array(values: Tensor) -> Floats:
     return values.numpy().astype(np.float64)
 
 
-def _candidates(levels: npt.NDArray[np.signedinteger], errors: Floats, price: float) -> Integers:
+def _candidates(levels: npt.NDArray[np.signedinteger], errors: Floats, pixels: int) -> Integers:
     """Places of latents whose step may pay: those whose error rises least."""
     places = np.flatnonzero((levels != 0) | (errors < 0))
-    if len(places) > _MOST_CANDIDATES:
-        cheapest = np.argpartition(errors.reshape(-1)[places], _MOST_CANDIDATES)[:_MOST_CANDIDATES]
+    most = max(_FEWEST_CANDIDATES, pixels // _PIXELS_OF_A_CANDIDATE)
+    if len(places) > most:
+        cheapest = np.argpartition(errors.reshape(-1)[places], most)[:most]
         places = np.sort(places[cheapest])
     return places
