@@ -87,7 +87,7 @@ class BestStart(Callback):
             batch = _batch(data, module)
             loss, _ = network.loss(*batch, module.work_done(step, total))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             losses.append(loss.detach())
         return fmean(map(float, losses[-max(1, steps // _JUDGED) :]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +153,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
 
     def drawn_anew(self) -> Self:
         """See Network: λ says how large the first weights are."""
-        return type(self)(**self.architecture(), rate_weight=self.rate_weight)
+        arguments: dict[str, Any] = {**self.architecture(), "rate_weight": self.rate_weight}
+        return type(self)(**arguments)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).

@@ -66,10 +66,15 @@ def figures(network, targets, rounding):
 
 
 @torch.no_grad()
+def as_trained(network, targets):
+    """The quantized network with all latents as they were trained."""
+    quantizer = PricedQuantizer(network, IMAGE, targets, untold)
+    return quantizer.at_price(network.rate_weight / IMAGE.pixels, untold)
+
+
 def untrimmed(network, targets):
     """Bytes and PSNR with all latents as they were trained."""
-    quantizer = PricedQuantizer(network, IMAGE, targets, untold)
-    quantized = quantizer.at_price(network.rate_weight / IMAGE.pixels, untold)
+    quantized = as_trained(network, targets)
     return len(encode(quantized, IMAGE).data), -10 * np.log10(decoded_error(quantized, IMAGE, targets))
 
 
@@ -151,3 +156,18 @@ def test_latents_step_without_a_target_too(fitted) -> None:
     untrimmed_size, untrimmed_quality = untrimmed(*fitted)
     assert size <= untrimmed_size
     assert quality > untrimmed_quality + 0.02
+
+
+def test_large_signals_have_as_many_candidates_for_each_pixel(fitted, monkeypatch):
+    network, targets = fitted
+    monkeypatch.setattr(trimming, "_FEWEST_CANDIDATES", 1)
+
+    quantized = as_trained(network, targets)
+
+    def reached(pixels_of_a_candidate: int) -> int:
+        monkeypatch.setattr(trimming, "_PIXELS_OF_A_CANDIDATE", pixels_of_a_candidate)
+        most = round(0.97 * len(encode(quantized, IMAGE).data))
+        trimmed = trimming.trimmed_to_size(quantized, IMAGE, targets, most, untold)
+        return len(encode(trimmed, IMAGE).data) - most
+
+    assert reached(32) <= 0 < reached(IMAGE.pixels)
