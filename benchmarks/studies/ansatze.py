@@ -203,8 +203,8 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
         axis.set_xticks(range(len(signals)), signals)
         axis.set_title(EQUAL[equal])
         axis.grid(alpha=0.3)
-        axis.legend(fontsize="small")
     axes[0].set_ylabel("PSNR of the decoded file in dB")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(order))
     return figure
 
 
