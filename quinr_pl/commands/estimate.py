@@ -37,6 +37,8 @@ _USUAL_WEIGHT, _USUAL_BPP, _USUAL_EXPONENT = 6e-3, 0.1, 1.15
 _FEWEST_STEPS, _MOST_STEPS, _TIMED_SECONDS = 2, 10, 0.4
 _LIGHTNING_SECONDS = 1e-3  # of a step: what the loop does around it
 _PASSES = 50  # through the network in the final rounding
+_OF_WEIGHTS = 0.65  # passes more for each weight, in which the curvature is found
+_CURVED_PIXELS = 1 << 19  # the most that such a pass looks at
 _CODING_SECONDS = 2e-5  # for each pixel: entropy coding of validations and of the final file
 _FURTHER_SECONDS = 3.0
 
@@ -149,7 +151,10 @@ def expected_seconds(settings: Mapping[str, Any], spec: SignalSpec) -> float:
     of_a_step = _LIGHTNING_SECONDS + sum(share * seconds for share, seconds in stages)
     steps = settings["trainer"]["max_steps"]
     of_steps = steps * of_a_step + _steps_of_starts(settings, steps) * stages[0][1]
-    return of_steps + _PASSES * of_a_pass + _CODING_SECONDS * spec.pixels + _FURTHER_SECONDS
+    passes: float = _PASSES
+    if network.rate_weight > 0:
+        passes += _OF_WEIGHTS * network.parameter_count() * min(1.0, _CURVED_PIXELS / spec.pixels)
+    return of_steps + passes * of_a_pass + _CODING_SECONDS * spec.pixels + _FURTHER_SECONDS
 
 
 def _steps_of_starts(settings: Mapping[str, Any], total: int) -> int:
