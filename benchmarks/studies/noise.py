@@ -32,10 +32,13 @@ SEEDS = 5
 SHOT_SECONDS = 250e-6
 """Assumed time of one shot: circuit, measurement and the wait until the qubits are back at 0."""
 SMALL = {"angles": 8, "sine_layers": 1, "sine_width": 12}  # the file would be larger than the picture
+LITTLE_PRICE = {
+    "model": {"network": {"init_args": {"rate_weight": 1e-4}}}
+}  # else few pixels pay for no circuit
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "circuit alone": ("kodak_paper.yaml", {**FAST, "model": {"network": {"init_args": {"range_map": True}}}}),
     "SIREN and circuit": ("kodak.yaml", {**FAST, "model": {"network": {"init_args": SMALL}}}),
-    "latents and circuit": ("kodak_latent.yaml", {}),
+    "latents and circuit": ("kodak_latent.yaml", LITTLE_PRICE),
 }
 """Base config and changes. Without a range map the values of a pixel could not sum to more than 1."""
 
