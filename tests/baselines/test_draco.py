@@ -51,6 +51,7 @@ def test_a_missing_package_is_named(monkeypatch):
         Draco(8).encode(np.zeros((1, 3), np.float32))
 
 
+@pytest.mark.slow
 def test_a_comparison_of_points(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "points.yaml").write_text(CONFIG)

@@ -80,6 +80,7 @@ def test_a_quality_is_reached(tmp_path):
     assert 24.0 <= 10 * np.log10(255**2 / error) <= 24.1
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
     whole = fit(tmp_path / "whole", latents(2e-3), RateControl(most_bytes=700)).read_bytes()
     with pytest.raises(RuntimeError, match="stopped"):

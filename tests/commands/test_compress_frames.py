@@ -60,6 +60,7 @@ def test_frames_come_back_in_a_new_process_whole_and_one_by_one(folder):
     assert np.array_equal(np.load("all.npy"), np.stack(values)[..., 0])
 
 
+@pytest.mark.slow
 def test_an_interrupted_compress_goes_on_with_the_frames_that_are_there(folder, monkeypatch):
     write_frames(2)
     assert main(["compress", *NAMES[:2], "-o", "whole.quinr", *FIT]) == 0
@@ -165,6 +166,7 @@ def test_from_python_frames_are_lists():
         compress(frames, config=TINY_LATENT, key_distance=0)
 
 
+@pytest.mark.slow
 def test_the_bytes_asked_for_are_those_of_the_whole_file(capsys):
     write_frames(2)
     few = ["--trainer.max_steps", "2"]

@@ -95,6 +95,7 @@ def test_a_file_has_the_quality_asked_for(fitted, decibels):
     assert trimmed <= size or decibels > 0
 
 
+@pytest.mark.slow
 def test_weights_are_finer_where_a_quality_needs_it(fitted):
     network, targets = copy.deepcopy(fitted[0]), fitted[1]
     network.rate_weight = 0.2  # as where a fit was steered down to a quality
@@ -105,6 +106,7 @@ def test_weights_are_finer_where_a_quality_needs_it(fitted):
     assert asked <= figures(network, targets, Searched(least_psnr=asked))[1] <= asked + 0.1
 
 
+@pytest.mark.slow
 def test_weights_alone_are_priced_higher():
     network = COIN(layers=2, width=24)
     network.rate_weight = 1e-6
