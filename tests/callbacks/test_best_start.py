@@ -10,14 +10,14 @@ from statistics import fmean
 import pytest
 import pytorch_lightning as pl
 import torch
-from fits import quiet_trainer
+from fits import quiet_trainer, small_latents
 from torch import Tensor
 
 from quinr_pl.callbacks import BestStart
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
-from quinr_pl.network import LatentQuINR, Network, QuINR
+from quinr_pl.network import Network, QuINR
 
 STEPS = 9
 
@@ -46,8 +46,7 @@ def alike(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 
 def latents() -> Network:
-    small = {"finest": 0, "grids": 3, "qubits": 2, "angles": 4, "uploads": 1, "filters": 1}
-    return LatentQuINR(height=20, width=30, **small, neighbours=4, context_width=4, rate_weight=1e-3)
+    return small_latents(20, 30, 3, rate_weight=1e-3)
 
 
 def coordinates() -> Network:

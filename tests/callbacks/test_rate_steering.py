@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from fits import quiet_trainer
+from fits import quiet_trainer, small_latents
 
 from quinr_pl.callbacks import PSNRCheckpoint, RateControl, WeightQuantization
 from quinr_pl.callbacks.rate_control import steered_shares
@@ -34,21 +34,8 @@ class _Stop(pl.Callback):
 
 def latents(rate_weight: float) -> Network:
     torch.manual_seed(0)
-    return LatentQuINR(
-        height=47,
-        width=70,
-        finest=0,
-        grids=5,
-        qubits=2,
-        angles=4,
-        uploads=1,
-        filters=1,
-        neighbours=4,
-        context_width=4,
-        rate_weight=rate_weight,
-        coarse_steps=(0.1, 0.2),
-        latent_learning_rate=10.0,
-    )
+    training = {"coarse_steps": (0.1, 0.2), "latent_learning_rate": 10.0}
+    return small_latents(47, 70, 5, rate_weight=rate_weight, **training)
 
 
 def fit(folder: Path, network: Network, control: RateControl, *callbacks: pl.Callback) -> Path:

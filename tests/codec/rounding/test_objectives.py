@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from fits import small_latents
 
 from quinr_pl.codec.rounding import objectives
 from quinr_pl.codec.rounding.levels import reduced_parameters
 from quinr_pl.codec.rounding.objectives import LatentBits, Objective, SignalError, objective_of
-from quinr_pl.network import LatentQuINR, Network
+from quinr_pl.network import Network
 from quinr_pl.signals import IMAGE_8, SignalSpec
 
 SHAPE = (48, 64)
@@ -20,18 +21,7 @@ IMAGE = SignalSpec(IMAGE_8, SHAPE, 3, 0.0, 255.0)
 def network() -> Network:
     """One whose latents are not all alike, and which prices them a little."""
     torch.manual_seed(3)
-    network = LatentQuINR(
-        height=48,
-        width=64,
-        finest=0,
-        grids=4,
-        qubits=2,
-        angles=4,
-        uploads=1,
-        filters=1,
-        neighbours=4,
-        context_width=4,
-    )
+    network = small_latents(48, 64, 4)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name in network.integers():

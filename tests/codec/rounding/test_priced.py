@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fits import small_latents, train
 
 from quinr_pl.codec import Searched, compress
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork, QuantizedTensor
@@ -19,7 +20,7 @@ from quinr_pl.codec.rounding.row_steps import codes_of_curvature, codes_of_file
 from quinr_pl.codec.rounding.trimming import decoded_error
 from quinr_pl.codec.sections.weights import weight_bits, write_weights
 from quinr_pl.native.threads import native_threads
-from quinr_pl.network import LatentQuINR, Network
+from quinr_pl.network import Network
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
 SHAPE = (48, 64)
@@ -33,30 +34,8 @@ def fit() -> tuple[Network, torch.Tensor]:
     grid = coordinates(SHAPE)
     waves = torch.stack([(k + 4) * grid[:, 0] + (9 - k) * grid[:, 1] for k in range(3)], 1).sin()
     targets = (255 * (0.5 + 0.25 * waves + 0.2 * (grid[:, :1] > 0.2))).round() / 255
-    network = LatentQuINR(
-        height=48,
-        width=64,
-        finest=0,
-        grids=4,
-        qubits=2,
-        angles=4,
-        uploads=1,
-        filters=1,
-        neighbours=4,
-        context_width=4,
-        rate_weight=1e-3,
-        coarse_steps=(),
-    )
-    groups = [
-        {"params": list(network.integers().values()), "lr": 0.1},
-        {"params": list(network.weights().values()), "lr": 1e-2},
-    ]
-    optimizer = torch.optim.Adam(groups)
-    for step in range(120):
-        loss, _ = network.loss(grid, targets, step / 120)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    network = small_latents(48, 64, 4, rate_weight=1e-3, coarse_steps=())
+    train(network, grid, targets, 120)
     return network, targets
 
 

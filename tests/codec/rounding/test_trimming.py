@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from fits import small_latents, train
 
 from quinr_pl.codec import Nearest, Searched, compress, decompress
 from quinr_pl.codec.file.encoder import encode
@@ -14,7 +15,7 @@ from quinr_pl.codec.rounding import trimming, untold
 from quinr_pl.codec.rounding.priced import PricedQuantizer
 from quinr_pl.codec.rounding.trimming import decoded_error
 from quinr_pl.errors import QuinrError
-from quinr_pl.network import COIN, LatentQuINR
+from quinr_pl.network import COIN
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
 SHAPE = (60, 80)
@@ -31,30 +32,8 @@ def fitted():
     stripes = (torch.sin(40 * columns) > 0).float() * (rows > 0.5)
     targets = torch.stack([0.2 + 0.5 * disc, 0.5 + 0.3 * columns, 0.3 + 0.4 * stripes], 1)
     targets = (255 * targets).round() / 255
-    network = LatentQuINR(
-        height=60,
-        width=80,
-        finest=0,
-        grids=5,
-        qubits=2,
-        angles=4,
-        uploads=1,
-        neighbours=4,
-        context_width=4,
-        rate_weight=2e-3,
-        coarse_steps=(),
-        filters=1,
-    )
-    groups = [
-        {"params": list(network.integers().values()), "lr": 0.1},
-        {"params": list(network.weights().values()), "lr": 1e-2},
-    ]
-    optimizer = torch.optim.Adam(groups)
-    for step in range(150):
-        loss, _ = network.loss(GRID, targets, step / 150)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    network = small_latents(60, 80, 5, rate_weight=2e-3, coarse_steps=())
+    train(network, GRID, targets, 150)
     return network, targets
 
 
