@@ -19,8 +19,7 @@ import numpy.typing as npt
 from scipy.stats import ttest_rel
 
 from benchmarks.studies.signals import SIZES, natural, photograph, synthetic
-from benchmarks.studies.study import Row, fitted, matched, run, spread, table, with_network
-from quinr_pl.experiments.fit_configs import data_module_of
+from benchmarks.studies.study import Contender, Row, ends_of, fitted, run, spread, table, with_network
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import COIN, Network, QuINR
 
@@ -46,34 +45,30 @@ _QVF: Tree = {"design": "qvf", "qubits": 4, "angles": 16, "uploads": 1, "layers"
 
 
 @dataclass(frozen=True)
-class Contender:
+class Competitor(Contender):
     """A network of the comparison.
 
     Attributes:
-        network: Class of the network.
-        arguments: Of its constructor.
-        free: The one that makes up for its size; None of the one that others are matched to.
         scales: Settings of its frequencies that are tried.
     """
 
-    network: type[Network]
-    arguments: Tree
-    free: str | None
     scales: Sequence[Tree] = OMEGAS
 
 
-CONTENDERS: Mapping[str, Contender] = {
-    "quINR": Contender(
+CONTENDERS: Mapping[str, Competitor] = {
+    "quINR": Competitor(
         QuINR, {"qubits": 4, "angles": 8, "uploads": 2, "layers": 1, **_LINEAR, **_SIREN}, None
     ),
-    "QIREN behind SIREN": Contender(QuINR, {**_QIREN, "uploads": 2, **_SIREN}, "sine_width"),
-    "QVF": Contender(QuINR, {**_QVF, **_SIREN, "readout": "last_states"}, "sine_width"),
-    "QVF, linear read-out": Contender(QuINR, {**_QVF, **_SIREN, "readout": "linear"}, "sine_width"),
-    "quINR's circuit alone": Contender(QuINR, {"qubits": 4, "angles": 12, "layers": 1, **_LINEAR}, "uploads"),
-    "QIREN": Contender(
+    "QIREN behind SIREN": Competitor(QuINR, {**_QIREN, "uploads": 2, **_SIREN}, "sine_width"),
+    "QVF": Competitor(QuINR, {**_QVF, **_SIREN, "readout": "last_states"}, "sine_width"),
+    "QVF, linear read-out": Competitor(QuINR, {**_QVF, **_SIREN, "readout": "linear"}, "sine_width"),
+    "quINR's circuit alone": Competitor(
+        QuINR, {"qubits": 4, "angles": 12, "layers": 1, **_LINEAR}, "uploads"
+    ),
+    "QIREN": Competitor(
         QuINR, {**_QIREN, "stages": 3, "stage_norm": "none", "omega0": 10.0}, "uploads", SPREADS
     ),
-    "SIREN": Contender(COIN, {"layers": 3}, "width"),
+    "SIREN": Competitor(COIN, {"layers": 3}, "width"),
 }
 EQUAL = {"parameters": "equal parameters", "operations": "equal work"}
 _NOT_OF_EQUAL_WORK = ("quINR", "quINR's circuit alone", "QIREN")
@@ -122,16 +117,10 @@ def _changes(name: str, signal: Tree, equal: str, settings: Tree) -> Tree:
 
 
 def _arguments(name: str, signal: Tree, equal: str) -> dict[str, Any]:
-    module, contender = data_module_of(signal), CONTENDERS[name]
-    ends = {"in_features": module.axes, "out_features": module.channels}
-    if contender.free is None:
-        return {**contender.arguments, **ends}
-    target = QuINR(**{**CONTENDERS["quINR"].arguments, **ends})
-
     def size(network: Network) -> float:
         return _size(network)[equal]
 
-    return matched(contender.network, {**contender.arguments, **ends}, contender.free, size, size(target))
+    return CONTENDERS[name].matched_to(CONTENDERS["quINR"], ends_of(signal), size)
 
 
 def _network(name: str, signal: Tree, equal: str) -> Network:

@@ -16,7 +16,7 @@ from scipy.stats import wilcoxon
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.configs.find import packaged_config
 from quinr_pl.experiments.comparison import Comparison, run_job
-from quinr_pl.experiments.fit_configs import merge_fits, read_fit_config
+from quinr_pl.experiments.fit_configs import data_module_of, merge_fits, read_fit_config
 from quinr_pl.experiments.sweep import perform, read_result
 from quinr_pl.experiments.trees import Tree, merge
 from quinr_pl.network import Network
@@ -149,6 +149,43 @@ def matched(
     while off(value + 1) < off(value):
         value += 1
     return {**arguments, free: value}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A network of a comparison.
+
+    Attributes:
+        network: Class of the network.
+        arguments: Of its constructor.
+        free: The one that makes up for its size; None of the one that others are matched to.
+    """
+
+    network: type[Network]
+    arguments: Tree
+    free: str | None
+
+    def matched_to(
+        self, other: Contender, signal: Mapping[str, int], size: Callable[[Network], float]
+    ) -> dict[str, Any]:
+        """Arguments with which it is as large as another contender on a signal.
+
+        Args:
+            other: The one that has no free argument.
+            signal: ``in_features`` and ``out_features``, as `ends_of` gives them.
+            size: What is equal.
+        """
+        arguments = {**self.arguments, **signal}
+        if self.free is None:
+            return arguments
+        target = size(other.network(**{**other.arguments, **signal}))
+        return matched(self.network, arguments, self.free, size, target)
+
+
+def ends_of(signal: Tree) -> dict[str, int]:
+    """Arguments of networks that follow from a signal's data module."""
+    module = data_module_of(signal)
+    return {"in_features": module.axes, "out_features": module.channels}
 
 
 def psnr_of(rows: Sequence[Row], network: str, signal: str) -> list[float]:

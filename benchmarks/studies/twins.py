@@ -19,18 +19,18 @@ from benchmarks.cases import Case, flops
 from benchmarks.studies.networks import FINER, WIRE, ClassicalNetwork, FourierReLU
 from benchmarks.studies.signals import SIZES, SYNTHETIC, natural, photograph, synthetic
 from benchmarks.studies.study import (
+    Contender,
     Difference,
     Row,
     difference,
+    ends_of,
     fitted,
-    matched,
     psnr_of,
     run,
     spread,
     table,
     with_network,
 )
-from quinr_pl.experiments.fit_configs import data_module_of
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import COIN, Network, QuINR
 
@@ -43,29 +43,25 @@ TUNING_SEED, SEEDS, STEPS = 100, 5, 250
 
 
 @dataclass(frozen=True)
-class Contender:
+class Twin(Contender):
     """A network of the comparison.
 
     Attributes:
-        network: Class of the network.
-        arguments: Of its constructor.
-        free: The one that makes up for its size; None of the one that others are matched to.
         scale: Its frequency scales in units of ``OMEGAS``.
     """
 
-    network: type[Network]
     arguments: Tree = field(default_factory=lambda: {"layers": 3})
     free: str | None = "width"
     scale: float = 1.0
 
 
-CONTENDERS: Mapping[str, Contender] = {
-    "quINR": Contender(QuINR, QUINR, None),
-    "circuit alone": Contender(QuINR, {**CIRCUIT, "angles": 12}, "uploads"),
-    "SIREN": Contender(COIN),
-    "Fourier + ReLU": Contender(FourierReLU),
-    "WIRE": Contender(WIRE, scale=0.5),
-    "FINER": Contender(FINER, scale=0.5),
+CONTENDERS: Mapping[str, Twin] = {
+    "quINR": Twin(QuINR, QUINR, None),
+    "circuit alone": Twin(QuINR, {**CIRCUIT, "angles": 12}, "uploads"),
+    "SIREN": Twin(COIN),
+    "Fourier + ReLU": Twin(FourierReLU),
+    "WIRE": Twin(WIRE, scale=0.5),
+    "FINER": Twin(FINER, scale=0.5),
 }
 """Classical ones have three layers before the last linear map. WIRE and FINER reach higher frequencies than
 SIREN at the same scale, and take half of it."""
@@ -96,7 +92,7 @@ def study(folder: Path, quick: bool) -> dict[str, Any]:
             axes: {name: tuned(name, axes, signal) for name in ours} for axes, signal in tuning.items()
         }
         for signal in signals[1:3] if quick else signals:
-            ends = _ends(signal)
+            ends = ends_of(signal)
             chosen = settings[equal][ends["in_features"]]
             networks = {name: _network(name, ends, equal, **chosen[name]) for name in ours}
             found = fitted(folder / equal, signal, networks, range(seeds), steps)
@@ -131,17 +127,12 @@ class _Tuning:
             }
             for rate, omega in self.grid
         }
-        ends = _ends(signal)
+        ends = ends_of(signal)
         networks = {
             choice: _network(name, ends, self.equal, **settings) for choice, settings in choices.items()
         }
         found = fitted(self.folder, signal, networks, [TUNING_SEED], self.steps)
         return choices[max(found, key=lambda row: row["psnr"])["network"]]
-
-
-def _ends(signal: Tree) -> dict[str, int]:
-    module = data_module_of(signal)
-    return {"in_features": module.axes, "out_features": module.channels}
 
 
 def _network(name: str, ends: Mapping[str, int], equal: str, learning_rate: float, omega0: float) -> Tree:
@@ -152,13 +143,8 @@ def _network(name: str, ends: Mapping[str, int], equal: str, learning_rate: floa
 
 def _arguments(name: str, ends: Mapping[str, int], equal: str) -> dict[str, Any]:
     """Arguments of a contender of quINR's size."""
-    contender = CONTENDERS[name]
-    arguments = {**contender.arguments, **ends}
-    if contender.free is None:
-        return arguments
     size = multiply_adds if equal == "multiply_adds" else Network.parameter_count
-    target = size(QuINR(**{**QUINR, **ends}))
-    return matched(contender.network, arguments, contender.free, size, target)
+    return CONTENDERS[name].matched_to(CONTENDERS["quINR"], ends, size)
 
 
 def multiply_adds(network: Network) -> float:
