@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from quinr_pl.codec import Frames
 from quinr_pl.datamodules import ImageDataModule
-from quinr_pl.signals.point_distortion import nearest
+from quinr_pl.signals.point_distortion import point_figures
 
 
 def main() -> None:
@@ -91,7 +91,10 @@ def _measured(files: Sequence[Path], points: Sequence[npt.NDArray]) -> _Coded:
     start = time.perf_counter()
     decoded = [frame.points() for one in data for frame in Frames(one)]
     seconds = time.perf_counter() - start
-    chamfer = [_chamfer(*pair) for pair in zip(points, decoded, strict=True)]
+    chamfer = [
+        point_figures(scan[:, :3], coded[:, :3])["chamfer"]
+        for scan, coded in zip(points, decoded, strict=True)
+    ]
     return _Coded(sum(map(len, data)), float(np.mean(chamfer)), len(decoded), seconds)
 
 
@@ -100,11 +103,6 @@ def _points(scan: Path) -> npt.NDArray:
     data.setup()
     assert data.points is not None, f"{scan} has points"
     return data.points
-
-
-def _chamfer(points: npt.NDArray, decoded: npt.NDArray) -> float:
-    pair = points[:, :3].astype(np.float64), decoded[:, :3].astype(np.float64)
-    return float(np.mean([nearest(*way)[0].mean() for way in (pair, pair[::-1])]))
 
 
 def _bytes_at(coded: Sequence[_Coded], chamfer: float) -> float:

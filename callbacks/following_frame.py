@@ -38,18 +38,23 @@ class FollowingFrame(Callback):
             QuinrError: If the signal cannot be told by the other frame.
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        reference = follow_frame(data, Path(self.path), self.motion)
+        reference = follow_frame(data, Path(self.path))
+        if self.motion:
+            if reference.targets is None:
+                raise QuinrError(
+                    f"{self.path}: its last frame is no scan on latents, with rays; leave the motion out"
+                )
+            add_motion(data)
         predicted = None if data.spec.motion is None else data.spec.predicted()
         fitted_network(pl_module).follow(reference.quantized.values(), predicted)
 
 
-def follow_frame(data: CoordinateDataModule, path: Path, motion: bool = False) -> ReferenceFrame:
+def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:
     """Makes a signal one that is told by another frame.
 
     Args:
         data: After its ``setup``.
         path: A file whose last frame is the other one.
-        motion: Whether the signal's spec is to tell how the scanner has moved since then.
 
     Returns:
         The other frame.
@@ -62,8 +67,13 @@ def follow_frame(data: CoordinateDataModule, path: Path, motion: bool = False) -
     if spec is None:
         raise QuinrError(f"{path}: its last frame has another shape, range, mask or scanner than the signal")
     data.follow(spec)
-    if motion:
-        if reference.targets is None:
-            raise QuinrError(f"{path}: its last frame is no scan on latents, with rays; leave the motion out")
-        data.spec = replace(data.spec, motion=found_motion(data.spec, data.values[..., 0]))
     return reference
+
+
+def add_motion(data: CoordinateDataModule) -> None:
+    """Lets the spec of a scan that follows another one tell how the scanner has moved since then.
+
+    Args:
+        data: After `follow_frame`, whose frame has targets.
+    """
+    data.spec = replace(data.spec, motion=found_motion(data.spec, data.values[..., 0]))

@@ -26,17 +26,17 @@ def moved_scan(
         chamfer: The largest Chamfer distance, in metres.
         rate_weight: Told for that of the scan before.
     """
-    from quinr_pl.callbacks.following_frame import follow_frame
-    from quinr_pl.codec import UNLIMITED, Frames, decode, encode
+    from quinr_pl.callbacks.following_frame import add_motion, follow_frame
+    from quinr_pl.codec import UNLIMITED, decode, encode
     from quinr_pl.evaluation.metrics import finite, rate_and_distortion
 
     start = time.perf_counter()
-    if (
-        data.points is None
-        or Frames(before.read_bytes(), "frames", UNLIMITED)[-1].as_reference().targets is None
-    ):
+    if data.points is None:
         return None
-    reference = follow_frame(data, before, motion=True)
+    reference = follow_frame(data, before)
+    if reference.targets is None:
+        return None
+    add_motion(data)
     quantized = reference.quantized
     zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
     frame = encode(replace(quantized, integers=zeros), data.spec).data
