@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from quinr_pl.codec.arrays import Floats, Integers
 from quinr_pl.codec.coding.mixture import LARGEST_LEVEL
 
 _LEVELS = -LARGEST_LEVEL, LARGEST_LEVEL
+_LEAST_DAMPING = 1e-30
+_MORE_DAMPING = 10.0
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,13 @@ class Compensation:
             rounded: How many weights are to be rounded, the first ones; all when left out.
         """
         curvature = hessian.diagonal() * steps**2
-        damped = hessian + np.diag((damping * curvature.mean() + 1e-30) / steps**2)
         count = len(steps) if rounded is None else rounded
         order = np.argsort(-curvature[:count], kind="stable")
         order = np.concatenate([order, np.arange(count, len(steps))])
-        # By torch: threads of NumPy's library, which nobody here can set, would change the last digits.
-        inverse = torch.linalg.inv(torch.from_numpy(damped[order][:, order]))
-        return cls(order, torch.linalg.cholesky(inverse).T.numpy())
+        spacing = steps[order]
+        scaled = hessian[np.ix_(order, order)] * spacing[:, None] * spacing
+        root = _inverse_root(scaled, damping * float(curvature.mean()) + _LEAST_DAMPING)
+        return cls(order, root * spacing)
 
     def conditional_curvature(self) -> Floats:
         """Curvature of the error in each weight while those after it move along, (n,)."""
@@ -110,3 +113,19 @@ class Compensation:
         result = np.empty(len(values), dtype=np.int64)
         result[self.order] = levels[0]
         return result
+
+
+def _inverse_root(matrix: Floats, damping: float) -> Floats:
+    """Upper triangular U with U' U the inverse of a matrix to whose diagonal the damping is added, (n, n).
+
+    Sums in single precision leave a curvature asymmetric in its last digits and its least eigenvalues below
+    zero. So one triangle alone is read, and the damping grows until the matrix is positive definite.
+    """
+    # By torch: threads of NumPy's library, which nobody here can set, would change the last digits.
+    # The root of the matrix in reverse order, reversed, is the upper triangular R with R R' the matrix.
+    reverse, identity = torch.from_numpy(matrix).flip(0, 1), torch.eye(len(matrix), dtype=torch.float64)
+    root, failed = torch.linalg.cholesky_ex(reverse + damping * identity)
+    while failed and math.isfinite(damping):
+        damping *= _MORE_DAMPING
+        root, failed = torch.linalg.cholesky_ex(reverse + damping * identity)
+    return torch.linalg.solve_triangular(root.flip(0, 1), identity, upper=True).numpy()

@@ -146,3 +146,29 @@ def test_only_the_first_weights_are_rounded() -> None:
     # Where nothing is rounded any more, the moved weights sit at the minimum given the rounded ones.
     errors = 0.5 * levels - values
     np.testing.assert_allclose((root.T @ root @ errors)[4:], 0, atol=1e-5)
+
+
+def test_update_is_the_root_of_the_inverse() -> None:
+    factors = np.random.default_rng(4).normal(size=(9, 6))
+    hessian, steps = factors.T @ factors, np.exp2(np.arange(-3.0, 3.0))
+    compensation = Compensation.of(hessian, steps, 0.1, rounded=4)
+    damped = hessian + np.diag(0.1 * np.mean(hessian.diagonal() * steps**2) / steps**2)
+    inverse = np.linalg.inv(damped)[np.ix_(compensation.order, compensation.order)]
+    assert np.allclose(compensation.update.T @ compensation.update, inverse)
+    assert np.array_equal(compensation.update, np.triu(compensation.update))
+
+
+def test_digits_of_single_precision_are_no_obstacle() -> None:
+    # One direction counts 10^6 times as much as the others, whose curvature is the noise of sums.
+    generator = np.random.default_rng(5)
+    direction = generator.normal(size=40)
+    hessian = np.outer(direction, direction) + 1e-6 * generator.normal(size=(40, 40))
+    assert np.linalg.eigvalsh((hessian + hessian.T) / 2)[0] < 0
+    values, steps = generator.normal(size=40), np.full(40, 0.1)
+    for damping in (1e-2, 1e-4, 1e-7):
+        compensation = Compensation.of(hessian, steps, damping)
+        assert np.all(compensation.conditional_curvature() > 0)
+        levels = compensation.nearest(values, steps, 8)
+        assert (direction @ (levels * steps - values)) ** 2 < (
+            direction @ (np.rint(values / steps) * steps - values)
+        ) ** 2
