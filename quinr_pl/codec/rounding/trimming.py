@@ -25,6 +25,7 @@ from quinr_pl.signals import SignalSpec
 
 _MOST_ROUNDS = 8
 _LARGEST_CHANGE = 0.04  # of what is asked for in one round: slopes hold near where they were taken
+_ON_THE_WAY = 0.5  # times the largest change: a round that comes so much nearer does not count
 _PROBES = 4
 _GRIDS = 3
 """The finest ones, which hold nearly all bits: a step on a coarser one moves too much for slopes to tell."""
@@ -122,8 +123,8 @@ def _trimmed(
     trim, current = _Trim(spec, targets, quantized), quantized
     middle = aim = most * (1 + close) / 2
     fitting: list[tuple[float, QuantizedNetwork]] = []
-    least, expected = math.inf, math.nan
-    for number in range(_MOST_ROUNDS + 1):
+    least, expected, nearer, number = math.inf, math.nan, math.nan, 0
+    while True:
         figures = 8.0 * len(encode(current, spec).data), trim.error(current)
         reached, cost = figures if of_size else figures[::-1]
         if math.isfinite(expected):
@@ -135,12 +136,16 @@ def _trimmed(
             if cost > _PAYING * least:
                 break
             least = min(cost, least)
-        if number == _MOST_ROUNDS:
+        if not abs(middle - reached) < nearer:  # what is far takes as many rounds as lead there
+            number += 1
+        if number > _MOST_ROUNDS:
             break
-        progress("trimming", number, _MOST_ROUNDS)
+        progress("trimming", number - 1, _MOST_ROUNDS)
         largest = _LARGEST_CHANGE * reached
         change = min(max(aim - reached, -largest), largest)
-        expected = reached + change if abs(change) < largest else math.nan
+        far = abs(change) == largest
+        expected = math.nan if far else reached + change
+        nearer = abs(middle - reached) - _ON_THE_WAY * largest if far else math.nan
         steps = trim.steps(current)
         steps = trim.measured(current, steps, steps.price_of(change, of_size))
         moves = steps.chosen(steps.price_of(change, of_size))
