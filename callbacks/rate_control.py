@@ -59,8 +59,12 @@ class RateControl(Callback):
     ) -> None:
         asked = {"bpp": bpp, "most_bytes": most_bytes, "psnr": psnr}
         given = {name: value for name, value in asked.items() if value is not None}
-        if len(given) != 1 or not all(0 < value < math.inf for value in given.values()):
-            raise QuinrError(f"RateControl {given}: give one of bpp, most_bytes and psnr, a positive number")
+        if len(given) != 1:
+            told = " and ".join(given) or "nothing asked for"
+            raise QuinrError(f"--trainer.callbacks RateControl with {told}: give one of {', '.join(asked)}")
+        for name, value in given.items():
+            if not 0 < value < math.inf:
+                raise QuinrError(f"--trainer.callbacks.{name} {value}: must be a positive number")
         self.bpp, self.most_bytes, self.psnr, self.bias = bpp, most_bytes, psnr, bias
         self._weight: float | None = None
         self._level = 0.0  # of λ, without what a deviation moves it by at once

@@ -28,6 +28,7 @@ _LADDER = (
 # points of configs/kodak_rd.yaml, with bounds between neighbours.
 _WIDEST = 2048
 _DB_PER_OCTAVE = 1.8
+_BEYOND, _LEAST_BEYOND = 1.5, 0.1
 FEWEST_BYTES = 120
 """The smallest file that a network is chosen for."""
 
@@ -129,3 +130,20 @@ def bytes_for_psnr(measured: Sequence[tuple[int, float]], psnr: float) -> int:
         octaves = math.log2(nearest[1][0] / size)
         slope = min(max((nearest[1][1] - quality) / octaves, _DB_PER_OCTAVE / 3), 3 * _DB_PER_OCTAVE)
     return max(FEWEST_BYTES, round(size * 2 ** min(max((psnr - quality) / slope, -4.0), 4.0)))
+
+
+def next_bias(aims: Sequence[tuple[float, float]]) -> float:
+    """Where to steer the next fit: between earlier biases with too little and too much, or beyond the last.
+
+    Args:
+        aims: Bias of `RateControl` in each earlier fit, and by how much its file was above what is asked for,
+            both in ln of bytes or of the inverse error; at least one fit.
+    """
+    short = [bias for bias, missed in aims if missed < 0]
+    over = [bias for bias, missed in aims if missed > 0]
+    if short and over:
+        return (max(short) + min(over)) / 2
+    bias, missed = aims[-1]
+    if missed < 0:  # what is a little too much is trimmed, and what is too little is lost
+        return bias + min(max(-_BEYOND * missed, _LEAST_BEYOND), 1.0)
+    return bias - min(_BEYOND * missed, 1.0)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from quinr_pl.errors import QuinrError
 
 if TYPE_CHECKING:
-    from quinr_pl.signals import SignalSpec
+    import numpy.typing as npt
+
+    from quinr_pl.signals import Points, SignalSpec
 
 PRESETS = {"tiny": 0.02, "small": 0.05, "medium": 0.1, "large": 0.2}
 """Bits for each pixel."""
@@ -102,6 +104,34 @@ class Ask:
         """Quality of a file in dB: its PSNR, or what the Chamfer distance that was asked for stands for."""
         return psnr if self.chamfer is None or chamfer is None else chamfer_in_decibels(chamfer)
 
+    def require_points(self, spec: SignalSpec, values: npt.NDArray, points: Points | None, name: str) -> None:
+        """Refuses what is asked of points where there are none, and a distance that no file or each one has.
+
+        Args:
+            spec: Of the signal.
+            values: Of its pixels, (*shape, channels).
+            points: Of the scan, (points, 3); None where it is none.
+            name: Of the input.
+
+        Raises:
+            QuinrError: That says what to ask for instead.
+        """
+        if self.of_points and points is None:
+            raise QuinrError(f"{self}: {name} is no scan of points; ask for --bpp, --bytes or --psnr")
+        if self.chamfer is None:
+            return
+        from quinr_pl.signals.point_distortion import point_figures
+
+        decoded = spec.points(values)
+        assert points is not None
+        assert decoded is not None, "who has points has their scanner"
+        own = point_figures(points, decoded)["chamfer"]
+        if not own <= self.chamfer <= spec.high:
+            raise QuinrError(
+                f"{self}: must lie between {own:.3f}, which the range image has without any loss (less with "
+                f"more of --data.width or --data.firings), and {spec.high:g} metres"
+            )
+
     def __str__(self) -> str:
         """The flag that says what is asked for, for messages."""
         said = next((f"{flag} {value}" for flag, value in self._given().items() if value is not None), None)
@@ -114,18 +144,29 @@ class Ask:
             spec: Of the signal.
             mask: Bytes that its mask takes.
             points: Of the scan; 0 where it is none.
+
+        Raises:
+            QuinrError: If a rate is above that of the signal without any compression.
         """
         if self.decibels is not None:
             return None
         if self.bits_per_point is not None:
-            return int(self.bits_per_point * points / 8)
+            return _size_at("--bits-per-point", self.bits_per_point, points, spec)
         if self.most_bytes is not None:
             return self.most_bytes
         if self.bpp is not None:
-            return int(self.bpp * spec.pixels / 8)
+            return _size_at("--bpp", self.bpp, spec.pixels, spec)
         from quinr_pl.codec.rate_control import FEWEST_BYTES
 
         return mask + max(FEWEST_BYTES, int(PRESETS[self.preset or USUAL_PRESET] * spec.pixels / 8))
+
+
+def _size_at(flag: str, rate: float, count: int, spec: SignalSpec) -> int:
+    """Bytes of a signal at so many bits for each of its pixels or points."""
+    if rate * count > 8 * spec.value_bytes + 7:
+        highest = 8 * spec.value_bytes / count
+        raise QuinrError(f"{flag} {rate:g}: the signal has {highest:.4g} uncompressed; ask for less")
+    return int(rate * count / 8)
 
 
 def chamfer_in_decibels(metres: float) -> float:

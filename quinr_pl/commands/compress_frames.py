@@ -146,7 +146,7 @@ class FramesFit:
         if (moved := self._moved(fit, data, done)) is not None:
             return _Done(moved.data, {**moved.figures, **kept, "by_motion": True})
         if own is not None:
-            size = self._size(done, own, data.spec.scanner is not None)
+            size = min(self._size(done, own, data.spec.scanner is not None), data.spec.value_bytes)
             fit = replace(fit, ask=_for_size(fit.ask, size, data.spec.pixels, points))
         elif self.ask.chamfer is not None and len(self.paths) > 1:
             fit = replace(fit, ask=replace(fit.ask, chamfer=_NEARER * self.ask.chamfer))

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
+from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, Ask
 from quinr_pl.commands.fit_settings import (
     network_class,
     trains_for_quantization,
@@ -34,7 +34,7 @@ PSNR_TRIES = 5
 _SIZE_TOLERANCE = 0.03
 _PSNR_TOLERANCE, _CHAMFER_TOLERANCE = 0.1, 1.0  # in dB; the latter is 5 % of a distance
 _NEARER = 0.9
-_BEYOND, _LEAST_BEYOND = 1.5, 0.1
+_LOWEST_AIM = 1.0  # dB, which every file has: for distances that stand for even less
 _SIZED_TOLERANCE, _SIZED_MOST_BPP, _SIZED_MOST_BYTES = 0.2, 2.0, 4096
 _USUAL_BPP = 0.1
 
@@ -137,10 +137,7 @@ class RatedFit:
         data = read_signal(self.settings, self.path)
         if self.after is not None:
             follow_frame(data, self.after)
-        if self.ask.of_points and data.points is None:
-            raise QuinrError(
-                f"{self.ask}: {self.path.name} is no scan of points; ask for --bpp, --bytes or --psnr"
-            )
+        self.ask.require_points(data.spec, data.values, data.points, self.path.name)
         return data
 
     @cached_property
@@ -151,9 +148,16 @@ class RatedFit:
 
     @cached_property
     def _size(self) -> int | None:
-        """Bytes that the file may have; None where a quality is asked for."""
-        points = self._data.points
-        return self.ask.size(self._data.spec, self._mask_bytes, 0 if points is None else len(points))
+        """Bytes that the file may have, no more than of use; None where a quality is asked for."""
+        from quinr_pl.commands.plans import fewest_bytes
+
+        points, spec = self._data.points, self._data.spec
+        size = self.ask.size(spec, self._mask_bytes, 0 if points is None else len(points))
+        if size is None:
+            return None
+        if size <= self._mask_bytes:
+            raise OutOfReachError(self._too_few(size, fewest_bytes(COORDINATES, spec)))
+        return min(size, max(spec.value_bytes, fewest_bytes(LATENTS, spec)))
 
     def _planned(self, folder: Path) -> FitResult:
         """Fits with the settings that a plan has for what is asked for."""
@@ -235,6 +239,8 @@ class RatedFit:
 
     def _steered(self, settings: dict[str, Any], folder: Path) -> FitResult:
         """A fit that moves its rate_weight, and others that aim elsewhere while it misses what is asked."""
+        from quinr_pl.codec.rate_control import next_bias
+
         size = self._size
         small = size is not None and self._data.spec.pixels <= _SMALL_PIXELS
         patient = small or self.ask.chamfer is not None  # which PSNR, all that a fit knows, tells little of
@@ -254,7 +260,7 @@ class RatedFit:
             if aims and missed / aims[-1][1] > _NEARER:
                 break  # more of it would not help either
             aims.append((bias, missed))
-            bias = _next_bias(aims)
+            bias = next_bias(aims)
             weight = result.rate_weight * math.exp(min(max(missed, -1.0), 1.0))
             settings = with_network(settings, {"rate_weight": weight})
         return replace(self._best_of(results, size), encode_seconds=sum(r.encode_seconds for r in results))
@@ -264,7 +270,7 @@ class RatedFit:
         if self.ask.chamfer is None:
             return {"psnr": self.ask.psnr, "bias": bias}
         assert self.ask.decibels is not None
-        return {"psnr": self.ask.decibels + 10 / math.log(10) * bias}
+        return {"psnr": max(self.ask.decibels + 10 / math.log(10) * bias, _LOWEST_AIM)}
 
     def _good_enough(self, results: list[FitResult], size: int | None) -> list[FitResult]:
         """Those that are small enough, or whose quality is high enough."""
@@ -276,7 +282,7 @@ class RatedFit:
     def _best_of(self, results: list[FitResult], size: int | None) -> FitResult:
         """The one with the highest quality of those that are small enough, or the smallest good enough."""
         if size is None:
-            return self._smallest_of(results, "use a higher --effort")
+            return self._smallest_of(results)
         fitting = self._good_enough(results, size)
         if not fitting:
             raise OutOfReachError(self._too_few(size, min(result.bytes for result in results), fitted=True))
@@ -299,14 +305,19 @@ class RatedFit:
         """Quality of a file in dB, as it is asked for."""
         return self.ask.reached(result.psnr, result.chamfer)
 
-    def _smallest_of(self, results: list[FitResult], remedy: str) -> FitResult:
+    def _smallest_of(self, results: list[FitResult]) -> FitResult:
         """The smallest file that is good enough."""
         enough = self._good_enough(results, None)
         if not enough:
             best = max(results, key=self._reached)
-            reached = f"{best.psnr:.2f} dB" if self.ask.chamfer is None else f"{best.chamfer:.3f} m"
+            reached, remedy = f"{best.psnr:.2f} dB", "ask for less"
+            if self.ask.chamfer is not None:
+                reached, remedy = f"{best.chamfer:.3f} m", "ask for a larger distance"
+            longer = "fit longer (--trainer.max_steps)"
+            if not self.flags.configs and self.ask.effort < EFFORTS[-1]:
+                longer = "use a higher --effort"
             raise OutOfReachError(
-                f"{self.ask}: the best of {len(results)} fits reached {reached}; ask for less, or {remedy}"
+                f"{self.ask}: the best of {len(results)} fits reached {reached}; {remedy}, or {longer}"
             )
         return min(enough, key=lambda result: result.bytes)
 
@@ -385,16 +396,4 @@ class RatedFit:
             # Aim at the middle of what is good enough.
             measured = [(result.bytes, min(self._reached(result), 200.0)) for result in results]
             size = max(fewest, min(bytes_for_psnr(measured, wanted + _SIZED_TOLERANCE / 2), most))
-        return self._smallest_of(results, "fit longer (--trainer.max_steps)")
-
-
-def _next_bias(aims: list[tuple[float, float]]) -> float:
-    """Where to steer next, from biases and what was missed with each: between them, or beyond the last."""
-    short = [bias for bias, missed in aims if missed < 0]
-    over = [bias for bias, missed in aims if missed > 0]
-    if short and over:
-        return (max(short) + min(over)) / 2
-    bias, missed = aims[-1]
-    if missed < 0:  # what is a little too much is trimmed, and what is too little is lost
-        return bias + min(max(-_BEYOND * missed, _LEAST_BEYOND), 1.0)
-    return bias - min(_BEYOND * missed, 1.0)
+        return self._smallest_of(results)

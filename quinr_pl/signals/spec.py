@@ -142,6 +142,11 @@ class SignalSpec:
         return math.prod(self.shape)
 
     @property
+    def value_bytes(self) -> int:
+        """Bytes that the decoded values take as an array."""
+        return self.pixels * self.channels * self.dtype.itemsize
+
+    @property
     def dtype(self) -> np.dtype:
         """Of the decoded values."""
         return self.kind.value_type(self.attributes)

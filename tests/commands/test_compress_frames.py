@@ -90,6 +90,19 @@ def test_of_a_cut_file_the_whole_frames_are_written(capsys):
     assert np.array_equal(np.asarray(Image.open("back/000001.png")), whole[1][..., 0])
 
 
+def test_a_key_frame_may_have_more_than_its_share(monkeypatch):
+    asks = []
+
+    def run(self, folder):
+        asks.append(self.ask)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RatedFit, "run", run)
+    write_frames()
+    assert main(["compress", *NAMES, "-o", "v.quinr", "--bpp", "7"]) == 130
+    assert asks[0].size(ImageDataModule("f0.png").read().spec, 0, 0) == 20 * 26  # all that it has
+
+
 def test_a_folder_is_one_file_in_the_order_of_its_numbers(folder):
     Path("frames").mkdir()
     for number, name in enumerate(("a2", "a10", "a9")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from compressing import error_lines, no_fit, write_gray
 
 from quinr_pl import compress
 from quinr_pl.commands.main import main
+from quinr_pl.datamodules import ImageDataModule
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
 from quinr_pl.fitting import FitResult
@@ -81,11 +83,46 @@ def test_a_chamfer_distance_out_of_reach(monkeypatch, capsys):
     aims: list[float] = []
     fake_fit(monkeypatch, lambda psnr: 0.2, aims)
     write_scan()
-    assert main(["compress", "scan.bin", "--chamfer", "0.05", "--network", "latents"]) == 2
-    (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
-    assert "--chamfer 0.05: the best of 2 fits reached 0.200 m" in line
+    asked = ["compress", "scan.bin", "--chamfer", "0.17", "--network", "latents"]
+    for effort, remedy in (("1", "a higher --effort"), ("5", "--trainer.max_steps")):
+        assert main([*asked, "--effort", effort]) == 2
+        (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
+        assert "--chamfer 0.17: the best of 2 fits reached 0.200 m; ask for a larger distance" in line
+        assert remedy in line
     assert aims[1] > aims[0]
     assert not Path("scan.quinr").exists()
+
+
+def test_a_chamfer_distance_has_bounds(monkeypatch, capsys):
+    no_fit(monkeypatch)
+    write_scan()
+    for distance in ("0.01", "81", "1e9"):
+        assert main(["compress", "scan.bin", "--chamfer", distance]) == 2
+        (line,) = error_lines(capsys)
+        low, high = map(float, re.findall(r"between ([\d.]+).*and ([\d.]+) metres", line)[0])
+        assert f"--chamfer {float(distance)}: must lie" in line
+        assert 0.01 < low < 0.2
+        assert high == 80.0
+
+
+def test_a_distance_that_every_file_has_gives_the_smallest(monkeypatch, capsys):
+    aims: list[float] = []
+    fake_fit(monkeypatch, lambda psnr: 0.3 * math.exp(-0.03 * (psnr - 35)), aims)
+    write_scan()
+    assert main(["compress", "scan.bin", "--chamfer", "20", "--json", "--network", "latents"]) == 0
+    assert min(aims) > 0
+    assert json.loads(capsys.readouterr().out)["bytes"] == int(100 * min(aims))
+
+
+@pytest.mark.parametrize("flag", ["--bits-per-point", "--bpp"])
+def test_a_rate_above_that_of_the_scan_itself(flag, monkeypatch, capsys):
+    no_fit(monkeypatch)
+    points = write_scan()
+    assert main(["compress", "scan.bin", flag, "1e9"]) == 2
+    (line,) = error_lines(capsys)
+    rows, columns = ImageDataModule("scan.bin").read().spec.shape
+    highest = 32 if flag == "--bpp" else 32 * rows * columns / points
+    assert f"{flag} 1e+09: the signal has {highest:.4g} uncompressed; ask for less" in line
 
 
 @pytest.mark.parametrize("flag", ["--bits-per-point", "--chamfer"])

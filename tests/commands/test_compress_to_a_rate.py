@@ -12,6 +12,7 @@ from compressing import (
     DATA,
     FEW_LATENT_STEPS,
     FEW_STEPS,
+    TINY_LATENT,
     WAVES,
     error_lines,
     kept,
@@ -145,7 +146,12 @@ def test_what_misses_a_quality_is_steered_elsewhere(sizes, best, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("flags", "fewest"), [(["--bpp", "0.1"], 120), (["--bytes", "140", "--network", "latents"], 150)]
+    ("flags", "fewest"),
+    [
+        (["--bpp", "0.1"], 120),
+        (["--bytes", "140", "--network", "latents"], 150),
+        (["--bpp", "1e-9", "--config", TINY_LATENT], 120),
+    ],
 )
 def test_too_small_a_size_is_refused_with_the_smallest_one(flags, fewest, capsys, monkeypatch):
     no_fit(monkeypatch)
@@ -153,6 +159,22 @@ def test_too_small_a_size_is_refused_with_the_smallest_one(flags, fewest, capsys
     assert main(["compress", "edges.png", *flags]) == 2
     (line,) = error_lines(capsys)
     assert f"the smallest possible file has {fewest};" in line
+
+
+def test_a_rate_above_that_of_the_picture_itself(capsys, monkeypatch):
+    no_fit(monkeypatch)
+    write_edges("edges.png")
+    assert main(["compress", "edges.png", "--bpp", "24.1"]) == 2
+    assert "--bpp 24.1: the signal has 24 uncompressed; ask for less" in error_lines(capsys)[0]
+    with pytest.raises(AssertionError, match="a fit was started"):
+        main(["compress", "edges.png", "--bpp", "24"])
+
+
+def test_a_size_above_that_of_the_picture_itself_is_any_size(monkeypatch):
+    steered = fits_of([10800], monkeypatch)
+    write_edges("edges.png", 60, 60)
+    assert compressed(Ask(most_bytes=10**12))["bytes"] == 10800
+    assert steered == [0.0]
 
 
 def test_fits_that_all_miss_a_size_name_the_smallest_file_found(monkeypatch):

@@ -65,6 +65,8 @@ def the_line(capsys) -> str:
         (["--model.network.filters", "1"], "it is an argument of LatentQuINR"),
         (["--data.imagee", "coffee"], "did you mean image?"),
         (["--model.network", "LatentQuNIR"], "did you mean LatentQuINR?"),
+        (["--trainer.callbacks+=RateControl"], "RateControl with nothing asked for: give one of bpp,"),
+        (["--trainer.callbacks+=RateControl", "--trainer.callbacks.psnr", "-3"], "callbacks.psnr -3.0: must"),
         (["--trainer.callbacks+=PSNRCheckpint"], "did you mean PSNRCheckpoint?"),
     ],
 )
