@@ -83,7 +83,8 @@ def _compare(options: Namespace) -> int:
 
 def _comparison(options: Namespace) -> Comparison:
     from quinr_pl.configs.find import find_base, find_config, read_text
-    from quinr_pl.experiments.comparison import Comparison
+    from quinr_pl.experiments.comparison import COMPARISON_KEYS, Comparison
+    from quinr_pl.experiments.config_keys import check_keys
 
     path = find_config(options.config)
     comparison = Comparison.read(read_text(path), options.config, lambda base: find_base(base, path))
@@ -92,6 +93,7 @@ def _comparison(options: Namespace) -> Comparison:
         for name in ("folder", "seeds", "processes")
         if getattr(options, name) is not None
     }
+    check_keys(changes, COMPARISON_KEYS, "--")
     if options.methods is not None:
         changes["methods"] = _chosen("methods", options.methods, comparison.methods)
     if options.images is not None:

@@ -26,8 +26,9 @@ def search(args: list[str]) -> int:
     options = parser.parse_args(args)
 
     from quinr_pl.configs.find import find_base, find_config, read_text
+    from quinr_pl.experiments.config_keys import check_keys
     from quinr_pl.experiments.search import search as run
-    from quinr_pl.experiments.search_config import Search
+    from quinr_pl.experiments.search_config import SEARCH_KEYS, Search
 
     if options.root is not None:
         os.environ["QUINR_DATA"] = options.root  # the workers inherit it
@@ -35,6 +36,7 @@ def search(args: list[str]) -> int:
     settings = Search.read(read_text(path), options.config)
     changes = {name: getattr(options, name) for name in ("folder", "bytes", "trials", "workers", "seed")}
     given = {name: value for name, value in changes.items() if value is not None}
+    check_keys(given, SEARCH_KEYS, "--")
     found = dataclasses.replace(settings, **given, base=find_base(settings.base, path))
     found.check()
     return run(found, settings.base, options.storage)

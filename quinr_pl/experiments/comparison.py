@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from quinr_pl.configs.find import read_tree
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.evaluation.metrics import rate_and_distortion
+from quinr_pl.experiments.config_keys import MAPPING, SEED, SWITCH, TEXT, Kind, known_keys, listed, whole
 from quinr_pl.experiments.fit_configs import (
     data_module_of,
     file_making_callbacks,
@@ -26,6 +27,19 @@ from quinr_pl.experiments.table import AVERAGE
 from quinr_pl.experiments.trees import Tree, merge, named
 from quinr_pl.signals import Points
 from quinr_pl.versions import versions
+
+COMPARISON_KEYS: Mapping[str, Kind] = {
+    "folder": TEXT,
+    "data": MAPPING,
+    "images": listed(MAPPING),
+    "methods": MAPPING,
+    "seeds": listed(SEED),
+    "processes": whole(1),
+    "anchors": listed(TEXT),
+    "published": SWITCH,
+    "crop": listed(whole(1), 2),
+}
+"""What a config holds."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +78,11 @@ class Comparison:
             find: Path of the config that a method's ``base`` names.
 
         Raises:
-            QuinrError: If a key is unknown or missing, or a method is not described completely.
+            QuinrError: If a key is unknown, missing or of another kind, or a method is not described
+                completely.
         """
-        tree = read_tree(text, name)
-        known = {field.name for field in fields(cls)}
-        for key in tree.keys() - known:
-            raise QuinrError(f"{name}: unknown key {key}; a comparison has {', '.join(sorted(known))}")
-        for key in ("folder", "data", "images", "methods"):
-            if not tree.get(key):
-                raise QuinrError(f"{name}: key {key} is missing")
+        needed = ("folder", "data", "images", "methods")
+        tree = known_keys(read_tree(text, name), name, COMPARISON_KEYS, needed)
         tree["methods"] = named(f"{name}: methods", tree["methods"])
         for method, description in tree["methods"].items():
             kind = description.get("kind") if isinstance(description, dict) else None

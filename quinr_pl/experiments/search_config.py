@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from quinr_pl.codec.rate_control import rounding_for_bytes
+from quinr_pl.codec.rate_control import FEWEST_BYTES, rounding_for_bytes
 from quinr_pl.codec.rounding import as_options
 from quinr_pl.configs.find import find_config, read_tree
 from quinr_pl.errors import QuinrError
+from quinr_pl.experiments.config_keys import MAPPING, SEED, SWITCH, TEXT, Kind, known_keys, whole
 from quinr_pl.experiments.fit_configs import file_making_callbacks, merge_fits, network_of, read_fit_config
 from quinr_pl.experiments.trees import Tree, merge
 
@@ -49,6 +50,9 @@ class Choices:
         return trial.suggest_categorical(name, list(self.choices))
 
 
+_FRONT_KEYS: Mapping[str, Kind] = {"population": whole(2), "inherit": SWITCH, "anchors": MAPPING}
+
+
 @dataclass(frozen=True)
 class FrontSettings:
     """How a search for the best PSNR at every size goes on, by NSGA-II.
@@ -62,6 +66,22 @@ class FrontSettings:
     population: int = 8
     inherit: bool = True
     anchors: Tree = field(default_factory=dict)
+
+
+SEARCH_KEYS: Mapping[str, Kind] = {
+    "folder": TEXT,
+    "base": TEXT,
+    "space": MAPPING,
+    "fit": MAPPING,
+    "short": MAPPING,
+    "bytes": whole(FEWEST_BYTES),
+    "front": MAPPING,
+    "trials": whole(1),
+    "workers": whole(1),
+    "seed": SEED,
+    "startup": whole(0),
+}
+"""What a config holds."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +107,8 @@ class Search:
     folder: str
     base: str
     space: Mapping[str, Range | Choices]
-    fit: Tree
-    short: Tree
+    fit: Tree = field(default_factory=dict)
+    short: Tree = field(default_factory=dict)
     bytes: int | None = None
     front: FrontSettings | None = None
     trials: int = 50
@@ -101,32 +121,20 @@ class Search:
         """The config of a YAML text.
 
         Raises:
-            QuinrError: If a key is unknown or missing, or a range is none.
+            QuinrError: If a key is unknown, missing or of another kind, or a range is none.
         """
-        tree = read_tree(text, name)
-        known = {key.name for key in fields(cls)}
-        for key in tree.keys() - known:
-            raise QuinrError(f"{name}: unknown key {key}; a search has {', '.join(sorted(known))}")
-        for key in ("folder", "base", "space"):
-            if not tree.get(key):
-                raise QuinrError(f"{name}: key {key} is missing")
-        for key in ("space", "fit", "short"):
-            tree[key] = tree.get(key) or {}
-            if not isinstance(tree[key], Mapping):
-                raise QuinrError(f"{name}: {key} {tree[key]}: give a mapping")
+        tree = known_keys(read_tree(text, name), name, SEARCH_KEYS, ("folder", "base", "space"))
         space = {path: _candidates(tree["space"][path], f"{name}: space {path}") for path in tree["space"]}
-        front = None if tree.get("front") is None else _front(tree["front"], f"{name}: front")
-        return cls(**{**tree, "space": space, "front": front})
+        if "front" in tree:
+            tree["front"] = FrontSettings(**known_keys(tree["front"], f"{name}: front", _FRONT_KEYS))
+        return cls(**{**tree, "space": space})
 
     def check(self) -> None:
-        """Looks at the numbers and for the base.
+        """Looks for the base.
 
         Raises:
-            QuinrError: If a number is out of range, or there is no base.
+            QuinrError: If there is none, or a front is to have a number of bytes.
         """
-        for flag, value in (("trials", self.trials), ("workers", self.workers), ("bytes", self.bytes)):
-            if value is not None and value < 1:
-                raise QuinrError(f"--{flag} {value}: must be at least 1")
         if self.front is not None and self.bytes is not None:
             raise QuinrError(f"--bytes {self.bytes}: a front has files of all sizes; leave it out")
         find_config(self.base)
@@ -161,19 +169,6 @@ class Search:
             return dict(tree)
         rounding = rounding_for_bytes(self.bytes, network_of(tree).parameter_count())
         return merge(tree, {"quantization": as_options(rounding)})
-
-
-def _front(description: Any, where: str) -> FrontSettings:
-    try:
-        front = FrontSettings(**description)
-        valid = front.population >= 2 and isinstance(front.anchors, Mapping)
-    except TypeError:
-        valid = False
-    if not valid:
-        raise QuinrError(
-            f"{where}: {description}; give {{population, inherit, anchors}}, a population of 2 or more"
-        )
-    return front
 
 
 def _candidates(description: Any, where: str) -> Range | Choices:

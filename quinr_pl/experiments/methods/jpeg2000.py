@@ -15,9 +15,9 @@ from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
 from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.errors import QuinrError
-from quinr_pl.experiments.methods.method import Method
+from quinr_pl.experiments.methods.method import Method, points_of_rates
 from quinr_pl.experiments.sweep import Job, Tell
-from quinr_pl.experiments.trees import Tree, named
+from quinr_pl.experiments.trees import Tree
 from quinr_pl.openjpeg import openjpeg_version
 from quinr_pl.versions import versions
 
@@ -34,9 +34,9 @@ class JPEG2000Method(Method):
         """Points of rate of the method; see `Method`."""
         settings = description.get("settings", {})
         _encoder(settings)
-        rates = [float(bpp) for bpp in description["points"]]
-        points = [{"kind": "jpeg2000", "settings": settings, "bpp": bpp, "cost": _COST} for bpp in rates]
-        return named("points", zip([f"{bpp:g}" for bpp in rates], points, strict=True))
+        return points_of_rates(
+            description["points"], {"kind": "jpeg2000", "settings": settings, "cost": _COST}
+        )
 
     def encode(
         self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy.typing as npt
 
 from quinr_pl.datamodules import CoordinateDataModule
+from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.sweep import Job, Tell
-from quinr_pl.experiments.trees import Tree
+from quinr_pl.experiments.trees import Tree, named
 from quinr_pl.signals import Points
 
 WHOLE_SIGNAL = 1 << 17
@@ -68,3 +70,20 @@ class Method(ABC):
     ) -> Points | None:
         """The points of a scan's file, (points, 3): here those of the pixels that ``decode`` gave."""
         return data.spec.points(decoded)
+
+
+def points_of_rates(rates: Iterable[Any], shared: Tree) -> dict[str, dict[str, Any]]:
+    """A point for each rate.
+
+    Args:
+        rates: Bits for each pixel.
+        shared: What the settings of all points have.
+
+    Raises:
+        QuinrError: If a rate is not positive, or is there twice.
+    """
+    numbers = [float(rate) for rate in rates]
+    for bpp in numbers:
+        if not 0 < bpp < math.inf:
+            raise QuinrError(f"points {bpp:g}: must be a positive number of bits for each pixel")
+    return named("points", [(f"{bpp:g}", {**shared, "bpp": bpp}) for bpp in numbers])

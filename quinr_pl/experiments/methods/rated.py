@@ -13,9 +13,9 @@ from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.opus import Opus
 from quinr_pl.baselines.pillow import PillowCodec
 from quinr_pl.datamodules import CoordinateDataModule
-from quinr_pl.experiments.methods.method import Method
+from quinr_pl.experiments.methods.method import Method, points_of_rates
 from quinr_pl.experiments.sweep import Job, Tell
-from quinr_pl.experiments.trees import Tree, named
+from quinr_pl.experiments.trees import Tree
 from quinr_pl.signals import SignalSpec
 from quinr_pl.versions import versions
 
@@ -50,9 +50,7 @@ class RatedMethod(Method):
         """Points of rate of the method; see `Method`."""
         kind = description["kind"]
         self.codec(kind)  # a missing one is told before any work
-        rates = [float(bpp) for bpp in description["points"]]
-        points = [{"kind": kind, "bpp": bpp, "cost": _COST} for bpp in rates]
-        return named("points", zip([f"{bpp:g}" for bpp in rates], points, strict=True))
+        return points_of_rates(description["points"], {"kind": kind, "cost": _COST})
 
     def encode(
         self, job: Job, data: CoordinateDataModule, folder: Path, tell: Tell
