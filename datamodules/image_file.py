@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from quinr_pl.signals.files import read_by_kind
 from quinr_pl.suffixes import stem_of
 
 _SAVE_POINTS = "save the points as float32 x, y, z, intensity in a .bin file, or as an .npy array"
+_UNITS = 1e-9, 1e6  # metres
 _REMEDIES = {
     **dict.fromkeys((".e57", ".xyz", ".pts"), _SAVE_POINTS),
     **dict.fromkeys((".csv", ".tsv", ".txt", ".npz", ".mat", ".h5"), "save one array by numpy.save as .npy"),
@@ -72,8 +72,9 @@ class ImageDataModule(ScanFileDataModule):
     ) -> None:
         layout: dict[str, Any] = {"projection": projection, "height": height, "width": width}
         super().__init__(stem_of(Path(path)), **layout, fov_up=fov_up, fov_down=fov_down, **scan)
-        if unit is not None and not (math.isfinite(unit) and unit > 0):
-            raise QuinrError(f"--data.unit {unit}: must be a positive number of metres")
+        low, high = _UNITS
+        if unit is not None and not low <= unit <= high:
+            raise QuinrError(f"--data.unit {unit}: must lie between {low:g} and {high:g} metres")
         self.path = Path(path).expanduser()
         self.channel_axis = channel_axis
         self.points_in_array = points

@@ -14,9 +14,11 @@ from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_layout import columns_of, field_of, sector_of
 from quinr_pl.errors import QuinrError
 from quinr_pl.signals import RANGE_IMAGE, Intensity, Scanner, Signal, SignalSpec
-from quinr_pl.signals.scanner import UNITS
+from quinr_pl.signals.scanner import MOST_FIRINGS, UNITS
 
 PROJECTIONS = ("field_of_view", "beam_order", "auto")
+_HIGHEST_PEAK = 1e5  # metres: of scanners in the air
+_MOST_PIXELS = 1 << 24  # as many as the largest scan has points
 _FIELD_ROWS = 64  # of a scan whose beams are not known
 
 
@@ -71,10 +73,12 @@ class Projection:
                 f"--data.fov_up {self.fov_up} and --data.fov_down {self.fov_down}: need "
                 "-90 <= fov_down < fov_up <= 90 degrees"
             )
-        if not (np.isfinite(self.peak) and self.peak > 0):
-            raise QuinrError(f"--data.peak {self.peak}: must be a positive number of metres")
+        if not 0 < self.peak <= _HIGHEST_PEAK:
+            raise QuinrError(f"--data.peak {self.peak:g}: must lie between 0 and {_HIGHEST_PEAK:g} metres")
         if self.gaps < 0:
             raise QuinrError(f"--data.gaps {self.gaps}: must be 0 or more pixels")
+        if not 1 <= self.firings <= MOST_FIRINGS:
+            raise QuinrError(f"--data.firings {self.firings}: must lie between 1 and {MOST_FIRINGS}")
         if self.intensity and not 0.005 <= self.intensity <= 1:
             raise QuinrError(f"--data.intensity {self.intensity}: from 0.01 to 1, or 0 for none")
 
@@ -169,11 +173,16 @@ def place(points: npt.NDArray[np.float32], projection: Projection, name: str) ->
     sector = sector_of(azimuth) if projection.width is None else Scanner.FULL_TURN
     width = projection.width or columns_of(azimuth, beams, sector[1])
     outside, edges = 0, (0.0, 0.0)
+    height = projection.height or (_FIELD_ROWS if beams is None else int(beams.max()) + 1)
+    if height * width > _MOST_PIXELS:
+        raise QuinrError(
+            f"{name}: --data.height {height} and --data.width {width}: more than {_MOST_PIXELS} pixels"
+        )
     if beams is not None:
-        row, height = beams, projection.height or int(beams.max()) + 1
+        row = beams
         scanner = beams_of(xyz, row, height)
     else:
-        sine, height = xyz[:, 2] / distance, projection.height or _FIELD_ROWS
+        sine = xyz[:, 2] / distance
         edges = _edges(sine, projection)
         share = _elevation_share(sine, *edges)
         row, outside = _bins(share, height), int(np.sum((share < 0) | (share > 1)))

@@ -16,6 +16,7 @@ from quinr_pl.signals import Signal, image_spec
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
 """RGB photographs: 512 x 512, 300 x 451 and 400 x 600 (rows x columns)."""
+_LONGEST_SIDE = 1 << 14
 
 
 class SampleDataModule(CoordinateDataModule):
@@ -39,8 +40,8 @@ class SampleDataModule(CoordinateDataModule):
         super().__init__(image, **blocks)
         if image not in SAMPLES:
             raise QuinrError(f"--data.image {image}: choose from {', '.join(SAMPLES)}")
-        if longer_side is not None and longer_side < 1:
-            raise QuinrError(f"--data.longer_side {longer_side}: must be at least 1")
+        if longer_side is not None and not 1 <= longer_side <= _LONGEST_SIDE:
+            raise QuinrError(f"--data.longer_side {longer_side}: must lie between 1 and {_LONGEST_SIDE}")
         self.image = image
         self.longer_side = longer_side
 

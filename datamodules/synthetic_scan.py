@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from quinr_pl.datamodules.range_image import range_image_signal
 from quinr_pl.datamodules.scan_datamodule import RangeImageDataModule
 from quinr_pl.datamodules.scan_file import intensities_of
+from quinr_pl.errors import QuinrError
 from quinr_pl.signals import Signal
 
 _SCANNER_HEIGHT = 1.73  # metres above the road, as on KITTI's car
@@ -37,6 +39,12 @@ class SyntheticScanDataModule(RangeImageDataModule):
         **projection: Any,
     ) -> None:
         super().__init__(f"street-{scene}", **projection)
+        if scene < 0:
+            raise QuinrError(f"--data.scene {scene}: must be 0 or more")
+        if not 0 <= noise < math.inf:
+            raise QuinrError(f"--data.noise {noise}: must be 0 or more metres")
+        if not 0 <= dropout < 1:
+            raise QuinrError(f"--data.dropout {dropout}: must be a share of the points, from 0 to below 1")
         self.scene = scene
         self.noise = noise
         self.dropout = dropout

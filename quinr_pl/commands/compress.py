@@ -154,6 +154,8 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for override in overrides:
         if not override.startswith("-"):
             raise QuinrError(f"{override}: give the inputs one after another, before the flags")
+    if options.key_distance < 1:
+        raise QuinrError(f"--key-distance {options.key_distance}: must be at least 1")
     return options, overrides
 
 

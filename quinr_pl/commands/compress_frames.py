@@ -21,7 +21,6 @@ from quinr_pl.commands.kept_fit import run_kept_work, work_digest
 from quinr_pl.commands.kept_run import FINISHED_PART
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
-from quinr_pl.errors import QuinrError
 from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
@@ -89,9 +88,6 @@ class FramesFit:
         key_distance: A key frame comes at least every so many frames.
         announces: Whether a line says before the first fit what it will take and come to.
         tell: Told how far the work is.
-
-    Raises:
-        QuinrError: If the key distance is not positive.
     """
 
     ask: Ask
@@ -101,10 +97,6 @@ class FramesFit:
     key_distance: int
     announces: bool = True
     tell: Callable[[FitStatus], None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.key_distance < 1:
-            raise QuinrError(f"--key-distance {self.key_distance}: must be at least 1")
 
     def digest(self) -> str:
         """Names the inputs with one way to compress them."""

@@ -16,6 +16,7 @@ from quinr_pl.class_paths import find_class
 from quinr_pl.configs.find import find_config, packaged_config
 from quinr_pl.datamodules import CoordinateDataModule, ImageDataModule
 from quinr_pl.errors import QuinrError
+from quinr_pl.fitting.checks import check_length
 from quinr_pl.fitting.cli import read_settings
 
 _OWN = (
@@ -85,8 +86,15 @@ def _check(settings: dict[str, Any]) -> None:
             f"--ckpt_path {settings['ckpt_path']}: an interrupted compress goes on when the same command is "
             "run again; leave the flag out"
         )
+    trainer = settings["trainer"]
+    check_length(trainer)
+    if trainer["max_steps"] < 0 and trainer["max_epochs"] in (None, -1) and trainer["max_time"] is None:
+        raise QuinrError(
+            f"--trainer.max_steps {trainer['max_steps']}: the fit would never end, and leave no file; give a "
+            "positive number, or --trainer.max_time"
+        )
     for name, harmless in _HARMLESS.items():
-        value = settings["trainer"][name]
+        value = trainer[name]
         if value not in harmless:
             raise QuinrError(
                 f"--trainer.{name} {_flag_value(value)}: compress keeps a run until its file is written; "

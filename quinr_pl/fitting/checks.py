@@ -28,6 +28,17 @@ _LEAVE_SOMETHING = (
 )
 
 
+def check_length(trainer: Any) -> None:
+    """Looks at how long the parsed arguments of a trainer let a fit be.
+
+    Raises:
+        QuinrError: If it would take no step.
+    """
+    for flag in ("max_steps", "max_epochs", "limit_train_batches"):
+        if trainer.get(flag) == 0:
+            raise QuinrError(f"--trainer.{flag} 0: a fit takes at least one step; give more")
+
+
 def check_fit(trainer: Any) -> None:
     """Looks at the parsed arguments of a fit's trainer.
 
@@ -36,9 +47,7 @@ def check_fit(trainer: Any) -> None:
     Raises:
         QuinrError: If the fit would take no step or make no file.
     """
-    for flag in ("max_steps", "max_epochs", "limit_train_batches"):
-        if trainer.get(flag) == 0:
-            raise QuinrError(f"--trainer.{flag} 0: a fit takes at least one step; give more")
+    check_length(trainer)
     if trainer.get("overfit_batches"):
         raise QuinrError(
             f"--trainer.overfit_batches {trainer.overfit_batches}: a fit is of one signal as a whole; leave "

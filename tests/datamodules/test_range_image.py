@@ -68,13 +68,21 @@ def test_points_that_the_image_changes_are_counted(capsys):
         ({"height": 0}, "--data.height 0"),
         ({"width": -1}, "--data.width -1"),
         ({"fov_up": -30.0}, "fov_down < fov_up"),
-        ({"peak": 0.0}, "--data.peak 0.0"),
+        ({"peak": 0.0}, "--data.peak 0: must lie between 0 and 100000 metres"),
+        ({"peak": 1e9}, "--data.peak 1e.09: must lie"),
+        ({"firings": 17}, "--data.firings 17: must lie between 1 and 16"),
         ({"peak": float("nan")}, "--data.peak nan"),
     ],
 )
 def test_bad_projections(arguments, message):
     with pytest.raises(QuinrError, match=message):
         Projection(**arguments)
+
+
+def test_an_image_of_more_pixels_than_any_scan_has_points_is_refused():
+    points = np.array([[10, 0, 0], [0, 9, 1]], np.float32)
+    with pytest.raises(QuinrError, match=r"--data.height 64 and --data.width 100000000: more than 16777216"):
+        project(points, Projection(width=10**8))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Stochastic(Rounding):
 
     def __post_init__(self):
         if not 1 <= self.bits <= 14:
-            raise QuinrError(f"quantization of bits: {self.bits}, must lie between 1 and 14")
+            raise QuinrError(f"bits {self.bits}: must lie between 1 and 14")
 
     def check(self, network):
         if network.fixed_point_layers:
@@ -106,7 +106,7 @@ def test_compress_and_decompress():
 def test_options_that_cannot_be_are_refused_before_the_fit(capsys):
     for options, said in (
         ({"method": "stochastic", "rate": 3}, "final.rate 3: an option of compensated and stepwise"),
-        ({"method": "stochastic", "bits": 20}, "quantization of bits: 20, must lie between 1 and 14"),
+        ({"method": "stochastic", "bits": 20}, "final.bits 20: must lie between 1 and 14"),
     ):
         assert main(["fit", *TINY, *config_of(**options)]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()

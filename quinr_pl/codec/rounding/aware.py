@@ -20,6 +20,7 @@ from quinr_pl.network.base import layers
 from quinr_pl.ops.soft_rounding import soft_round, soft_round_slope
 from quinr_pl.signals import SignalSpec
 
+_FLAG = "--trainer.callbacks.training"
 _TABLE_LIFE = 100
 _STEP_LEARNING_RATE = 0.01
 _SOFTEST, _HARDEST = 1.0, 0.1
@@ -50,16 +51,14 @@ class QuantizationTraining:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.hard <= 1:
-            raise QuinrError(
-                f"quantization start {self.start}, hard {self.hard}: need 0 <= start <= hard <= 1"
-            )
+            raise QuinrError(f"{_FLAG}.start {self.start} and hard {self.hard}: need 0 <= start <= hard <= 1")
         if not 0 < self.rate <= 16:
-            raise QuinrError(f"quantization rate {self.rate}: must lie between 0 and 16 bits")
+            raise QuinrError(f"{_FLAG}.rate {self.rate}: must lie between 0 and 16 bits")
         if not 0 <= self.rate_weight < math.inf:
-            raise QuinrError(f"quantization rate_weight {self.rate_weight}: must not be negative")
+            raise QuinrError(f"{_FLAG}.rate_weight {self.rate_weight}: must not be negative, and finite")
         if self.learn_steps and self.rate_weight == 0:
             raise QuinrError(
-                "quantization learn_steps: needs a rate_weight above 0, or steps shrink to nothing"
+                f"{_FLAG}.learn_steps true: needs a rate_weight above 0, or steps shrink to nothing"
             )
 
     def check(self, network: Network) -> None:
@@ -71,7 +70,7 @@ class QuantizationTraining:
             QuinrError: If the network takes the whole signal at once, or has latents.
         """
         remedy = "leave it out, and round by final: {method: searched}"
-        require_sampling(network, "--trainer.callbacks.training", remedy)
+        require_sampling(network, _FLAG, remedy)
 
 
 def steps_for_rate(network: Network, spec: SignalSpec, rate: float, points: int = 2048) -> dict[str, float]:

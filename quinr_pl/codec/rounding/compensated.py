@@ -60,7 +60,7 @@ class Compensated(Rounding):
     def __post_init__(self) -> None:
         check_positive(rate=self.rate, points=self.points, damping=self.damping)
         if self.seed < 0:
-            raise QuinrError(f"quantization of seed: {self.seed} must not be negative")
+            raise QuinrError(f"seed {self.seed}: must not be negative")
 
     def check(self, network: Network) -> None:
         """Refuse networks whose values at some coordinates depend on more than weights."""

@@ -48,7 +48,7 @@ class Nearest(Rounding):
     def __post_init__(self) -> None:
         for name, bits in {"bits": self.bits, **self.bits_by_tensor}.items():
             if not 2 <= bits <= 16:
-                raise QuinrError(f"quantization of {name}: {bits} bits, must lie between 2 and 16")
+                raise QuinrError(f"{name} {bits}: must lie between 2 and 16")
         check_positive(**self.step_sizes)
 
     def quantize(

@@ -28,7 +28,8 @@ class Rounding(ABC):
     """A way of rounding trained weights to levels, with its options.
 
     Each way is a frozen dataclass. Its fields are the options that configs set, each with a default, and
-    checked where they are made. Configs know it by its line in the registry, or by its import path.
+    checked where they are made: a QuinrError begins with the name of the option, which the flag or key of the
+    user's then goes before. Configs know it by its line in the registry, or by its import path.
 
     Attributes:
         method: Its name in configs.
@@ -92,4 +93,4 @@ def check_positive(**options: float) -> None:
     """
     for name, value in options.items():
         if not 0 < value < math.inf:
-            raise QuinrError(f"quantization of {name}: {value} must be positive and finite")
+            raise QuinrError(f"{name} {value}: must be positive and finite")

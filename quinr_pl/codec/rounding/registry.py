@@ -60,7 +60,10 @@ def rounding_of(options: Rounding | Mapping[str, Any], where: str = "quantizatio
         if option not in kinds:
             raise QuinrError(f"{where}.{option} {value}: {_not_an_option(option, name, kinds)}")
         given[option] = _typed(f"{where}.{option}", value, kinds[option])
-    return cls(**given)
+    try:
+        return cls(**given)
+    except QuinrError as error:
+        raise QuinrError(f"{where}.{error}") from None
 
 
 def as_options(rounding: Rounding) -> dict[str, Any]:

@@ -57,9 +57,9 @@ class Searched(Rounding):
     def __post_init__(self) -> None:
         for name, value in (("most_bytes", self.most_bytes), ("least_psnr", self.least_psnr)):
             if not 0 <= value < math.inf:
-                raise QuinrError(f"quantization of {name}: {value} must not be negative, and finite")
+                raise QuinrError(f"{name} {value}: must not be negative, and finite")
         if self.most_bytes and self.least_psnr:
-            raise QuinrError(f"quantization of most_bytes {self.most_bytes}: leave it or least_psnr out")
+            raise QuinrError(f"most_bytes {self.most_bytes}: leave it or least_psnr out")
 
     def within(self, most_bytes: int | None, least_psnr: float | None) -> Searched:
         """See Rounding; both are options of this way."""

@@ -68,9 +68,7 @@ class Stepwise(Compensated):
         super().__post_init__()
         check_positive(retraining_learning_rate=self.retraining_learning_rate)
         if self.retraining_steps < 0:
-            raise QuinrError(
-                f"quantization of retraining_steps: {self.retraining_steps} must not be negative"
-            )
+            raise QuinrError(f"retraining_steps {self.retraining_steps}: must not be negative")
 
     def quantize(
         self, network: Network, spec: SignalSpec, targets: Tensor | None = None, progress: Progress = untold

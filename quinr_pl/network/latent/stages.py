@@ -22,7 +22,9 @@ class Stages:
 
     def __init__(self, coarse_steps: Sequence[float], tiles: Callable[[int], int] = lambda _: 1) -> None:
         if min(coarse_steps, default=0) < 0 or not sum(coarse_steps) < 1:
-            raise QuinrError(f"--model.network.coarse_steps {list(coarse_steps)}: must sum to less than 1")
+            raise QuinrError(
+                f"--model.network.coarse_steps {list(coarse_steps)}: each 0 or more, and below 1 in sum"
+            )
         shares = [*coarse_steps, 1 - sum(coarse_steps)]
         self._stages = [(len(shares) - 1 - index, share) for index, share in enumerate(shares)]
         self._costs = {octave: 4.0**-octave / tiles(octave) for octave, _ in self._stages}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.errors import QuinrError
 from quinr_pl.ops.sines import sines
 
 
@@ -52,6 +53,8 @@ class Embedding(nn.Module):
         if coordinate_scale is None:
             bound = math.sqrt(6 / in_features) / omega0
         else:
+            if not 0 < coordinate_scale < math.inf:
+                raise QuinrError(f"coordinate_scale = {coordinate_scale}: must be positive and finite")
             bound = coordinate_scale / in_features
         self.weight = nn.Parameter(torch.empty(out_features, in_features).uniform_(-bound, bound))
         bias_bound = 1 / math.sqrt(in_features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -102,6 +103,8 @@ class QuantumLayer(nn.Module):
         self.ansatz = ansatz or Ansatz(**circuit)
         if outputs is not None and not 1 <= outputs <= self.ansatz.states:
             raise QuinrError(f"outputs = {outputs}: must lie between 1 and {self.ansatz.states}")
+        if not 0 <= weight_init < math.inf:
+            raise QuinrError(f"weight_init = {weight_init}: must not be negative, and finite")
         self.outputs = outputs
         self.engine = make_engine(engine)  # an unknown name fails here, not at the first step
         self.weight = nn.Parameter(torch.empty(self.ansatz.weights_shape).uniform_(-weight_init, weight_init))
