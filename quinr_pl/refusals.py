@@ -17,6 +17,19 @@ from pathlib import Path
 
 from quinr_pl.errors import QuinrError
 
+_DUMPED = re.compile(
+    r"Given value type|Given value: (Namespace|NestedArg)\(|Subtypes: \[|Errors:$|"
+    r"Expected a <class 'NoneType'>$"
+)
+_CLASS = re.compile(r"<class '(?:[\w.]+\.)?(\w+)'>")
+_PLAIN_NAMES = {
+    "int": "whole number",
+    "float": "finite number",
+    "str": "text",
+    "tuple": "list",
+    "Sequence": "list",
+}
+_UNION = re.compile(r"Does not validate against any of the Union subtypes$|\s*Errors:$")
 _PACKAGE = Path(__file__).parent
 _OWN_FOLDERS = {
     str(folder.resolve())
@@ -66,11 +79,21 @@ def refusal(error: Exception) -> str | None:
 
 
 def in_one_line(message: str) -> str:
-    """A message of several lines in one, without the rules and the dumps of what was parsed."""
+    """A message of several lines in one, without rules, dumps of what was parsed, and names of Python's.
+
+    jsonargparse tells of each type that a value might have had, the absence of one among them.
+    """
     lines = [re.sub(r"^\s*(- )*|\s+$", "", line) for line in message.splitlines() if line.strip(" -^~")]
-    kept = [line for line in lines if not line.startswith(("Given value type", "Given value: Namespace"))]
-    joined = "; ".join(line.removesuffix(":") if line.endswith("Errors:") else line for line in kept)
-    return re.sub(r"\s+", " ", re.sub(r":;", ":", joined))
+    plain = [_plain(line) for line in lines if not _DUMPED.match(line)]
+    joined = "; ".join(dict.fromkeys(line for line in plain if line))
+    whole = re.sub(r"\s+", " ", re.sub(r":;", ":", joined))
+    return re.sub(r'Parser key "([^"]+)": Parser key "', r'Parser key "\1.', whole)
+
+
+def _plain(line: str) -> str:
+    """A line of a message with types as one would call them."""
+    named = _CLASS.sub(lambda found: _PLAIN_NAMES.get(found[1], found[1]), _UNION.sub("", line))
+    return re.sub(r"a typing\.Literal\[([^]]*)\]", r"one of \1", named)
 
 
 def _first_error(error: BaseException) -> BaseException:

@@ -68,7 +68,8 @@ class OneLineParser(LightningArgumentParser):
         if "are required" in line:
             line += "; give --config, such as --config sample.yaml"
         unknown = _UNKNOWN.search(line)
-        raise QuinrError(line + (self._remedy(unknown[1].split("=")[0]) if unknown else "")) from ex
+        remedy = self._remedy(unknown[1].split("=")[0]) if unknown else ""
+        raise QuinrError(line if remedy in line else line + remedy) from ex
 
     def _remedy(self, word: str) -> str:
         """Says whose argument a word is that was given to another class, or what is spelled nearly alike."""
