@@ -56,12 +56,18 @@ def file_making_callbacks(fit: Tree) -> list[Tree]:
     ]
 
 
-def data_module_of(data: Tree) -> CoordinateDataModule:
+def data_module_of(data: Tree | CoordinateDataModule) -> CoordinateDataModule:
     """The data module that ``data`` of a fit's config describes, without its signal.
+
+    Args:
+        data: Class path and arguments; or the module itself, of which the parser of `quinr-pl fit` makes what
+            the arguments of a data module in another one's arguments describe.
 
     Raises:
         QuinrError: If there is no such class, or it refuses its arguments.
     """
+    if isinstance(data, CoordinateDataModule):
+        return data
     cls: Any = find_class(data["class_path"], CoordinateDataModule, "data.class_path")
     try:
         module: CoordinateDataModule = cls(**data.get("init_args", {}))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
+from fits import QUICK_TINY, fitted
 from scipy.stats import wilcoxon
 
 from benchmarks.studies.signals import BAND, CropDataModule, described, photograph, synthetic
 from benchmarks.studies.study import difference, matched
+from quinr_pl import decompress
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.fit_configs import data_module_of
@@ -58,6 +61,17 @@ def test_crops_are_parts_of_pictures_and_scans():
     assert part.spec.mask is not None
     assert np.array_equal(part.spec.mask, read(scan).spec.mask[8:24, 500:512])
     assert read(photograph(24)).values.shape == (16, 24, 3)
+
+
+def test_a_part_of_a_part_is_fitted(tmp_path):
+    inner = described(CropDataModule, of=photograph(24), top=2, left=3, height=12, width=14)
+    outer = described(CropDataModule, of=inner, top=4, left=1, height=7, width=9, batch_size=63)
+    config = tmp_path / "fit.yaml"
+    config.write_text(yaml.safe_dump({"data": outer}))
+    folder = fitted(tmp_path, *QUICK_TINY, "--config", str(config), "--trainer.max_steps", "1")
+    (file,) = folder.rglob("*.quinr")
+    assert decompress(file).shape == (7, 9, 3)
+    assert np.array_equal(read(outer).values, read(photograph(24)).values[6:13, 4:13])
 
 
 def test_sizes_are_matched_to_the_nearest():
