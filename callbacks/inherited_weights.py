@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -11,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.codec import UNLIMITED, decode
-from quinr_pl.errors import QuinrError
+from quinr_pl.codec.file.source import read_source
 
 
 class InheritedWeights(Callback):
@@ -39,13 +37,8 @@ class InheritedWeights(Callback):
         """
         if stage != "fit":
             return
-        try:
-            data = Path(self.path).read_bytes()
-        except OSError as error:
-            raise QuinrError(
-                f"--trainer.callbacks.path {self.path}: cannot read ({error.strerror}); give a .quinr file"
-            ) from error
-        values = decode(data, self.path, UNLIMITED).quantized.values()
+        data, name = read_source(self.path)
+        values = decode(data, name, UNLIMITED).quantized.values()
         network = fitted_network(pl_module)
         own = {**network.weights(), **network.integers()}
         taken = [name for name in own if name in values and values[name].shape == own[name].shape]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from quinr_pl.codec.file.source import REMEDY, reading
 from quinr_pl.errors import QuinrError
 
 STANDARD = "-"
@@ -22,7 +23,7 @@ def shown(name: str) -> str:
     return "standard input" if name == STANDARD else name or repr(name)
 
 
-def read_file(name: str, most_bytes: float = math.inf, remedy: str = "give a .quinr file") -> bytes:
+def read_file(name: str, most_bytes: float = math.inf, remedy: str = REMEDY) -> bytes:
     """The bytes of an input, and of a longer one one byte more than ``most_bytes``.
 
     Args:
@@ -35,7 +36,7 @@ def read_file(name: str, most_bytes: float = math.inf, remedy: str = "give a .qu
         QuinrError: If it cannot be read.
     """
     count = -1 if math.isinf(most_bytes) else int(most_bytes) + 1
-    with _reading(name, remedy):
+    with reading(shown(name), remedy):
         if name == STANDARD:
             return _standard_input(remedy).read(count)
         with Path(name).open("rb") as file:
@@ -54,7 +55,7 @@ def require_file(name: str, remedy: str) -> None:
     """
     if name == STANDARD:
         return
-    with _reading(name, remedy):
+    with reading(shown(name), remedy):
         try:
             found = os.stat(name)
         except FileNotFoundError as error:
@@ -78,16 +79,6 @@ def require_bytes(name: str, size: int, remedy: str) -> None:
     """
     if size == 0:
         raise QuinrError(f"{shown(name)}: is empty; {remedy}")
-
-
-@contextmanager
-def _reading(name: str, remedy: str) -> Iterator[None]:
-    """Refuses an input that the system does not let us read."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise QuinrError(f"{shown(name)}: cannot read ({reason}); {remedy}") from error
 
 
 def _standard_input(remedy: str) -> BinaryIO:

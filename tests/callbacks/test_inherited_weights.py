@@ -74,7 +74,5 @@ def test_latents_go_with_another_circuit(file_of):
 
 
 def test_a_file_that_is_none_is_named(tmp_path):
-    with pytest.raises(
-        QuinrError, match=r"--trainer.callbacks.path .*none.quinr: cannot read .*give a .quinr"
-    ):
+    with pytest.raises(QuinrError, match=r"none.quinr: cannot read \(No such file.*\); give a .quinr file"):
         begun(COIN(layers=2, width=5), tmp_path / "none.quinr")
