@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 
 from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.codec import UNLIMITED, Frames
+from quinr_pl.codec.file.source import read_source
 from quinr_pl.datamodules import CoordinateDataModule
 from quinr_pl.datamodules.scan_motion import found_motion
 from quinr_pl.errors import QuinrError
@@ -30,6 +30,14 @@ class FollowingFrame(Callback):
 
     def __init__(self, path: str, motion: bool = False) -> None:
         self.path, self.motion = path, motion
+        self._reference: ReferenceFrame | None = None
+
+    @classmethod
+    def after(cls, reference: ReferenceFrame, motion: bool = False) -> FollowingFrame:
+        """One whose other frame is decoded already."""
+        following = cls("the frame before", motion)
+        following._reference = reference
+        return following
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Names the other frame to signal and network, before a checkpoint is loaded.
@@ -38,7 +46,7 @@ class FollowingFrame(Callback):
             QuinrError: If the signal cannot be told by the other frame.
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        reference = follow_frame(data, Path(self.path))
+        reference = self.follow(data)
         if self.motion:
             if reference.targets is None:
                 raise QuinrError(
@@ -48,32 +56,34 @@ class FollowingFrame(Callback):
         predicted = None if data.spec.motion is None else data.spec.predicted()
         fitted_network(pl_module).follow(reference.quantized.values(), predicted)
 
+    def follow(self, data: CoordinateDataModule) -> ReferenceFrame:
+        """Makes a signal one that is told by the other frame, which is decoded once.
 
-def follow_frame(data: CoordinateDataModule, path: Path) -> ReferenceFrame:
-    """Makes a signal one that is told by another frame.
+        Args:
+            data: After its ``setup``.
 
-    Args:
-        data: After its ``setup``.
-        path: A file whose last frame is the other one.
+        Returns:
+            The other frame.
 
-    Returns:
-        The other frame.
-
-    Raises:
-        QuinrError: If the signal cannot be told by it.
-    """
-    reference = Frames(path.read_bytes(), str(path), UNLIMITED)[-1].as_reference()
-    spec = data.spec.following(reference)
-    if spec is None:
-        raise QuinrError(f"{path}: its last frame has another shape, range, mask or scanner than the signal")
-    data.follow(spec)
-    return reference
+        Raises:
+            QuinrError: If the signal cannot be told by it.
+        """
+        if self._reference is None:
+            source, name = read_source(self.path)
+            self._reference = Frames(source, name, UNLIMITED)[-1].as_reference()
+        spec = data.spec.following(self._reference)
+        if spec is None:
+            raise QuinrError(
+                f"{self.path}: its last frame has another shape, range, mask or scanner than the signal"
+            )
+        data.follow(spec)
+        return self._reference
 
 
 def add_motion(data: CoordinateDataModule) -> None:
     """Lets the spec of a scan that follows another one tell how the scanner has moved since then.
 
     Args:
-        data: After `follow_frame`, whose frame has targets.
+        data: After `FollowingFrame.follow`, whose frame has targets.
     """
     data.spec = replace(data.spec, motion=found_motion(data.spec, data.values[..., 0]))

@@ -24,9 +24,10 @@ from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
 from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
+    from quinr_pl.codec import DecodedSignal
     from quinr_pl.commands.fit_flags import FitFlags
     from quinr_pl.datamodules import ImageDataModule
-    from quinr_pl.signals import SignalSpec
+    from quinr_pl.signals import ReferenceFrame, SignalSpec
 
 USUAL_KEY_DISTANCE = 10
 FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.25
@@ -114,24 +115,25 @@ class FramesFit:
         from quinr_pl.codec.file.frame_list import pack_frames
 
         done: list[_Done] = []
+        decoded = _DecodedFrames()
         for number in range(len(self.paths)):
             place = folder / f"{number:06d}{FINISHED_PART}"
             if not place.is_file():
                 with calling(self.paths[number], f"frame {number}, {self.paths[number].name}"):
-                    write_bytes(place, self._frame(done, folder).as_bytes())
+                    write_bytes(place, self._frame(done, decoded, folder).as_bytes())
                 shutil.rmtree(folder / _FIT, ignore_errors=True)
             done.append(_Done.of_bytes(place.read_bytes()))
         data = pack_frames([frame.data for frame in done])
         return CompressedFile(data, _figures_of_all(done, len(data)))
 
-    def _frame(self, done: Sequence[_Done], folder: Path) -> _Done:
+    def _frame(self, done: Sequence[_Done], decoded: _DecodedFrames, folder: Path) -> _Done:
         """Fits the frame that comes next."""
         from quinr_pl.commands.fit_flags import read_signal
 
         number = len(done)
         fit = self._fit(number)
         data = read_signal(fit.settings, fit.path)
-        fit = self._following(fit, data.spec, done, folder / "before.quinr")
+        fit = self._following(fit, data.spec, done, decoded)
         points = 0 if data.points is None else len(data.points)
         own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)
         kept = {"pixels": data.spec.pixels, "own_bytes": own}
@@ -171,27 +173,26 @@ class FramesFit:
             return None
         return lambda status: tell(replace(status, share=(number + status.share) / len(self.paths)))
 
-    def _following(self, fit: RatedFit, spec: SignalSpec, done: Sequence[_Done], chain: Path) -> RatedFit:
+    def _following(
+        self, fit: RatedFit, spec: SignalSpec, done: Sequence[_Done], decoded: _DecodedFrames
+    ) -> RatedFit:
         """The fit of a frame that is told by the one before, where it can be and none is to stand for itself.
 
         Args:
             fit: That of a frame that stands for itself.
             spec: Of its signal.
             done: Frames that are finished.
-            chain: Where the frames that it is told by are to lie as a file.
+            decoded: The same, decoded.
         """
-        from quinr_pl.codec import UNLIMITED, Frames
-        from quinr_pl.codec.file.frame_list import pack_frames
+        from quinr_pl.callbacks import FollowingFrame
         from quinr_pl.commands.fit_flags import in_flag
 
         since = self._since_key(done)
         if since >= self.key_distance:
             return fit
-        data = pack_frames([frame.data for frame in done[-since:]])
-        reference = Frames(data, "frames", UNLIMITED)[-1].as_reference()
+        reference = decoded.last(done, since)
         if spec.following(reference) is None:
             return fit
-        write_bytes(chain, data)
         network = reference.quantized.network
         architecture = {
             name: network.architecture()[name] for name in type(network).FIELDS.keys() - {"in_features"}
@@ -199,13 +200,11 @@ class FramesFit:
         flags = [f"--model.network.{name}={in_flag(value)}" for name, value in sorted(architecture.items())]
         if (rate_weight := done[-1].figures["lambda"]) is not None:
             flags.append(f"--model.network.rate_weight={rate_weight}")
-        flags += ["--trainer.callbacks+=FollowingFrame", f"--trainer.callbacks.path={in_flag(str(chain))}"]
         ask = fit.ask
         if not self.flags.configs:
             ask = replace(ask, network=COORDINATES if network.context_shape() is None else LATENTS)
-        return replace(
-            fit, ask=ask, flags=replace(self.flags, overrides=[*self.flags.overrides, *flags]), after=chain
-        )
+        flags_of_frame = replace(self.flags, overrides=[*self.flags.overrides, *flags])
+        return replace(fit, ask=ask, flags=flags_of_frame, after=FollowingFrame.after(reference))
 
     def _since_key(self, done: Sequence[_Done]) -> int:
         """How many frames back the last key frame is; the key distance where there is none."""
@@ -263,6 +262,31 @@ class _Done:
         """What ``as_bytes`` gave."""
         figures, _, data = kept.partition(b"\n")
         return cls(data, json.loads(figures))
+
+
+class _DecodedFrames:
+    """Frames that are finished, each decoded once: when the one after it is begun."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._last: DecodedSignal | None = None
+
+    def last(self, done: Sequence[_Done], since: int) -> ReferenceFrame:
+        """The last frame, as the next one is told by it.
+
+        Args:
+            done: All frames that are finished.
+            since: How many frames back the last key frame is.
+        """
+        from quinr_pl.codec import UNLIMITED, decode
+
+        for frame in done[max(self._count, len(done) - since) :]:
+            before = None if frame.is_key or self._last is None else self._last.as_reference()
+            self._last = decode(frame.data, "frames", UNLIMITED, before)
+            self._last.settle()
+        self._count = len(done)
+        assert self._last is not None, "a key frame is the first of all"
+        return self._last.as_reference()
 
 
 def _figures_of_all(done: Sequence[_Done], size: int) -> dict[str, Any]:

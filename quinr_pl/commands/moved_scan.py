@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,28 +11,29 @@ import numpy as np
 from quinr_pl.commands.rate import CompressedFile
 
 if TYPE_CHECKING:
+    from quinr_pl.callbacks import FollowingFrame
     from quinr_pl.datamodules import CoordinateDataModule
 
 
 def moved_scan(
-    data: CoordinateDataModule, before: Path, chamfer: float, rate_weight: float | None
+    data: CoordinateDataModule, after: FollowingFrame, chamfer: float, rate_weight: float | None
 ) -> CompressedFile | None:
     """The frame of a scan that is told by motion alone; None where its points are farther off than allowed.
 
     Args:
         data: Of the scan, after its ``setup``; its spec becomes that of the frame.
-        before: A file whose last frame is the scan before.
+        after: Tells it by the scan before.
         chamfer: The largest Chamfer distance, in metres.
         rate_weight: Told for that of the scan before.
     """
-    from quinr_pl.callbacks.following_frame import add_motion, follow_frame
+    from quinr_pl.callbacks.following_frame import add_motion
     from quinr_pl.codec import UNLIMITED, decode, encode
     from quinr_pl.evaluation.metrics import finite, rate_and_distortion
 
     start = time.perf_counter()
     if data.points is None:
         return None
-    reference = follow_frame(data, before)
+    reference = after.follow(data)
     if reference.targets is None:
         return None
     add_motion(data)

@@ -22,6 +22,7 @@ from quinr_pl.errors import QuinrError
 from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
+    from quinr_pl.callbacks import FollowingFrame
     from quinr_pl.commands.fit_flags import FitFlags
     from quinr_pl.datamodules import ImageDataModule
     from quinr_pl.fitting import FitResult
@@ -69,7 +70,7 @@ class RatedFit:
         announces: Whether a line says before the fit what it will take and come to.
         tell: Told how far the work is. Its share falls where a fit missed what is asked for and another one
             follows.
-        after: A file whose last frame the input follows, as the flags say by ``FollowingFrame``.
+        after: Tells the input by another frame.
     """
 
     ask: Ask
@@ -78,7 +79,7 @@ class RatedFit:
     title: str
     announces: bool = True
     tell: Callable[[FitStatus], None] | None = None
-    after: Path | None = None
+    after: FollowingFrame | None = None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -131,12 +132,11 @@ class RatedFit:
 
     @cached_property
     def _data(self) -> ImageDataModule:
-        from quinr_pl.callbacks.following_frame import follow_frame
         from quinr_pl.commands.fit_flags import read_signal
 
         data = read_signal(self.settings, self.path)
         if self.after is not None:
-            follow_frame(data, self.after)
+            self.after.follow(data)
         self.ask.require_points(data.spec, data.values, data.points, self.path.name)
         return data
 
@@ -233,7 +233,8 @@ class RatedFit:
         data = {**data, "init_args": {**data["init_args"], "path": str(self.path)}}
         # The input's own name may be as long as a name can be.
         names = {"name": "signal", "title": title or self.title}
-        result = fit({**settings, "data": data}, folder, **names, callbacks=[FitReport(tell)])
+        following = [] if self.after is None else [self.after]
+        result = fit({**settings, "data": data}, folder, **names, callbacks=[*following, FitReport(tell)])
         tell(FitStatus(1.0, "fitted", result.psnr, result.bytes, result.bpp))
         return result
 

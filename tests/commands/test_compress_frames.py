@@ -11,7 +11,8 @@ from PIL import Image
 from processes import COMMAND, completed
 
 from quinr_pl import compress
-from quinr_pl.codec import Frames, decompress
+from quinr_pl.callbacks import FollowingFrame
+from quinr_pl.codec import Frames, decoding, decompress
 from quinr_pl.codec.file.frame_list import pack_frames
 from quinr_pl.commands.ask import Ask
 from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE
@@ -75,6 +76,23 @@ def test_an_interrupted_compress_goes_on_with_the_frames_that_are_there(folder, 
     assert calls[0] <= 6
     assert Path("again.quinr").read_bytes() == Path("whole.quinr").read_bytes()
     assert kept(folder) == []
+
+
+def test_each_frame_is_decoded_once_for_those_after_it(monkeypatch):
+    write_frames(4)
+    names = [*NAMES, "f3.png"]
+    told_by = []
+    decode = decoding.decode
+
+    def counted(data, name="bytes", limits=None, reference=None):
+        if name == "frames":
+            told_by.append(reference is not None)
+        return decode(data, name, limits, reference)
+
+    monkeypatch.setattr("quinr_pl.codec.decode", counted)
+    monkeypatch.setattr("quinr_pl.codec.frames.decode", lambda *_: pytest.fail("a chain is decoded"))
+    assert main(["compress", *names, "-o", "v.quinr", "--key-distance", "3", *FIT]) == 0
+    assert told_by == [False, True]  # the third frame is followed by a key frame, and the last one by none
 
 
 def test_of_a_cut_file_the_whole_frames_are_written(capsys):
@@ -226,8 +244,9 @@ def test_motion_alone_is_taken_where_it_suffices():
     data = ImageDataModule("1.bin", width=64)
     data.setup()
     before = Path("one.quinr")
-    assert moved_scan(data, before, 0.0, None) is None
-    found = moved_scan(data, before, 100.0, 2e-3)
+    after = FollowingFrame("one.quinr")
+    assert moved_scan(data, after, 0.0, None) is None
+    found = moved_scan(data, after, 100.0, 2e-3)
     assert found is not None
     assert found.figures["lambda"] == 2e-3
     key, frame = Frames(pack_frames([before.read_bytes(), found.data]))
@@ -240,9 +259,8 @@ def test_a_fit_after_a_motion_keeps_the_weights():
     write_scans()
     flags = [*FIT, "--data.width", "64", "--trainer.max_steps", "8"]
     assert main(["compress", "0.bin", "-o", "one.quinr", *flags]) == 0
-    after = ["+=FollowingFrame", ".path=one.quinr", ".motion=true"]
-    overrides = [*flags[2:], *(f"--trainer.callbacks{flag}" for flag in after)]
-    fit = RatedFit(Ask(), FitFlags([TINY_LATENT], overrides), Path("1.bin"), "1", after=Path("one.quinr"))
+    after = FollowingFrame("one.quinr", motion=True)
+    fit = RatedFit(Ask(), FitFlags([TINY_LATENT], flags[2:]), Path("1.bin"), "1", after=after)
     _, frame = Frames(pack_frames([Path("one.quinr").read_bytes(), fit.run(Path("run")).data]))
     assert frame.spec.motion is not None
     assert "weights" not in frame.sections
