@@ -21,6 +21,7 @@ USUAL_PRESET = "medium"
 LATENTS, COORDINATES = "latents", "coordinates"
 _LARGEST_PSNR = 100.0
 _KITTI_PSNR, _KITTI_CHAMFER = 36.0, 0.24
+_CHAMFERS = 1e-9, 1e9  # metres; infinite is the distance of a file without any point
 _NEPERS_PER_DECIBEL = 0.05  # of the distance: edges, where most error is, weigh less in it
 
 
@@ -171,4 +172,6 @@ def _size_at(flag: str, rate: float, count: int, spec: SignalSpec) -> int:
 
 def chamfer_in_decibels(metres: float) -> float:
     """About the PSNR of pixels, at a peak of 80 m, at which scans of KITTI have a Chamfer distance."""
+    nearest, farthest = _CHAMFERS
+    metres = min(max(metres, nearest), farthest)
     return _KITTI_PSNR + math.log(_KITTI_CHAMFER / metres) / _NEPERS_PER_DECIBEL

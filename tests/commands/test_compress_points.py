@@ -93,6 +93,15 @@ def test_a_chamfer_distance_out_of_reach(monkeypatch, capsys):
     assert not Path("scan.quinr").exists()
 
 
+def test_fits_without_any_point_are_out_of_reach(monkeypatch, capsys):
+    aims: list[float] = []
+    fake_fit(monkeypatch, lambda psnr: math.inf, aims)
+    write_scan()
+    assert main(["compress", "scan.bin", "--chamfer", "5", "--network", "latents"]) == 2
+    (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
+    assert "--chamfer 5.0: the best of 2 fits reached inf m" in line
+
+
 def test_a_chamfer_distance_has_bounds(monkeypatch, capsys):
     no_fit(monkeypatch)
     write_scan()
