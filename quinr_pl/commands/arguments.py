@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
+import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.spelling import did_you_mean
@@ -15,11 +17,29 @@ from quinr_pl.spelling import did_you_mean
 class OneLineArgumentParser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See ArgumentParser; errors speak of the arguments."""
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raises QuinrError, which ends the program with exit status 2."""
+        if (name := self._file_like_a_flag()) is not None:
+            raise QuinrError(f"{name}: begins as a flag does; give it after --, as in {self.prog} -- {name}")
         unknown = message.removeprefix("unrecognized arguments: ")
         near = did_you_mean(unknown.split()[0], self._option_string_actions) if unknown != message else ""
         raise QuinrError(f"{message}{near}; see {self.prog} --help")
+
+    def _file_like_a_flag(self) -> str | None:
+        """The first argument that looks like a flag, is none, and is the name of a file."""
+        for arg in self._given:
+            if arg == "--":
+                break
+            if arg.startswith("-") and arg not in self._option_string_actions and os.path.isfile(arg):
+                return arg
+        return None
 
 
 def add_experiment(parser: argparse.ArgumentParser, what: str, folder: str) -> None:

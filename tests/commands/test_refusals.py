@@ -133,6 +133,19 @@ def test_commands_and_flags(args, said, capsys, folder):
     assert not list(folder.iterdir())
 
 
+def test_a_file_whose_name_begins_as_a_flag_does(capsys):
+    Path("-dash.quinr").write_bytes(Path(GOLDEN).read_bytes())
+    for command in ("inspect", "decompress", "export", "compress"):
+        assert main([command, "-dash.quinr"]) == 2
+        assert (
+            f"-dash.quinr: begins as a flag does; give it after --, as in quinr-pl {command} -- -dash.quinr"
+            in (the_line(capsys))
+        )
+    assert main(["inspect", "--", "-dash.quinr"]) == 0
+    assert main(["decompress", "-o", "back.npy", "--", "-dash.quinr"]) == 0
+    assert Path("back.npy").exists()
+
+
 @pytest.mark.parametrize("args", [["help"], ["help", "inspect"], ["inspect", "-h"], ["-h"]])
 def test_help(args, capsys):
     with contextlib.suppress(SystemExit):  # as argparse ends with help
