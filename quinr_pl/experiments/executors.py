@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import tempfile
 import traceback
@@ -21,6 +22,7 @@ from quinr_pl.fit_status import FitStatus
 
 _LARGEST_RETURNED_FILE = 1 << 24
 _POLL_SECONDS = 0.5
+_CONNECT_SECONDS = 5.0
 
 
 class LocalExecutor:
@@ -153,14 +155,15 @@ class RayExecutor:
         self.retries = retries
         if not ray.is_initialized():
             try:
+                _require_listener(address)
                 ray.init(
                     address=address,
                     log_to_driver=False,
                     logging_level=logging.WARNING,
                     runtime_env={"env_vars": ONE_THREAD},
                 )
-            except (ConnectionError, ValueError) as error:
-                reason = str(error).splitlines()[0]
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
                 raise QuinrError(
                     f"--address {address}: no Ray cluster there ({reason}); ray start --head"
                 ) from error
@@ -188,6 +191,17 @@ class RayExecutor:
                     continue
                 _store(files, folder)
                 yield Outcome(job, error)
+
+
+def _require_listener(address: str) -> None:
+    """Tries an address of a host and a port, which Ray would try for the better part of a minute.
+
+    Raises:
+        OSError: If nobody listens there.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 def _perform_elsewhere(run_job: RunJob, job: Job, statuses: Any) -> tuple[dict[str, bytes], str | None]:

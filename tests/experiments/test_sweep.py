@@ -4,10 +4,12 @@ import io
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from processes import started, wait_until
@@ -181,6 +183,22 @@ def test_killed_twice_ends_with_the_same_table(tmp_path):
             process.wait()
     sweep(jobs, tmp_path / "killed", InProcess())
     assert table(jobs, tmp_path / "killed") == table(jobs, tmp_path / "whole")
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(monkeypatch):
+    tried = []
+    fake = SimpleNamespace(is_initialized=lambda: False, init=lambda **arguments: tried.append(arguments))
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        RayExecutor(address)
+        RayExecutor(f"ray://{address}")
+        RayExecutor("auto")
+    assert [arguments["address"] for arguments in tried] == [address, f"ray://{address}", "auto"]
+    for wrong in (address, f"ray://{address}"):
+        with pytest.raises(QuinrError, match=f"--address {wrong}: no Ray cluster there .*refused"):
+            RayExecutor(wrong)
+    assert len(tried) == 3
 
 
 def test_ray_survives_a_dead_worker(tmp_path, monkeypatch):
