@@ -21,6 +21,7 @@ from quinr_pl.commands.kept_fit import run_kept_work, work_digest
 from quinr_pl.commands.kept_run import FINISHED_PART
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
+from quinr_pl.errors import QuinrError
 from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ def _output(options: Namespace, paths: Sequence[Path]) -> Output:
     return outputs[0]
 
 
+def require_key_distance(number: int) -> None:
+    """Refuses what is no distance of key frames.
+
+    Raises:
+        QuinrError: If it is not positive.
+    """
+    if number < 1:
+        raise QuinrError(f"--key-distance {number}: must be at least 1")
+
+
 @dataclass(frozen=True)
 class FramesFit:
     """Inputs that become the frames of one file.
@@ -89,6 +100,9 @@ class FramesFit:
         key_distance: A key frame comes at least every so many frames.
         announces: Whether a line says before the first fit what it will take and come to.
         tell: Told how far the work is.
+
+    Raises:
+        QuinrError: If the key distance is not positive.
     """
 
     ask: Ask
@@ -98,6 +112,9 @@ class FramesFit:
     key_distance: int
     announces: bool = True
     tell: Callable[[FitStatus], None] | None = None
+
+    def __post_init__(self) -> None:
+        require_key_distance(self.key_distance)
 
     def digest(self) -> str:
         """Names the inputs with one way to compress them."""
@@ -147,7 +164,8 @@ class FramesFit:
         try:
             compressed = fit.run(folder / _FIT)
         except OutOfReachError as error:
-            raise OutOfReachError(f"frame {number}, {fit.path.name}: {error}") from None
+            share = "" if str(fit.ask) == str(self.ask) else f"{self.ask}, of which it has "
+            raise OutOfReachError(f"frame {number}, {fit.path.name}: {share}{error}") from None
         return _Done(compressed.data, {**compressed.figures, **kept, "by_motion": False})
 
     def _moved(self, fit: RatedFit, data: ImageDataModule, done: Sequence[_Done]) -> CompressedFile | None:
