@@ -1,0 +1,1 @@
+"""Whether a context model that is trained on other pictures serves a picture: the test before one ships."""
