@@ -14,10 +14,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import ttest_rel
 
 from benchmarks.studies.signals import SIZES, natural
-from benchmarks.studies.study import Row, fitted, matched, run, spread, table, with_network
+from benchmarks.studies.study import column, fitted, matched, paired, run, spread, table, with_network
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import QuINR
 
@@ -102,12 +101,8 @@ def _base_name(found: Mapping[str, Any], host: str) -> str:
     return name
 
 
-def _rows(found: Mapping[str, Any], name: str) -> list[Row]:
-    return [row for row in found["fits"] if row["network"] == found["names"][name]]
-
-
-def _psnr(found: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
-    return np.array([row["psnr"] for row in _rows(found, name)])
+def _column(found: Mapping[str, Any], name: str, key: str) -> npt.NDArray[np.float64]:
+    return column(found["fits"], key, network=found["names"][name])
 
 
 def tables(found: Mapping[str, Any]) -> str:
@@ -118,8 +113,9 @@ def tables(found: Mapping[str, Any]) -> str:
         for name in found["names"]:
             owner, group, label = name.split("; ")
             if owner == host:
-                parameters, psnr = _rows(found, name)[0]["parameters"], spread(_psnr(found, name))
-                rows.append([f"{group}: {label}", f"{parameters}", psnr, *_difference(found, name, host)])
+                parameters, psnr = (_column(found, name, key) for key in ("parameters", "psnr"))
+                told = [f"{group}: {label}", f"{parameters[0]}", spread(psnr)]
+                rows.append([*told, *_difference(found, name, host)])
         parts.append(table(rows))
     return "\n\n".join(parts)
 
@@ -128,10 +124,7 @@ def _difference(found: Mapping[str, Any], name: str, host: str) -> list[str]:
     """The difference from the base, its effect size and p of a paired t test."""
     if found["names"][name] == _base_name(found, host):
         return ["base", "", ""]
-    ours, base = _psnr(found, name), _psnr(found, _base_name(found, host))
-    less = ours - base
-    effect = less.mean() / less.std(ddof=1)
-    return [spread(less), f"{effect:+.1f}", f"{ttest_rel(ours, base).pvalue:.3f}"]
+    return paired(_column(found, name, "psnr"), _column(found, _base_name(found, host), "psnr"))
 
 
 def draw(found: Mapping[str, Any]) -> plt.Figure:
@@ -141,7 +134,7 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
         names = [name for name in found["names"] if name.startswith(f"{host};")]
         groups = list(dict.fromkeys(name.split("; ")[1] for name in names))
         for row, name in enumerate(names):
-            less = _psnr(found, name) - _psnr(found, _base_name(found, host))
+            less = _column(found, name, "psnr") - _column(found, _base_name(found, host), "psnr")
             colour = f"C{groups.index(name.split('; ')[1])}"
             axis.errorbar(less.mean(), -row, xerr=less.std(ddof=1), color=colour, marker="o", capsize=2)
         axis.set_yticks(

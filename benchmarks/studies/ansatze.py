@@ -15,11 +15,21 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
-from scipy.stats import ttest_rel
 
 from benchmarks.studies.signals import SIZES, natural, photograph, synthetic
-from benchmarks.studies.study import Contender, Row, ends_of, fitted, run, spread, table, with_network
+from benchmarks.studies.study import (
+    Contender,
+    Row,
+    column,
+    distinct,
+    ends_of,
+    fitted,
+    paired,
+    run,
+    spread,
+    table,
+    with_network,
+)
 from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import COIN, Network, QuINR
 
@@ -139,33 +149,27 @@ def _compared(found: Mapping[str, Any], equal: str) -> list[Row]:
     return [row for row in found["fits"] if row["equal"] == equal or row["network"] == "quINR"]
 
 
-def _column(rows: Sequence[Row], network: str, key: str) -> npt.NDArray[np.float64]:
-    """Values of a network's fits, in the order of signals and seeds."""
-    return np.array([row[key] for row in rows if row["network"] == network])
-
-
 def tables(found: Mapping[str, Any]) -> str:
     """The tables of the page, in Markdown: differences from quINR are paired by signal and seed."""
     parts = []
     for equal, title in EQUAL.items():
         rows = _compared(found, equal)
-        names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+        names, signals = (distinct(rows, key) for key in ("network", "signal"))
         lines = [[title, *names]]
         for key in ("parameters", "bytes", "operations", "gates"):
-            lines.append([key, *(f"{_column(rows, name, key).mean():,.0f}" for name in names)])
+            lines.append([key, *(f"{column(rows, key, network=name).mean():,.0f}" for name in names)])
         for signal in signals:
-            of_signal = [row for row in rows if row["signal"] == signal]
-            lines.append([signal, *(spread(_column(of_signal, name, "psnr")) for name in names)])
+            psnr = (column(rows, "psnr", network=name, signal=signal) for name in names)
+            lines.append([signal, *map(spread, psnr)])
         parts.append(table(lines))
         lines = [[f"{title}: less quINR", "mean, dB", "effect size d", "p", "ahead of quINR"]]
-        ours = _column(rows, "quINR", "psnr")
+        ours = column(rows, "psnr", network="quINR")
         for name in names[1:]:
-            less = _column(rows, name, "psnr") - ours
-            p = ttest_rel(_column(rows, name, "psnr"), ours).pvalue
-            effect = f"{less.mean() / less.std(ddof=1):+.1f}"
-            lines.append([name, spread(less), effect, f"{p:.3f}", f"{(less > 0).sum()} of {len(less)}"])
+            theirs = column(rows, "psnr", network=name)
+            ahead = f"{(theirs > ours).sum()} of {len(ours)}"
+            lines.append([name, *paired(theirs, ours), ahead])
         parts.append(table(lines))
-    names = list(dict.fromkeys(row["network"] for row in found["fits"]))
+    names = distinct(found["fits"], "network")
     lines = [["learning rate and scale", *EQUAL.values()]]
     for name in names:
         chosen = (found["settings"][equal].get(name) for equal in EQUAL)
@@ -178,12 +182,12 @@ def tables(found: Mapping[str, Any]) -> str:
 def draw(found: Mapping[str, Any]) -> plt.Figure:
     """PSNR of the decoded files, signal by signal."""
     figure, axes = plt.subplots(1, len(EQUAL), figsize=(12, 4.5), layout="constrained", sharey=True)
-    order = list(dict.fromkeys(row["network"] for row in found["fits"]))
+    order = distinct(found["fits"], "network")
     for axis, equal in zip(axes, EQUAL, strict=True):
         rows = _compared(found, equal)
-        names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+        names, signals = (distinct(rows, key) for key in ("network", "signal"))
         for index, name in enumerate(names):
-            values = [_column([r for r in rows if r["signal"] == s], name, "psnr") for s in signals]
+            values = [column(rows, "psnr", network=name, signal=signal) for signal in signals]
             where = np.arange(len(signals)) + 0.1 * (index - (len(names) - 1) / 2)
             means, errors = [v.mean() for v in values], [v.std(ddof=1) for v in values]
             axis.errorbar(

@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from benchmarks.studies.circuit_measures import (
@@ -28,7 +29,7 @@ from benchmarks.studies.circuit_measures import (
     spectrum_of_angle,
 )
 from benchmarks.studies.signals import photograph
-from benchmarks.studies.study import fitted, matched, run, spread, table, with_network
+from benchmarks.studies.study import column, fitted, matched, run, spread, table, with_network
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.network import QuINR
 
@@ -126,11 +127,19 @@ def tables(found: Mapping[str, Any]) -> str:
     for name, measured in found["circuits"].items():
         highest = f"{measured['highest_of_angle']}, {measured['highest']}"
         figures = [spread(measured[key], digits) for key, digits in zip(MEASURES, (1, 3, 3, 4), strict=True)]
-        rows.append([name, f"{measured['gates']}", highest, *figures, spread(psnr_of(found, name))])
+        rows.append(
+            [
+                name,
+                f"{measured['gates']}",
+                highest,
+                *figures,
+                spread(_psnr(found, name)),
+            ]
+        )
     together = [["", "rank correlation with PSNR (Spearman)", "p"]]
     for key, told in MEASURES.items():
         measured = [np.mean(measures[key]) for measures in found["circuits"].values()]
-        result = spearmanr(measured, [np.mean(psnr_of(found, name)) for name in found["circuits"]])
+        result = spearmanr(measured, [np.mean(_psnr(found, name)) for name in found["circuits"]])
         together.append([told, f"{result.statistic:+.2f}", f"{result.pvalue:.2f}"])
     gradients = [["", "last state", "Z of a qubit"]]
     for what, lines in found["gradients"].items():
@@ -140,9 +149,8 @@ def tables(found: Mapping[str, Any]) -> str:
     return "\n\n".join(map(table, (rows, together, gradients)))
 
 
-def psnr_of(found: Mapping[str, Any], name: str) -> list[float]:
-    """PSNR of a circuit's fits, in dB."""
-    return [row["psnr"] for row in found["fits"] if row["network"] == name]
+def _psnr(found: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
+    return column(found["fits"], "psnr", network=name)
 
 
 def draw(found: Mapping[str, Any]) -> plt.Figure:
@@ -163,7 +171,7 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
     middle.set(xlabel="number", ylabel="variance of gradients", yscale="log")
     by_bandwidth = sorted(found["circuits"], key=lambda name: np.mean(found["circuits"][name]["bandwidth"]))
     for row, name in enumerate(by_bandwidth):
-        psnr = psnr_of(found, name)
+        psnr = _psnr(found, name)
         right.errorbar(np.mean(psnr), row, xerr=np.std(psnr, ddof=1), color="C0", marker="o", capsize=2)
     bandwidths = (np.mean(found["circuits"][name]["bandwidth"]) for name in by_bandwidth)
     labels = [f"{name}: {width:.0f}" for name, width in zip(by_bandwidth, bandwidths, strict=True)]

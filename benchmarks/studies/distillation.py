@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from benchmarks.studies.signals import SYNTHETIC, FieldDataModule, described, synthetic
 from benchmarks.studies.study import (
     Difference,
     Row,
+    column,
     difference,
+    distinct,
     fitted,
-    psnr_of,
     run,
     spread,
     table,
@@ -71,12 +71,14 @@ def study(folder: Path, quick: bool) -> dict[str, Any]:
 def tables(found: Mapping[str, Any]) -> str:
     """The tables of the page, in Markdown."""
     rows: Sequence[Row] = found["fits"]
-    names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+    names, signals = (distinct(rows, key) for key in ("network", "signal"))
     lines = [["fitted to", "field", *(f"**{name}**" for name in names[1:])]]
     for key in ("parameters", "bytes"):
-        means = (np.mean([row[key] for row in rows if row["network"] == name]) for name in names)
+        means = (column(rows, key, network=name).mean() for name in names)
         lines.append([key, *(f"{mean:,.0f}" for mean in means)])
-    lines += [[signal, *(spread(psnr_of(rows, name, signal)) for name in names)] for signal in signals]
+    for signal in signals:
+        psnr = (column(rows, "psnr", network=name, signal=signal) for name in names)
+        lines.append([signal, *map(spread, psnr)])
     less = [[f"less {IMAGE}", *Difference.HEAD]]
     less += [[name, *difference(rows, name, IMAGE).cells()] for name in FINER]
     return f"{table(lines)}\n\n{table(less)}"
@@ -85,11 +87,12 @@ def tables(found: Mapping[str, Any]) -> str:
 def draw(found: Mapping[str, Any]) -> plt.Figure:
     """What distillation gains on each signal and seed."""
     rows: Sequence[Row] = found["fits"]
-    signals = list(dict.fromkeys(row["signal"] for row in rows))
+    signals = distinct(rows, "signal")
     figure, axis = plt.subplots(figsize=(9, 4), layout="constrained")
     for index, name in enumerate(FINER):
         for place, signal in enumerate(signals):
-            gains = np.subtract(psnr_of(rows, name, signal), psnr_of(rows, IMAGE, signal))
+            psnr, base = (column(rows, "psnr", network=one, signal=signal) for one in (name, IMAGE))
+            gains = psnr - base
             where = place + 0.2 * index - 0.1
             axis.plot([where] * len(gains), gains, ".", color=f"C{index}", alpha=0.5)
             label = name if place == 0 else None

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from benchmarks.studies.signals import ResizedDataModule, described
-from benchmarks.studies.study import Row, fitted, matched, run, spread, table, with_network
+from benchmarks.studies.study import Row, column, distinct, fitted, matched, run, spread, table, with_network
 from quinr_pl.configs.find import packaged_config
 from quinr_pl.datamodules import KodakDataModule, SampleDataModule
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE
@@ -122,13 +121,13 @@ def tables(found: Mapping[str, Any]) -> str:
         rows = [row for row in found["fits"] if row["part"] == name]
         head = ["times rows and columns" if name != "parameters" else "parameters", "network"]
         lines = [[*head, "PSNR", "less its twin, dB", "bytes", "fit, s", "decoding, s"]]
-        for x in dict.fromkeys(row["x"] for row in rows):
-            for network in dict.fromkeys(row["network"] for row in rows):
-                psnr = _column(rows, x, network, "psnr")
+        for x in distinct(rows, "x"):
+            for network in distinct(rows, "network"):
+                psnr = column(rows, "psnr", x=x, network=network)
                 less = ""
                 if network in TWINS:
-                    less = spread(psnr - _column(rows, x, TWINS[network], "psnr"))
-                means = [_column(rows, x, network, key).mean() for key in ("bytes", *_SECONDS)]
+                    less = spread(psnr - column(rows, "psnr", x=x, network=TWINS[network]))
+                means = [column(rows, key, x=x, network=network).mean() for key in ("bytes", *_SECONDS)]
                 told = [f"{means[0]:,.0f}", f"{means[1]:,.0f}", f"{means[2]:.2f}"]
                 lines.append([f"{x:g}", network, spread(psnr), less, *told])
         parts.append(f"{title}:\n\n{table(lines)}")
@@ -140,28 +139,23 @@ def tables(found: Mapping[str, Any]) -> str:
 _SECONDS = ("encode_seconds", "decode_seconds")
 
 
-def _column(rows: Sequence[Row], x: float, network: str, key: str) -> Any:
-    """Values of a network's fits at a number of pixels or parameters, in the order of the seeds."""
-    return np.array([row[key] for row in rows if (row["x"], row["network"]) == (x, network)])
-
-
 def draw(found: Mapping[str, Any]) -> plt.Figure:
     """PSNR, bytes and seconds of the fit against pixels and parameters."""
     figures = {"psnr": "PSNR in dB", "bytes": "bytes", "encode_seconds": "seconds of the fit"}
     figure, axes = plt.subplots(len(figures), len(PARTS), figsize=(13, 9), layout="constrained")
-    for column, (name, title) in zip(axes.T, PARTS.items(), strict=True):
+    for above, (name, title) in zip(axes.T, PARTS.items(), strict=True):
         rows = [row for row in found["fits"] if row["part"] == name]
-        points = list(dict.fromkeys(row["x"] for row in rows))
-        for axis, (key, label) in zip(column, figures.items(), strict=True):
-            for network in dict.fromkeys(row["network"] for row in rows):
-                values = [_column(rows, x, network, key) for x in points]
+        points = distinct(rows, "x")
+        for axis, (key, label) in zip(above, figures.items(), strict=True):
+            for network in distinct(rows, "network"):
+                values = [column(rows, key, x=x, network=network) for x in points]
                 means, errors = [v.mean() for v in values], [v.std(ddof=1) for v in values]
                 axis.errorbar(points, means, errors, marker="o", capsize=2, label=network)
             axis.set(xscale="log", ylabel=label, yscale="linear" if key == "psnr" else "log")
             axis.grid(alpha=0.3)
-        column[0].set_title(title)
-        column[0].legend(fontsize="small")
-        column[-1].set_xlabel("parameters" if name == "parameters" else "times rows and columns")
+        above[0].set_title(title)
+        above[0].legend(fontsize="small")
+        above[-1].set_xlabel("parameters" if name == "parameters" else "times rows and columns")
     return figure
 
 

@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.stats import wilcoxon
+import numpy.typing as npt
+from scipy.stats import ttest_rel, wilcoxon
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.configs.find import packaged_config
 from quinr_pl.experiments.comparison import Comparison, run_job
 from quinr_pl.experiments.fit_configs import data_module_of, merge_fits, read_fit_config
-from quinr_pl.experiments.sweep import perform, read_result
+from quinr_pl.experiments.sweep import result_of
 from quinr_pl.experiments.trees import Tree, merge
 from quinr_pl.network import Network
 
@@ -106,10 +107,7 @@ def fitted(
     }
     rows = []
     for job in Comparison("", data, [{}], methods, list(seeds)).jobs():
-        if read_result(job, folder) is None:
-            perform(run_job, job, folder, lambda status: None)
-        result = read_result(job, folder)
-        assert result is not None, f"{job} left no result in {folder}"
+        result = result_of(job, folder, run_job)
         psnr = round(result.get("psnr_valid", result["psnr"]), 4)
         row = {"signal": job.image, "network": job.method, "seed": job.seed, "psnr": psnr}
         seconds = {key: result[key] for key in ("encode_seconds", "decode_seconds")}
@@ -188,9 +186,14 @@ def ends_of(signal: Tree) -> dict[str, int]:
     return {"in_features": module.axes, "out_features": module.channels}
 
 
-def psnr_of(rows: Sequence[Row], network: str, signal: str) -> list[float]:
-    """PSNR in dB of a network's fits to a signal."""
-    return [row["psnr"] for row in rows if (row["network"], row["signal"]) == (network, signal)]
+def distinct(rows: Sequence[Row], key: str) -> list[Any]:
+    """What rows have at a key, each once, in the order of the rows."""
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def column(rows: Sequence[Row], key: str, **others: Any) -> npt.NDArray[np.float64]:
+    """Numbers that rows have at a key, in their order: of those rows that have some others."""
+    return np.array([row[key] for row in rows if all(row[name] == other for name, other in others.items())])
 
 
 @dataclass(frozen=True)
@@ -229,10 +232,11 @@ class Difference:
 
 def difference(rows: Sequence[Row], network: str, other: str) -> Difference:
     """The difference of two networks over the signals of some fits."""
-    signals = dict.fromkeys(row["signal"] for row in rows)
-    by_signal = np.array(
-        [np.mean(psnr_of(rows, network, s)) - np.mean(psnr_of(rows, other, s)) for s in signals]
+    ours, theirs = (
+        np.array([column(rows, "psnr", network=one, signal=s).mean() for s in distinct(rows, "signal")])
+        for one in (network, other)
     )
+    by_signal = ours - theirs
     mean, deviation = by_signal.mean(), by_signal.std(ddof=1)
     p = wilcoxon(by_signal).pvalue
     return Difference(mean, deviation, mean / deviation, p, int((by_signal > 0).sum()), len(by_signal))
@@ -243,6 +247,13 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     head, *others = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *others]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def paired(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> list[str]:
+    """Cells of the difference of fits that are alike in all else: dB, effect size, and p of a t test."""
+    less = ours - theirs
+    effect = less.mean() / less.std(ddof=1)
+    return [spread(less), f"{effect:+.1f}", f"{ttest_rel(ours, theirs).pvalue:.3f}"]
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

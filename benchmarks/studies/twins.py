@@ -22,10 +22,11 @@ from benchmarks.studies.study import (
     Contender,
     Difference,
     Row,
+    column,
     difference,
+    distinct,
     ends_of,
     fitted,
-    psnr_of,
     run,
     spread,
     table,
@@ -184,12 +185,14 @@ def tables(found: Mapping[str, Any]) -> str:
     parts = []
     for equal in EQUAL:
         rows = _compared(found, equal)
-        names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+        names, signals = (distinct(rows, key) for key in ("network", "signal"))
         lines = [[EQUAL[equal], *names]]
         for key in EQUAL:
             sizes = (found["sizes"][name][equal][key] for name in names)
             lines.append([key.replace("_", "-"), *(f"{size:,.0f}" for size in sizes)])
-        lines += [[signal, *(spread(psnr_of(rows, name, signal)) for name in names)] for signal in signals]
+        for signal in signals:
+            psnr = (column(rows, "psnr", network=name, signal=signal) for name in names)
+            lines.append([signal, *map(spread, psnr)])
         parts.append(table(lines))
         lines = [[f"{EQUAL[equal]}: quINR less", *Difference.HEAD]]
         lines += [[name, *difference(rows, "quINR", name).cells()] for name in names[1:]]
@@ -208,9 +211,12 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
     figure, axes = plt.subplots(1, len(EQUAL), figsize=(12, 4.5), layout="constrained", sharey=True)
     for axis, equal in zip(axes, EQUAL, strict=True):
         rows = _compared(found, equal)
-        names, signals = (list(dict.fromkeys(row[key] for row in rows)) for key in ("network", "signal"))
+        names, signals = (distinct(rows, key) for key in ("network", "signal"))
         for index, name in enumerate(names[1:]):
-            pairs = [(np.array(psnr_of(rows, "quINR", s)), np.array(psnr_of(rows, name, s))) for s in signals]
+            pairs = [
+                [column(rows, "psnr", network=one, signal=signal) for one in ("quINR", name)]
+                for signal in signals
+            ]
             means = [ours.mean() - theirs.mean() for ours, theirs in pairs]
             errors = [np.hypot(ours.std(ddof=1), theirs.std(ddof=1)) for ours, theirs in pairs]
             where = np.arange(len(signals)) + 0.15 * (index - (len(names) - 2) / 2)

@@ -20,7 +20,7 @@ from quinr_pl.experiments.comparison import Comparison, run_job
 from quinr_pl.experiments.search_config import FrontSettings, Search
 from quinr_pl.experiments.search_goals import Goal
 from quinr_pl.experiments.search_study import load_optuna, whole_trials
-from quinr_pl.experiments.sweep import Job, perform, read_result
+from quinr_pl.experiments.sweep import Job, result_of
 from quinr_pl.fitting import FitResult
 
 
@@ -113,9 +113,7 @@ class BestFront(Goal):
         """Bytes and PSNR of the anchors' files by method, by rising size; those that are there are kept."""
         points: dict[str, list[tuple[float, float]]] = {}
         for job in self._anchors:
-            if read_result(job, folder) is None:
-                perform(run_job, job, folder, lambda status: None)
-            result = read_result(job, folder) or {}
+            result = result_of(job, folder, run_job)
             points.setdefault(job.method, []).append((result["bytes"], result["psnr"]))
         return {method: sorted(found) for method, found in points.items()}
 

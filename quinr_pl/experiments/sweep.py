@@ -165,6 +165,22 @@ def perform(run_job: RunJob, job: Job, folder: Path, tell: Tell) -> None:
     write_bytes(own / RESULT, _json(result))
 
 
+def result_of(job: Job, folder: Path, run_job: RunJob) -> dict[str, Any]:
+    """The figures of a job, which is performed here and now unless it has finished.
+
+    Args:
+        job: What to do.
+        folder: Of all jobs.
+        run_job: Does the work.
+    """
+    if (finished := read_result(job, folder)) is not None:
+        return finished
+    perform(run_job, job, folder, lambda status: None)
+    result = read_result(job, folder)
+    assert result is not None, f"{job} left no result in {folder}"
+    return result
+
+
 def run_sweep(
     jobs: Sequence[Job],
     folder: Path,

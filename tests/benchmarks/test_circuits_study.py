@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.studies import circuits, study
+from benchmarks.studies import circuits
+from quinr_pl.experiments import sweep
 
 
 @pytest.mark.slow
 def test_circuits_go_on_where_they_were_interrupted(tmp_path, figures, capsys, monkeypatch):
     performed = []
-    perform = study.perform
+    perform = sweep.perform
 
     def first_two(run_job, job, *further):
         if len(performed) == 2:
@@ -19,13 +20,13 @@ def test_circuits_go_on_where_they_were_interrupted(tmp_path, figures, capsys, m
         performed.append(job)
         perform(run_job, job, *further)
 
-    monkeypatch.setattr(study, "perform", first_two)
+    monkeypatch.setattr(sweep, "perform", first_two)
     with pytest.raises(KeyboardInterrupt):
         figures(circuits.main)
     assert not (tmp_path / "data.json").exists()
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*.quinr")}
     assert len(kept) == 2
-    monkeypatch.setattr(study, "perform", perform)
+    monkeypatch.setattr(sweep, "perform", perform)
     found = figures(circuits.main)
     assert kept.items() <= {path: path.read_bytes() for path in tmp_path.rglob("*.quinr")}.items()
     assert {row["network"] for row in found["fits"]} == {"base", "no CRZ"}
