@@ -14,7 +14,7 @@ from torch import Tensor
 
 from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.codec import Progress
-from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.network import Network
 
 _MOST_OF_A_FIT = 0.25
@@ -40,9 +40,7 @@ class BestStart(Callback):
     """
 
     def __init__(self, starts: int = 8, steps: int = 40) -> None:
-        for flag, number in (("starts", starts), ("steps", steps)):
-            if number < 1:
-                raise QuinrError(f"--trainer.callbacks.{flag} {number}: must be at least 1")
+        require_at_least(1, {"--trainer.callbacks.starts": starts, "--trainer.callbacks.steps": steps})
         self.starts, self.steps = starts, steps
         self.listeners: list[Progress] = []
 

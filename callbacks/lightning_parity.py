@@ -15,6 +15,7 @@ from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.circuit.engines.registry import make_engine
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.network import Network
 from quinr_pl.network.layers.quantum_layer import QuantumLayer
 from quinr_pl.signals import SignalSpec
@@ -33,10 +34,12 @@ class LightningParity(Callback):
         threshold: Largest difference allowed. Float32 over deep circuits stays well below the default.
 
     Raises:
-        QuinrError: If a difference is above the threshold.
+        QuinrError: If a number is too low, or a difference above the threshold.
     """
 
     def __init__(self, coordinates: int = 16, threshold: float = 1e-3) -> None:
+        require_at_least(1, {"--trainer.callbacks.coordinates": coordinates})
+        require_at_least(0, {"--trainer.callbacks.threshold": threshold})
         self.coordinates = coordinates
         self.threshold = threshold
         self.differences: dict[str, float] = {}

@@ -12,6 +12,7 @@ from quinr_pl.atomic_file import atomic_path, make_folder
 from quinr_pl.callbacks.psnr_checkpoint import run_folder
 from quinr_pl.callbacks.quantization import find_quantization
 from quinr_pl.callbacks.tensorboard import writers
+from quinr_pl.fields import require_at_least
 from quinr_pl.signals import write_signal
 from quinr_pl.signals.drawing import side_by_side
 from quinr_pl.signals.files import usual_suffix
@@ -23,9 +24,13 @@ class ReconstructionLogger(Callback):
 
     Args:
         every_n_validations: How often, since pictures are large.
+
+    Raises:
+        QuinrError: If it is below 1.
     """
 
     def __init__(self, every_n_validations: int = 5) -> None:
+        require_at_least(1, {"--trainer.callbacks.every_n_validations": every_n_validations})
         self.every_n_validations = every_n_validations
         self._validations = 0
 

@@ -19,7 +19,7 @@ from quinr_pl.datamodules.coordinates import (
     ResumableBlocks,
     WholeSignalSampler,
 )
-from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.signals import Points, Signal, SignalSpec, coordinates
 
 
@@ -64,13 +64,14 @@ class CoordinateDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        positive = {"eval_batch_size": eval_batch_size}
-        for flag, size in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch)):
-            if size is not None:
-                positive[flag] = size
-        for flag, value in positive.items():
-            if value < 1:
-                raise QuinrError(f"--data.{flag} {value}: must be at least 1")
+        require_at_least(
+            1,
+            {
+                "--data.batch_size": batch_size,
+                "--data.steps_per_epoch": steps_per_epoch,
+                "--data.eval_batch_size": eval_batch_size,
+            },
+        )
         self.name = name
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch

@@ -13,6 +13,7 @@ from quinr_pl.datamodules.mask_gaps import close_gaps, smoothed
 from quinr_pl.datamodules.notice import notice
 from quinr_pl.datamodules.scan_layout import columns_of, field_of, sector_of
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.signals import RANGE_IMAGE, Intensity, Scanner, Signal, SignalSpec
 from quinr_pl.signals.scanner import MOST_FIRINGS, UNITS
 
@@ -62,9 +63,7 @@ class Projection:
     def __post_init__(self) -> None:
         if self.method not in PROJECTIONS:
             raise QuinrError(f"--data.projection {self.method}: choose from {', '.join(PROJECTIONS)}")
-        for flag, size in (("height", self.height), ("width", self.width)):
-            if size is not None and size < 1:
-                raise QuinrError(f"--data.{flag} {size}: must be at least 1")
+        require_at_least(1, {"--data.height": self.height, "--data.width": self.width})
         up, down = (90 if edge is None else edge for edge in (self.fov_up, self.fov_down))
         if not (
             -90 <= up <= 90 and -90 <= down <= 90 and (down < up or None in (self.fov_up, self.fov_down))
@@ -75,8 +74,7 @@ class Projection:
             )
         if not 0 < self.peak <= _HIGHEST_PEAK:
             raise QuinrError(f"--data.peak {self.peak:g}: must lie between 0 and {_HIGHEST_PEAK:g} metres")
-        if self.gaps < 0:
-            raise QuinrError(f"--data.gaps {self.gaps}: must be 0 or more pixels")
+        require_at_least(0, {"--data.gaps": self.gaps})
         if not 1 <= self.firings <= MOST_FIRINGS:
             raise QuinrError(f"--data.firings {self.firings}: must lie between 1 and {MOST_FIRINGS}")
         if self.intensity and not 0.005 <= self.intensity <= 1:

@@ -163,3 +163,18 @@ def with_defaults(fields: Mapping[str, Field], values: Mapping[str, Attribute]) 
     """Values of all fields, those that are left out by their defaults."""
     defaults = {name: field.default for name, field in fields.items() if field.default is not None}
     return {**defaults, **values}
+
+
+def require_at_least(low: float, numbers: Mapping[str, float | None]) -> None:
+    """Refuse numbers below a bound.
+
+    Args:
+        low: The bound.
+        numbers: By the flag that sets each; None is for any.
+
+    Raises:
+        QuinrError: That names the flag and the number.
+    """
+    for flag, number in numbers.items():
+        if number is not None and not number >= low:
+            raise QuinrError(f"{flag} {number}: must be at least {low}")

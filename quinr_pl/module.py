@@ -18,6 +18,7 @@ from torchmetrics.image import PeakSignalNoiseRatio
 from quinr_pl.checkpoint_io import write_checkpoints_atomically
 from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import Network
 from quinr_pl.training.adam import Adam
@@ -81,8 +82,7 @@ class CoordinateNetworkModule(pl.LightningModule):
                 raise QuinrError(f"--model.{flag} {list(rates)}: two numbers from 0 to below 1")
         if warmup_steps < 0:
             raise QuinrError(f"--model.warmup_steps {warmup_steps}: must not be negative")
-        if precondition_frequency < 1:
-            raise QuinrError(f"--model.precondition_frequency {precondition_frequency}: must be at least 1")
+        require_at_least(1, {"--model.precondition_frequency": precondition_frequency})
         self.network = network if isinstance(network, Network) else _build(network)
         self._freeze(frozen)
         self.betas = (betas[0], betas[1])

@@ -15,13 +15,14 @@ from pathlib import Path
 from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
 from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_EFFORT, Ask
 from quinr_pl.commands.compress_files import compress_files
-from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, compress_frames, require_key_distance
+from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, compress_frames
 from quinr_pl.commands.frame_files import holds_array_of_frames
 from quinr_pl.commands.input_file import is_ordinary_file, read_file, require_bytes, require_file, shown
 from quinr_pl.commands.kept_fit import run_kept
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import RatedFit
 from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 
 _ACCEPTED = "give an image, a scan (.bin, .pcd, .ply, .las, .laz), audio, a volume or a .npy array"
 
@@ -154,7 +155,7 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for override in overrides:
         if not override.startswith("-"):
             raise QuinrError(f"{override}: give the inputs one after another, before the flags")
-    require_key_distance(options.key_distance)
+    require_at_least(1, {"--key-distance": options.key_distance})
     return options, overrides
 
 

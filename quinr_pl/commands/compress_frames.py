@@ -21,7 +21,7 @@ from quinr_pl.commands.kept_fit import run_kept_work, work_digest
 from quinr_pl.commands.kept_run import FINISHED_PART
 from quinr_pl.commands.output_file import Output, default_output
 from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
-from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.fit_status import FitStatus
 
 if TYPE_CHECKING:
@@ -78,16 +78,6 @@ def _output(options: Namespace, paths: Sequence[Path]) -> Output:
     return outputs[0]
 
 
-def require_key_distance(number: int) -> None:
-    """Refuses what is no distance of key frames.
-
-    Raises:
-        QuinrError: If it is not positive.
-    """
-    if number < 1:
-        raise QuinrError(f"--key-distance {number}: must be at least 1")
-
-
 @dataclass(frozen=True)
 class FramesFit:
     """Inputs that become the frames of one file.
@@ -114,7 +104,7 @@ class FramesFit:
     tell: Callable[[FitStatus], None] | None = None
 
     def __post_init__(self) -> None:
-        require_key_distance(self.key_distance)
+        require_at_least(1, {"--key-distance": self.key_distance})
 
     def digest(self) -> str:
         """Names the inputs with one way to compress them."""

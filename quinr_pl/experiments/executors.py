@@ -18,6 +18,7 @@ from quinr_pl.atomic_file import make_folder, write_bytes
 from quinr_pl.errors import QuinrError
 from quinr_pl.experiments.sweep import LOG, RESULT, Job, Outcome, RunJob, Tell, perform
 from quinr_pl.experiments.workers import ONE_THREAD, SPAWN, end_worker, start_worker
+from quinr_pl.fields import require_at_least
 from quinr_pl.fit_status import FitStatus
 
 _LARGEST_RETURNED_FILE = 1 << 24
@@ -39,8 +40,7 @@ class LocalExecutor:
     """
 
     def __init__(self, processes: int) -> None:
-        if processes < 1:
-            raise QuinrError(f"--processes {processes}: must be at least 1")
+        require_at_least(1, {"--processes": processes})
         self.processes = processes
 
     def execute(

@@ -79,6 +79,14 @@ def the_line(capsys) -> str:
         (["--model.network", "LatentQuNIR"], "did you mean LatentQuINR?"),
         (["--trainer.callbacks+=RateControl"], "RateControl with nothing asked for: give one of bpp,"),
         (["--trainer.callbacks+=RateControl", "--trainer.callbacks.psnr", "-3"], "callbacks.psnr -3.0: must"),
+        (
+            ["--trainer.callbacks+=ReconstructionLogger", "--trainer.callbacks.every_n_validations", "0"],
+            "--trainer.callbacks.every_n_validations 0: must be at least 1",
+        ),
+        (
+            ["--trainer.callbacks+=LightningParity", "--trainer.callbacks.coordinates", "-1"],
+            "--trainer.callbacks.coordinates -1: must be at least 1",
+        ),
         (["--trainer.callbacks+=PSNRCheckpint"], "did you mean PSNRCheckpoint?"),
     ],
 )

@@ -10,8 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.errors import QuinrError
-from quinr_pl.fields import Field, Integer, Value, check_fields
+from quinr_pl.fields import Field, Integer, Value, check_fields, require_at_least
 from quinr_pl.network.cost import NetworkCost
 from quinr_pl.network.latent.context_shape import ContextShape
 from quinr_pl.signals import SignalSpec
@@ -60,9 +59,8 @@ class NetworkFormat(ABC):
     def __init__(self, **architecture: Value) -> None:
         super().__init__()
         check_fields(self.FIELDS, architecture, "--model.network")
-        for name in architecture.keys() - self.FIELDS.keys():
-            if int(architecture[name]) < 1:
-                raise QuinrError(f"--model.network.{name} {architecture[name]}: must be at least 1")
+        sizes = architecture.keys() - self.FIELDS.keys()
+        require_at_least(1, {f"--model.network.{name}": int(architecture[name]) for name in sizes})
         self._architecture = architecture
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from quinr_pl.errors import QuinrError
+from quinr_pl.fields import require_at_least
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.ops.window import Window
 
@@ -34,8 +34,7 @@ class Tiles:
     """
 
     def __init__(self, height: int, width: int, coarsest: int, pixels: int) -> None:
-        if pixels < 1:
-            raise QuinrError(f"--model.network.step_pixels {pixels}: must be at least 1")
+        require_at_least(1, {"--model.network.step_pixels": pixels})
         self._height, self._width, self._coarsest, self._pixels = height, width, coarsest, pixels
 
     def count(self, octave: int) -> int:
