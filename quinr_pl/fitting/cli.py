@@ -7,7 +7,7 @@ import inspect
 import logging
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -238,10 +238,18 @@ class QuinrCLI(LightningCLI):
         kept = load_checkpoint(path).get("hyper_parameters", {})
         for name in names:
             if kept.get(name) != self.model.hparams[name]:
+                flag, own, other = _difference(f"--model.{name}", self.model.hparams[name], kept.get(name))
                 raise QuinrError(
-                    f"--model.{name} {self.model.hparams[name]}: {path} was fitted with {kept.get(name)}; "
-                    "leave the flag out or start a new fit"
+                    f"{flag} {own}: {path} was fitted with {other}; leave the flag out or start a new fit"
                 )
+
+
+def _difference(flag: str, own: Any, kept: Any) -> tuple[str, Any, Any]:
+    """The flag of what two settings first differ in, and what both have: a class before its arguments."""
+    if isinstance(own, Mapping) and isinstance(kept, Mapping):
+        key = next(key for key in [*own, *kept] if own.get(key) != kept.get(key))
+        return flag if key == "name" else f"{flag}.{key}", own.get(key), kept.get(key)
+    return flag, own, kept
 
 
 class _SettingsOnly(QuinrCLI):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,12 @@ def test_a_fit_goes_on_in_the_run_that_is_named_and_not_with_another_signal(caps
     for command in ("fit", "validate"):
         assert main([command, *steps, "4", *other]) == 2
         assert "it was fitted to another signal" in capsys.readouterr().err
+    for different, said in (
+        (["--model.network.qubits", "3"], "--model.network.qubits 3: "),
+        (["--model.network", "COIN"], "--model.network COIN: "),
+    ):
+        assert main(["validate", *steps, "4", *different, "--ckpt_path", "last"]) == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert said in line
+        assert re.search(r"last.ckpt was fitted with (2|QuINR); leave the flag out", line)
+        assert "{" not in line
