@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quinr_pl.errors import QuinrError
@@ -23,6 +23,10 @@ _LARGEST_PSNR = 100.0
 _KITTI_PSNR, _KITTI_CHAMFER = 36.0, 0.24
 _CHAMFERS = 1e-9, 1e9  # metres; infinite is the distance of a file without any point
 _NEPERS_PER_DECIBEL = 0.05  # of the distance: edges, where most error is, weigh less in it
+
+
+class OutOfReachError(QuinrError):
+    """What was asked for cannot be had, and another run would not have it either."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,24 @@ class Ask:
 
     def __str__(self) -> str:
         """The flag that says what is asked for, for messages."""
-        said = next((f"{flag} {value}" for flag, value in self._given().items() if value is not None), None)
-        return said or f"--preset {USUAL_PRESET}"
+        given = ((flag, value) for flag, value in self._given().items() if value is not None)
+        flag, value = next(given, ("--preset", USUAL_PRESET))
+        return f"{flag} {value:g}" if isinstance(value, float) else f"{flag} {value}"
+
+    def for_bytes(self, size: int, pixels: int, points: int) -> Ask:
+        """The same by the same flag, or by ``--bytes``, for a file of so many bytes.
+
+        Args:
+            size: Of the file.
+            pixels: Of the signal.
+            points: Of the scan; 0 where it is none.
+        """
+        rounded = 8 * (size + 0.5)
+        if self.bpp is not None:
+            return replace(self, bpp=rounded / pixels)
+        if self.bits_per_point is not None:
+            return replace(self, bits_per_point=rounded / points)
+        return replace(self, preset=None, most_bytes=size)
 
     def size(self, spec: SignalSpec, mask: int, points: int) -> int | None:
         """Bytes that the file may have; None where a quality is asked for. A preset is never too small.

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quinr_pl.atomic_file import write_bytes
-from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask
+from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask, OutOfReachError
 from quinr_pl.commands.frame_files import frame_files
 from quinr_pl.commands.input_file import calling
 from quinr_pl.commands.kept_fit import run_kept_work, work_digest
 from quinr_pl.commands.kept_run import FINISHED_PART
 from quinr_pl.commands.output_file import Output, default_output
-from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
+from quinr_pl.commands.rate import CompressedFile, RatedFit
 from quinr_pl.fields import require_at_least
 from quinr_pl.fit_status import FitStatus
 
@@ -148,7 +148,7 @@ class FramesFit:
             return _Done(moved.data, {**moved.figures, **kept, "by_motion": True})
         if own is not None:
             size = min(self._size(done, own, data.spec.scanner is not None), data.spec.value_bytes)
-            fit = replace(fit, ask=_for_size(fit.ask, size, data.spec.pixels, points))
+            fit = replace(fit, ask=fit.ask.for_bytes(size, data.spec.pixels, points))
         elif self.ask.chamfer is not None and len(self.paths) > 1:
             fit = replace(fit, ask=replace(fit.ask, chamfer=_NEARER * self.ask.chamfer))
         try:
@@ -235,16 +235,6 @@ class FramesFit:
         shares = [1.0 if (since + ahead) % self.key_distance == 0 else following for ahead in range(left)]
         shares[0] = max(shares[0], FOLLOWING_SHARE)  # of one that is fitted
         return max(1, int((total - spent) * shares[0] / sum(shares)))
-
-
-def _for_size(ask: Ask, size: int, pixels: int, points: int) -> Ask:
-    """What is asked of a file as it is asked of one of its frames, for so many bytes."""
-    rounded = 8 * (size + 0.5)
-    if ask.bpp is not None:
-        return replace(ask, bpp=rounded / pixels)
-    if ask.bits_per_point is not None:
-        return replace(ask, bits_per_point=rounded / points)
-    return replace(ask, most_bytes=size)
 
 
 @dataclass(frozen=True)

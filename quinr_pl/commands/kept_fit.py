@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from quinr_pl._version import __version__
+from quinr_pl.commands.ask import OutOfReachError
 from quinr_pl.commands.input_file import calling
 from quinr_pl.commands.kept_run import kept_run
-from quinr_pl.commands.rate import CompressedFile, OutOfReachError, RatedFit
+from quinr_pl.commands.rate import CompressedFile, RatedFit
 
 
 def run_kept(job: RatedFit, name: str, beside: Path | None, write: Callable[[bytes], None]) -> CompressedFile:

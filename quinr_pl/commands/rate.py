@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, Ask
+from quinr_pl.commands.ask import COORDINATES, LATENTS, Ask, OutOfReachError
 from quinr_pl.commands.fit_settings import (
     network_class,
     trains_for_quantization,
@@ -38,10 +38,7 @@ _NEARER = 0.9
 _LOWEST_AIM = 1.0  # dB, which every file has: for distances that stand for even less
 _SIZED_TOLERANCE, _SIZED_MOST_BPP, _SIZED_MOST_BYTES = 0.2, 2.0, 4096
 _USUAL_BPP = 0.1
-
-
-class OutOfReachError(QuinrError):
-    """What was asked for cannot be had, and another run would not have it either."""
+_LONGER = "fit longer (--effort, --trainer.max_steps)"
 
 
 @dataclass(frozen=True)
@@ -146,13 +143,18 @@ class RatedFit:
 
         return mask_bytes(self._data.spec)
 
+    @property
+    def _points(self) -> int:
+        """Number of points of a scan; 0 of other signals."""
+        return 0 if self._data.points is None else len(self._data.points)
+
     @cached_property
     def _size(self) -> int | None:
         """Bytes that the file may have, no more than of use; None where a quality is asked for."""
         from quinr_pl.commands.plans import fewest_bytes
 
-        points, spec = self._data.points, self._data.spec
-        size = self.ask.size(spec, self._mask_bytes, 0 if points is None else len(points))
+        spec = self._data.spec
+        size = self.ask.size(spec, self._mask_bytes, self._points)
         if size is None:
             return None
         if size <= self._mask_bytes:
@@ -195,9 +197,10 @@ class RatedFit:
 
     def _too_few(self, size: int, fewest: int, fitted: bool = False) -> str:
         smallest = "smallest file found" if fitted else "smallest possible file"
-        mask, remedy = "", "ask for that or more"
+        least, mask = self.ask.for_bytes(fewest, self._data.spec.pixels, self._points), ""
+        remedy = f"ask for {least} or more"
         if fitted:
-            remedy += ", fit longer (--effort, --trainer.max_steps)"
+            remedy += f", {_LONGER}"
         if self._mask_bytes:
             mask = f", {self._mask_bytes} of them its mask and rays"
             remedy += ", or leave the mask out (--data.mask false)"
@@ -314,11 +317,8 @@ class RatedFit:
             reached, remedy = f"{best.psnr:.2f} dB", "ask for less"
             if self.ask.chamfer is not None:
                 reached, remedy = f"{best.chamfer:.3f} m", "ask for a larger distance"
-            longer = "fit longer (--trainer.max_steps)"
-            if not self.flags.configs and self.ask.effort < EFFORTS[-1]:
-                longer = "use a higher --effort"
             raise OutOfReachError(
-                f"{self.ask}: the best of {len(results)} fits reached {reached}; {remedy}, or {longer}"
+                f"{self.ask}: the best of {len(results)} fits reached {reached}; {remedy}, or {_LONGER}"
             )
         return min(enough, key=lambda result: result.bytes)
 

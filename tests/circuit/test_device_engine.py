@@ -66,7 +66,10 @@ def test_arguments_go_to_the_device():
     ("described", "told"),
     [
         ("device", "engine device: device needs device; give it, as in device=VALUE"),
-        ("device=no.such", "engine device no.such with {}: DeviceError: Device no.such does not exist"),
+        (
+            "device=no.such",
+            "device no.such with no arguments: DeviceError: Device no.such does not exist",
+        ),
         ("{device: default.qubit, arguments: {colour: 1}}", "unexpected keyword argument 'colour'"),
         ("device=default.qubit,arguments=3", "engine device with arguments 3: give a mapping"),
         ("device=default.qubit,shots=0", "engine device with shots 0: must lie between"),

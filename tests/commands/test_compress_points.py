@@ -83,12 +83,9 @@ def test_a_chamfer_distance_out_of_reach(monkeypatch, capsys):
     aims: list[float] = []
     fake_fit(monkeypatch, lambda psnr: 0.2, aims)
     write_scan()
-    asked = ["compress", "scan.bin", "--chamfer", "0.17", "--network", "latents"]
-    for effort, remedy in (("1", "a higher --effort"), ("5", "--trainer.max_steps")):
-        assert main([*asked, "--effort", effort]) == 2
-        (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
-        assert "--chamfer 0.17: the best of 2 fits reached 0.200 m; ask for a larger distance" in line
-        assert remedy in line
+    assert main(["compress", "scan.bin", "--chamfer", "0.17", "--network", "latents"]) == 2
+    (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
+    assert "--chamfer 0.17: the best of 2 fits reached 0.200 m; ask for a larger distance" in line
     assert aims[1] > aims[0]
     assert not Path("scan.quinr").exists()
 
@@ -99,7 +96,7 @@ def test_fits_without_any_point_are_out_of_reach(monkeypatch, capsys):
     write_scan()
     assert main(["compress", "scan.bin", "--chamfer", "5", "--network", "latents"]) == 2
     (line,) = (line for line in error_lines(capsys) if "--chamfer" in line)
-    assert "--chamfer 5.0: the best of 2 fits reached inf m" in line
+    assert "--chamfer 5: the best of 2 fits reached inf m" in line
 
 
 def test_a_chamfer_distance_has_bounds(monkeypatch, capsys):
@@ -109,7 +106,7 @@ def test_a_chamfer_distance_has_bounds(monkeypatch, capsys):
         assert main(["compress", "scan.bin", "--chamfer", distance]) == 2
         (line,) = error_lines(capsys)
         low, high = map(float, re.findall(r"between ([\d.]+).*and ([\d.]+) metres", line)[0])
-        assert f"--chamfer {float(distance)}: must lie" in line
+        assert f"--chamfer {float(distance):g}: must lie" in line
         assert 0.01 < low < 0.2
         assert high == 80.0
 

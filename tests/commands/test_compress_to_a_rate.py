@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,11 @@ def test_too_small_a_size_is_refused_with_the_smallest_one(flags, fewest, capsys
     write_edges("edges.png")
     assert main(["compress", "edges.png", *flags]) == 2
     (line,) = error_lines(capsys)
-    assert f"the smallest possible file has {fewest};" in line
+    assert f"the smallest possible file has {fewest}; ask for {flags[0]} " in line
+    again = re.search(r"ask for (--\w+) (\S+) or more", line)
+    assert again is not None
+    with pytest.raises(AssertionError, match="a fit was started"):
+        main(["compress", "edges.png", *flags[2:], *again.groups()])
 
 
 def test_a_rate_above_that_of_the_picture_itself(capsys, monkeypatch):
@@ -297,7 +302,7 @@ def test_a_quality_out_of_reach(folder, capsys, monkeypatch):
     monkeypatch.setattr("quinr_pl.fitting.fit", fit)
     coordinates = ["--network", "coordinates"]
     assert main(["compress", "negative.png", "-o", "x.quinr", "--psnr", "30", *coordinates]) == 2
-    assert "--psnr 30.0: " in capsys.readouterr().err
+    assert "--psnr 30: " in capsys.readouterr().err
     assert 1 <= len(sizes) <= 5
     assert not Path("x.quinr").exists()
     assert kept(folder) == []

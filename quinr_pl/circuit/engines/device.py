@@ -83,9 +83,11 @@ class DeviceEngine(ParameterShiftEngine):
         try:
             return qml.device(self.device, wires=wires, **seeded, **self.arguments)
         except Exception as error:  # each device refuses in its own way
+            given = ({} if self.seed is None else {"seed": self.seed}) | self.arguments
+            told = ", ".join(f"{name} {value}" for name, value in given.items()) or "no arguments"
             raise QuinrError(
-                f"{self._told} with {seeded | self.arguments}: {_reason(error)}; give a device that is "
-                "installed, and arguments that it takes"
+                f"{self._told} with {told}: {_reason(error)}; give a device that is installed, and arguments "
+                "that it takes"
             ) from error
 
 
