@@ -140,6 +140,8 @@ class FramesFit:
         number = len(done)
         fit = self._fit(number)
         data = read_signal(fit.settings, fit.path)
+        if number == 0:
+            self.ask.require_points(data.spec, data.values, data.points, fit.path.name)
         fit = self._following(fit, data.spec, done, decoded)
         points = 0 if data.points is None else len(data.points)
         own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)

@@ -109,6 +109,8 @@ def test_a_chamfer_distance_has_bounds(monkeypatch, capsys):
         assert f"--chamfer {float(distance):g}: must lie" in line
         assert 0.01 < low < 0.2
         assert high == 80.0
+    assert main(["compress", "scan.bin", "scan.bin", "-o", "drive.quinr", "--chamfer", "0.01"]) == 2
+    assert "--chamfer 0.01: must lie" in error_lines(capsys)[0]
 
 
 def test_a_distance_that_every_file_has_gives_the_smallest(monkeypatch, capsys):
