@@ -8,10 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from quinr_pl.errors import QuinrError
 from quinr_pl.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from quinr_pl.experiments.sweep import Executor
 
 
 class OneLineArgumentParser(argparse.ArgumentParser):
@@ -53,6 +56,33 @@ def add_experiment(parser: argparse.ArgumentParser, what: str, folder: str) -> N
     parser.add_argument("--config", required=True, help=f"a YAML file or a packaged {what}")
     parser.add_argument("--folder", help=f"where {folder} lie")
     parser.add_argument("--root", help="folder of the data, instead of QUINR_DATA")
+
+
+def add_executor(parser: argparse.ArgumentParser, processes: str) -> None:
+    """Adds ``--processes``, ``--executor`` and ``--address``: where jobs run, see `executor_of`.
+
+    Args:
+        parser: The command's.
+        processes: What so many processes do.
+    """
+    parser.add_argument("--processes", type=int, metavar="N", help=processes)
+    parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    parser.add_argument("--address", default="auto", help="of the Ray cluster")
+
+
+def executor_of(options: argparse.Namespace, processes: int) -> Executor:
+    """What runs the jobs.
+
+    Args:
+        options: Of a command with `add_executor`.
+        processes: Of this machine, at a time.
+
+    Raises:
+        QuinrError: If there is no such number of processes, or no such cluster.
+    """
+    from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
+
+    return RayExecutor(options.address) if options.executor == "ray" else LocalExecutor(processes)
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

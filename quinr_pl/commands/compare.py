@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quinr_pl.atomic_file import make_folder
-from quinr_pl.commands.arguments import OneLineArgumentParser, add_experiment
+from quinr_pl.commands.arguments import OneLineArgumentParser, add_executor, add_experiment, executor_of
 from quinr_pl.errors import QuinrError
 from quinr_pl.file_lock import locked_folder
 
 if TYPE_CHECKING:
     from quinr_pl.experiments.comparison import Comparison
-    from quinr_pl.experiments.sweep import Executor
 
 
 def compare(args: list[str]) -> int:
@@ -32,9 +31,7 @@ def compare(args: list[str]) -> int:
     parser.add_argument("--images", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N")
-    parser.add_argument("--processes", type=int, metavar="N", help="jobs at a time, of one thread each")
-    parser.add_argument("--executor", choices=("local", "ray"), default="local")
-    parser.add_argument("--address", default="auto", help="of the Ray cluster")
+    add_executor(parser, "jobs at a time, of one thread each")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--report-only", action="store_true", help="of the jobs that are finished")
     mode.add_argument("--verify", action="store_true", help="decode every file again, recompute its figures")
@@ -72,7 +69,7 @@ def _compare(options: Namespace) -> int:
             make_folder(folder)
             stack.enter_context(locked_folder(folder, "--folder"))
             stack.enter_context(temporary_files_in(folder))
-            failed = run_sweep(jobs, folder, run_job, _executor(options, comparison), console)
+            failed = run_sweep(jobs, folder, run_job, executor_of(options, comparison.processes), console)
         finished = [job for job in jobs if read_result(job, folder) is not None]
         if not finished:
             raise QuinrError(f"--folder {folder}: no finished job there; run the comparison first")
@@ -107,9 +104,3 @@ def _chosen(flag: str, names: Sequence[str], known: Any) -> dict[str, Any]:
         if name not in known:
             raise QuinrError(f"--{flag} {name}: the comparison has {', '.join(known)}")
     return {name: known[name] for name in names}
-
-
-def _executor(options: Namespace, comparison: Comparison) -> Executor:
-    from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
-
-    return RayExecutor(options.address) if options.executor == "ray" else LocalExecutor(comparison.processes)

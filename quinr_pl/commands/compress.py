@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
-from quinr_pl.commands.arguments import OneLineArgumentParser, joined_values
+from quinr_pl.commands.arguments import OneLineArgumentParser, add_executor, joined_values
 from quinr_pl.commands.ask import COORDINATES, EFFORTS, LATENTS, PRESETS, USUAL_EFFORT, Ask
 from quinr_pl.commands.compress_files import compress_files
 from quinr_pl.commands.compress_frames import USUAL_KEY_DISTANCE, compress_frames
@@ -142,14 +142,9 @@ def _arguments(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
         choices=(LATENTS, COORDINATES),
         help="default: latents, but for the smallest files, where coordinates do better",
     )
-    parser.add_argument(
-        "--processes",
-        type=int,
-        metavar="N",
-        help="of several inputs, so many at a time, with one thread each (default: one for each core)",
+    add_executor(
+        parser, "of several inputs, so many at a time, with one thread each (default: one for each core)"
     )
-    parser.add_argument("--executor", choices=("local", "ray"), default="local")
-    parser.add_argument("--address", default="auto", help="of the Ray cluster")
     parser.add_argument("--json", action="store_true", help="print the file's figures as JSON")
     options, overrides = parser.parse_known_args(joined_values(args, parser))
     for override in overrides:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from quinr_pl._version import __version__
 from quinr_pl.atomic_file import make_folder, write_bytes
+from quinr_pl.commands.arguments import executor_of
 from quinr_pl.commands.ask import Ask
 from quinr_pl.commands.input_file import STANDARD, require_file
 from quinr_pl.commands.kept_fit import content_digest, run_kept
@@ -26,7 +27,7 @@ from quinr_pl.suffixes import suffix_of, with_suffix
 
 if TYPE_CHECKING:
     from quinr_pl.commands.fit_flags import FitFlags
-    from quinr_pl.experiments.sweep import Executor, Job, Outcome, Tell
+    from quinr_pl.experiments.sweep import Job, Outcome, Tell
 
 _STATE = ".quinr-pl-compress"
 """Folder, in that of the outputs, of what is done so far."""
@@ -79,7 +80,7 @@ def compress_files(options: Namespace, overrides: Sequence[str], ask: Ask, remed
 
     flags = FitFlags(options.config, overrides)
     _ = RatedFit(ask, flags, files[0].path, str(files[0].output)).settings  # a wrong flag fails here
-    executor = _executor(options, len(files))
+    executor = executor_of(options, _processes(options, len(files)))
     folder = Path(options.out_dir)
     with _state_of(folder) as state, locked_folder(state, "--out-dir"), temporary_files_in(state):
         jobs = [_job(file, folder, ask, flags) for file in files]
@@ -194,15 +195,13 @@ def check_outputs(files: Sequence[InputFile]) -> None:
             )
 
 
-def _executor(options: Namespace, files: int) -> Executor:
-    from quinr_pl.experiments.executors import LocalExecutor, RayExecutor
+def _processes(options: Namespace, files: int) -> int:
+    """How many processes work on so many files."""
     from quinr_pl.native.cpu_quota import cpu_quota
     from quinr_pl.native.threads import thread_count
 
-    if options.executor == "ray":
-        return RayExecutor(options.address)
-    processes = options.processes
-    return LocalExecutor(min(files, thread_count(), cpu_quota()) if processes is None else processes)
+    given: int | None = options.processes
+    return min(files, thread_count(), cpu_quota()) if given is None else given
 
 
 def _job(file: InputFile, folder: Path, ask: Ask, flags: FitFlags) -> Job:

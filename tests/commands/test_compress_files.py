@@ -43,7 +43,7 @@ class InProcess:
 def executor(monkeypatch):
     """Executors that are used, the last one in turn."""
     own = InProcess()
-    monkeypatch.setattr(compress_files, "_executor", lambda options, files: own)
+    monkeypatch.setattr(compress_files, "executor_of", lambda options, processes: own)
     return own
 
 
