@@ -177,8 +177,8 @@ def test_trials_that_fall_behind_are_pruned():
 @pytest.mark.parametrize(
     ("change", "flags", "message"),
     [
-        ("front: {population: 1}", [], "front: .*'population': 1.* a population of 2 or more"),
-        ("front: {size: 3}", [], "give {population, inherit, anchors}"),
+        ("front: {population: 1}", [], "front: population 1: must be a whole number of at least 2"),
+        ("front: {size: 3}", [], "front: unknown key size; there are anchors, inherit, population"),
         ("front: {anchors: {J: {kind: jpeg2001, points: [1]}}}", [], "jpeg2001"),
         ("trials: 5", ["--bytes", "300"], "--bytes 300: a front has files of all sizes; leave it out"),
     ],
