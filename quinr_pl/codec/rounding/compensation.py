@@ -80,7 +80,14 @@ class Compensation:
         unsorted[self.order] = result
         return unsorted
 
-    def nearest(self, values: Floats, steps: Floats, survivors: int) -> Integers:
+    def nearest(
+        self,
+        values: Floats,
+        steps: Floats,
+        survivors: int,
+        before: Integers | None = None,
+        penalty: float = 0.0,
+    ) -> Integers:
         """Levels whose error is about the least: ``round`` that goes on from several of the best beginnings.
 
         Each weight takes one of its three nearest levels, and of what that gives the best ones survive (the
@@ -91,6 +98,8 @@ class Compensation:
             values: Weights to round, (n,).
             steps: Step size of each, (n,).
             survivors: Beginnings to go on from.
+            before: Levels that count as near, however far they are, (n,); each weight may take its own.
+            penalty: Error that each step away from them adds.
 
         Returns:
             Levels, (n,).
@@ -102,8 +111,17 @@ class Compensation:
             below = np.floor(moved[:, index] / step)
             nearer = np.where(moved[:, index] / step - below < 0.5, -1.0, 2.0)
             choices = np.clip(below[:, None] + np.stack([0 * below, 0 * below + 1, nearer], 1), *_LEVELS)
+            if before is not None:
+                kept_level = np.full((len(moved), 1), before[self.order[index]])
+                doubled = (choices == kept_level).any(1)
+                choices = np.concatenate([choices, kept_level], 1)
             off = (moved[:, index, None] - choices * step) / row[index]
-            found = (errors[:, None] + off**2).ravel()
+            found = errors[:, None] + off**2
+            if before is not None:
+                away = np.abs(choices - kept_level)
+                found += np.where(away > 0, penalty * np.maximum(away, 1), 0.0)
+                found[doubled, -1] = np.inf
+            found = found.ravel()
             kept = np.argsort(found, kind="stable")[:survivors]
             parent = kept // choices.shape[1]
             errors = found[kept]

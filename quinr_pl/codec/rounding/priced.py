@@ -10,22 +10,20 @@ from operator import attrgetter, itemgetter
 import torch
 from torch import Tensor
 
-from quinr_pl.codec.arrays import Floats, Integers
-from quinr_pl.codec.quantized import STEPS_PER_OCTAVE, QuantizedNetwork, QuantizedTensor, nearest_code
+from quinr_pl.codec.arrays import Floats
+from quinr_pl.codec.quantized import STEPS_PER_OCTAVE, QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.rounding.compensated import curvature_groups
 from quinr_pl.codec.rounding.compensation import Compensation
 from quinr_pl.codec.rounding.downhill import lowest
-from quinr_pl.codec.rounding.flattening import flattened, unflattened
+from quinr_pl.codec.rounding.flattening import unflattened
 from quinr_pl.codec.rounding.levels import reduced_parameters, rounded_integers
 from quinr_pl.codec.rounding.objectives import Objective, objective_of
 from quinr_pl.codec.rounding.protocol import Progress
 from quinr_pl.codec.rounding.row_steps import (
-    codes_of_curvature,
-    codes_of_file,
     relative_steps,
     steps_of_weights,
 )
-from quinr_pl.codec.sections.weights import weight_bits
+from quinr_pl.codec.rounding.spacings import OwnSteps, Spaced, Spacing, StepsOfAnother
 from quinr_pl.network import Network
 from quinr_pl.network.layers.quantum_layer import fast_copy
 from quinr_pl.signals import SignalSpec
@@ -38,16 +36,14 @@ _STEPS = 2  # of Newton's method, before rounding and after: more lead along fla
 _PASSES = 2  # steps of rows change the damping, and with it the conditional curvature
 _SURVIVORS = 32  # beginnings that rounding goes on from
 _NO_CURVATURE = 1e-30
-_SCALES = range(-16 * STEPS_PER_OCTAVE, 16 * STEPS_PER_OCTAVE + 1, STEPS_PER_OCTAVE // 4)
-"""Searched among, in codes of step sizes: from 2**-16 to 2**16 times the ideal one."""
 
 
 class PricedQuantizer:
     """Rounds one trained network at any price of a bit; what doesn't depend on the price is computed once.
 
-    At a high rate an error of Δ² / 12 times the curvature rises with the logarithm of a step size Δ as fast
-    as bits fall where Δ² = 6 price / (ln 2 curvature). The curvature is the conditional one, that of the
-    error once the other weights have made up for it.
+    Step sizes go by the conditional curvature, that of the error once the other weights have made up for it.
+    A frame that is told by another has the step sizes of the other, and its weights leave the other's levels
+    where that lowers the error by more than the bits are worth.
 
     Args:
         network: A trained network.
@@ -67,7 +63,14 @@ class PricedQuantizer:
         for number, names in enumerate(groups):
             progress("measuring what weights are worth", number, len(groups))
             objective = objective_of(copy, names, spec, targets)
-            self._groups.append(_Group(objective, {name: values[name] for name in names}))
+            part = {name: values[name] for name in names}
+            # Decoders run what changes bits in integers, with powers of two for steps.
+            unit = STEPS_PER_OCTAVE if objective.of_bits else 1
+            spacing: Spacing = OwnSteps(part, unit)
+            if spec.reference is not None:
+                before, periods = spec.reference.quantized.tensors, network.parameter_periods()
+                spacing = StepsOfAnother(part, before, periods)
+            self._groups.append(_Group(objective, part, spacing))
 
     def at_price(self, price: float, progress: Progress) -> QuantizedNetwork:
         """The network of about the least error plus priced bits.
@@ -93,14 +96,14 @@ class _Trial:
     Attributes:
         cost: Objective and priced bits.
         compensation: How weights made up for each other.
-        codes: Step size codes of each tensor's rows.
+        spaced: Where levels lie.
         tensors: Levels and step sizes.
         weights: What decoders make of them, (n,).
     """
 
     cost: float
     compensation: Compensation
-    codes: dict[str, Integers]
+    spaced: Spaced
     tensors: dict[str, QuantizedTensor]
     weights: Floats
 
@@ -110,14 +113,13 @@ class _Group:
 
     Args:
         objective: What they are judged by.
-        values: The weights by name, periodic ones in their centred interval.
+        values: The weights by name.
+        spacing: How their levels are spaced.
     """
 
-    def __init__(self, objective: Objective, values: Mapping[str, Tensor]) -> None:
-        self._objective, self._values = objective, values
-        # Decoders run what changes bits in integers, with powers of two for steps.
-        self._unit = STEPS_PER_OCTAVE if objective.of_bits else 1
-        self._point = flattened(values)
+    def __init__(self, objective: Objective, values: Mapping[str, Tensor], spacing: Spacing) -> None:
+        self._objective, self._values, self._spacing = objective, values, spacing
+        self._point = spacing.point
         self.restore()
         self._curvature = objective.curvature()
         self._polish()
@@ -135,12 +137,12 @@ class _Group:
             price: Mean squared error that a bit is worth.
         """
         price = 1.0 if self._objective.of_bits else price
-        trials = [(self._best_scale(*found, price), found) for found in self._compensations]
+        trials = [(self._best_spaced(*found, price), found) for found in self._compensations]
         best, found = min(trials, key=lambda trial: trial[0].cost)
         self._compensations = [found]  # the damping that is best at one price will do at the next
         for _ in range(_STEPS):
             points = self._downhill(best.weights)
-            moved = [self._trial(best.compensation, best.codes, point, price) for point in points]
+            moved = [self._trial(best.compensation, best.spaced, point, price) for point in points]
             nearby = min(moved, key=attrgetter("cost"))
             if nearby.cost >= best.cost:
                 break
@@ -161,36 +163,32 @@ class _Group:
         """How weights make up for each other, and the curvature in each while the others do."""
         curvature = self._curvature.diagonal()
         for _ in range(_PASSES):
-            codes = codes_of_curvature(self._values, curvature)
+            codes = self._spacing.codes(curvature)
             compensation = Compensation.of(self._curvature, relative_steps(codes, self._values), damping)
             curvature = compensation.conditional_curvature()
         return compensation, curvature
 
-    def _best_scale(self, compensation: Compensation, curvature: Floats, price: float) -> _Trial:
-        """The weights with the multiple of all ideal step sizes that costs least."""
+    def _best_spaced(self, compensation: Compensation, curvature: Floats, price: float) -> _Trial:
+        """The weights with the spacing that costs least."""
         trials: dict[int, _Trial] = {}
-        middle = nearest_code(1.0) + STEPS_PER_OCTAVE / 2 * math.log2(6 * price / math.log(2))
 
-        def cost(scale: int) -> float:
-            codes = codes_of_curvature(self._values, curvature, middle + scale, self._unit)
-            codes = codes_of_file(self._values, codes, self._unit)
-            trials[scale] = self._trial(compensation, codes, self._point, price)
-            return trials[scale].cost
+        def cost(number: int) -> float:
+            spaced = self._spacing.spaced(number, curvature, price)
+            trials[number] = self._trial(compensation, spaced, self._point, price)
+            return trials[number].cost
 
-        return trials[lowest(cost, _SCALES)]
+        return trials[lowest(cost, self._spacing.numbers)]
 
-    def _trial(
-        self, compensation: Compensation, codes: dict[str, Integers], point: Floats, price: float
-    ) -> _Trial:
-        steps = steps_of_weights(codes, self._values)
-        levels = compensation.nearest(point, steps, _SURVIVORS)
+    def _trial(self, compensation: Compensation, spaced: Spaced, point: Floats, price: float) -> _Trial:
+        steps, penalty = steps_of_weights(spaced.codes, self._values), price * spaced.bits_away
+        levels = compensation.nearest(point, steps, _SURVIVORS, spaced.before, penalty)
         tensors = {
-            name: QuantizedTensor(part, codes[name])
+            name: QuantizedTensor(part, spaced.codes[name])
             for name, part in unflattened(levels, self._values).items()
         }
         weights = levels * steps
-        cost = self._at(weights) + price * weight_bits(tensors)
-        return _Trial(cost, compensation, codes, tensors, weights)
+        cost = self._at(weights) + price * self._spacing.bits(tensors)
+        return _Trial(cost, compensation, spaced, tensors, weights)
 
     def _at(self, point: Floats) -> float:
         self._objective.put(point)

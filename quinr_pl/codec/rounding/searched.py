@@ -11,7 +11,6 @@ from torch import Tensor
 
 from quinr_pl.codec.file.encoder import encode
 from quinr_pl.codec.quantized import QuantizedNetwork
-from quinr_pl.codec.rounding.dead_zones import DeadZoneQuantizer
 from quinr_pl.codec.rounding.priced import PricedQuantizer
 from quinr_pl.codec.rounding.protocol import Progress, Rounding, untold
 from quinr_pl.codec.rounding.trimming import decoded_error, trimmed_to_psnr, trimmed_to_size
@@ -36,10 +35,9 @@ class Searched(Rounding):
     The cost is that of training, as in RDOQ of video encoders (Karczewicz et al. 2008, "Rate distortion
     optimized quantization", VCEG-AH21): mean squared error plus ``network.rate_weight`` (λ) times bits for
     each pixel. Weights take steps by the curvature of that cost, and levels with which they make up for
-    each other (`PricedQuantizer`); in a frame that is told by another, they leave the other's levels where
-    they are far from them (`DeadZoneQuantizer`). Single latents then take a step where that lowers the error
-    and leaves the size. Where the file has a target, they step until it is reached, and bits of weights have
-    another price if it is far.
+    each other (`PricedQuantizer`). Single latents then take a step where that lowers the error and leaves the
+    size. Where the file has a target, they step until it is reached, and bits of weights have another price
+    if it is far.
 
     Args:
         most_bytes: Size of the whole file; 0 for any.
@@ -81,7 +79,7 @@ class Searched(Rounding):
         targets = self.require_targets(spec, targets).cpu()
         if self.least_psnr:
             return self._to_psnr(network, spec, targets, progress)
-        quantizer = _quantizer(network, spec, targets, progress)
+        quantizer = PricedQuantizer(network, spec, targets, progress)
         price = network.rate_weight / spec.pixels
         result = quantizer.at_price(price, progress)
         if not self.most_bytes:
@@ -106,7 +104,7 @@ class Searched(Rounding):
     ) -> QuantizedNetwork:
         """Latents stepped to the quality asked for, behind weights that are rounded finely enough for it."""
         most, errors = 10 ** (-self.least_psnr / 10), [math.inf, math.inf]
-        quantizer = _quantizer(network, spec, targets, progress)
+        quantizer = PricedQuantizer(network, spec, targets, progress)
         price = network.rate_weight / spec.pixels
         for _ in range(_REFINED):
             result = quantizer.at_price(price, progress)
@@ -119,11 +117,3 @@ class Searched(Rounding):
                 break  # it is the training that falls short
             price *= 0.5
         return trimmed_to_psnr(result, spec, targets, self.least_psnr, progress)
-
-
-def _quantizer(
-    network: Network, spec: SignalSpec, targets: Tensor, progress: Progress
-) -> PricedQuantizer | DeadZoneQuantizer:
-    if spec.reference is None:
-        return PricedQuantizer(network, spec, targets, progress)
-    return DeadZoneQuantizer(network, spec, targets)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 import torch
 from fits import small_latents, train
 
-from quinr_pl.codec import Searched, compress
+from quinr_pl.codec import Searched, compress, decode, encode
 from quinr_pl.codec.quantized import FIXED_POINT_CODES, STEPS_PER_OCTAVE, QuantizedNetwork, QuantizedTensor
 from quinr_pl.codec.rounding import untold
 from quinr_pl.codec.rounding.compensation import Compensation
@@ -118,6 +121,56 @@ def test_nearest_levels_are_the_best_ones_of_few(seed: int) -> None:
     assert error(compensation.nearest(values, steps, 1000)) == pytest.approx(best, rel=1e-6)
     babai = error(compensation.round(values, steps))
     assert error(compensation.nearest(values, steps, 1)) == pytest.approx(babai)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.3, 3.0, math.inf])
+def test_levels_stay_with_those_before_where_leaving_costs_more(penalty: float) -> None:
+    generator = np.random.default_rng(0)
+    root = generator.normal(size=(5, 8))
+    hessian, steps = root @ root.T, generator.uniform(0.5, 2, size=5)
+    values, before = 3 * generator.normal(size=5), generator.integers(-9, 10, size=5)
+    compensation = Compensation.of(hessian, steps, 1e-9)
+
+    def cost(levels: np.ndarray) -> float:
+        away = np.abs(levels - before).sum()
+        error = levels * steps - values
+        return float(error @ hessian @ error) + (penalty * away if away else 0.0)
+
+    found = compensation.nearest(values, steps, 4000, before, penalty)
+    assert cost(found) <= cost(before)
+    assert cost(found) <= cost(compensation.nearest(values, steps, 4000)) * (1 + 1e-6)
+    assert math.isfinite(penalty) or np.array_equal(found, before)
+
+
+def test_a_frame_leaves_the_levels_of_the_one_before_where_that_pays(
+    fit: tuple[Network, torch.Tensor],
+) -> None:
+    network, targets = fit
+    (first,) = at_prices(fit, 1.0)
+    reference = decode(encode(first, IMAGE).data).as_reference()
+    following = IMAGE.following(reference)
+    assert following is not None
+    network, targets = copy.deepcopy(network), (targets * 0.9 + 0.05).sqrt()
+    network.follow(reference.quantized.values())
+    train(network, coordinates(SHAPE), targets, 60)
+    price = network.rate_weight / IMAGE.pixels
+    found = PricedQuantizer(network, following, targets, untold).at_price(price, untold)
+
+    def cost(tensors: Mapping[str, QuantizedTensor]) -> float:
+        bits = 8 * len(encode(replace(found, tensors=dict(tensors)), following).data)
+        return decoded_error(replace(found, tensors=dict(tensors)), following, targets) + price * bits
+
+    before, values = first.tensors, reduced_parameters(network)
+    nearest = {
+        name: QuantizedTensor(
+            np.rint(values[name].numpy() / np.broadcast_to(tensor.steps, tensor.levels.shape)).astype(int),
+            tensor.codes,
+        )
+        for name, tensor in before.items()
+    }
+    assert all(np.array_equal(found.tensors[name].codes, before[name].codes) for name in before)
+    assert cost(found.tensors) < cost(before)
+    assert cost(found.tensors) < cost(nearest)
 
 
 @pytest.mark.parametrize("unit", [1, STEPS_PER_OCTAVE])
