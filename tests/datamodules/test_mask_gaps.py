@@ -44,7 +44,7 @@ def test_what_a_closed_gap_holds_is_free(tmp_path):
     np.testing.assert_array_equal(mask, smoothed(close_gaps(RANGES, RANGES > 0, 3)))
     assert (mask & ~data.valid).any()
     np.testing.assert_array_equal(data.targets.isnan().numpy().reshape(4, 12), ~(mask & data.valid))
-    with pytest.raises(QuinrError, match=r"--data\.gaps -1: must be 0 or more"):
+    with pytest.raises(QuinrError, match=r"--data\.gaps -1: must be at least 0"):
         ImageDataModule("ranges.npy", gaps=-1)
 
 
