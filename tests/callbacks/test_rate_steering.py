@@ -90,7 +90,15 @@ def test_a_network_that_does_not_weigh_its_rate_is_refused(tmp_path):
         fit(tmp_path, COIN(layers=1, width=4), RateControl(bpp=1.0))
 
 
-@pytest.mark.parametrize("asked", [{}, {"bpp": 0.0}, {"psnr": -1.0}, {"bpp": 1.0, "psnr": 30.0}])
-def test_one_target_is_asked_for(asked):
-    with pytest.raises(QuinrError, match="give one of bpp, most_bytes and psnr"):
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "RateControl with nothing asked for: give one of bpp, most_bytes, psnr"),
+        ({"bpp": 1.0, "psnr": 30.0}, "RateControl with bpp and psnr: give one of"),
+        ({"bpp": 0.0}, "--trainer.callbacks.bpp 0.0: must be a positive number"),
+        ({"psnr": -1.0}, "--trainer.callbacks.psnr -1.0: must be a positive number"),
+    ],
+)
+def test_one_target_is_asked_for(asked, told):
+    with pytest.raises(QuinrError, match=told):
         RateControl(**asked)
