@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
@@ -18,7 +19,7 @@ from quinr_pl.signals import ReferenceFrame
 
 
 class FollowingFrame(Callback):
-    """Lets a fit begin with the weights of another frame and hold its integers as differences to that one's.
+    """Lets a fit begin with the weights of another frame, and add its integers to that one's.
 
     The file that the fit leaves is a part of a file of frames: `quinr_pl.codec.frames.Frames`.
 
@@ -26,16 +27,17 @@ class FollowingFrame(Callback):
         path: A file whose last frame is the other one.
         motion: Whether integers tell instead what differs from the other one, a scan, as it is seen from
             where the scanner has moved to. Weights then stay.
+        anew: Whether integers stand for themselves, with nothing added to them: where things have moved on.
     """
 
-    def __init__(self, path: str, motion: bool = False) -> None:
-        self.path, self.motion = path, motion
+    def __init__(self, path: str, motion: bool = False, anew: bool = False) -> None:
+        self.path, self.motion, self.anew = path, motion, anew
         self._reference: ReferenceFrame | None = None
 
     @classmethod
-    def after(cls, reference: ReferenceFrame, motion: bool = False) -> FollowingFrame:
+    def after(cls, reference: ReferenceFrame, motion: bool = False, anew: bool = False) -> FollowingFrame:
         """One whose other frame is decoded already."""
-        following = cls("the frame before", motion)
+        following = cls("the frame before", motion, anew)
         following._reference = reference
         return following
 
@@ -71,13 +73,21 @@ class FollowingFrame(Callback):
         if self._reference is None:
             source, name = read_source(self.path)
             self._reference = Frames(source, name, UNLIMITED)[-1].as_reference()
-        spec = data.spec.following(self._reference)
+        reference = _without_integers(self._reference) if self.anew else self._reference
+        spec = data.spec.following(reference)
         if spec is None:
             raise QuinrError(
                 f"{self.path}: its last frame has another shape, range, mask or scanner than the signal"
             )
         data.follow(spec)
-        return self._reference
+        return reference
+
+
+def _without_integers(reference: ReferenceFrame) -> ReferenceFrame:
+    """The other frame as one whose integers are zero, so that those of the next one stand for themselves."""
+    quantized = reference.quantized
+    zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
+    return replace(reference, quantized=replace(quantized, integers=zeros), anew=True)
 
 
 def add_motion(data: CoordinateDataModule) -> None:

@@ -295,6 +295,8 @@ class Signal:
         if 3 in sections:
             differences = self.read_grids(sections[3])
             self.grids = [old + new for old, new in zip(self.grids, differences, strict=True)]
+        elif 11 in sections:
+            self.grids = self.read_grids(sections[11])
         if 4 in sections:
             self.mask = read_mask(Stack(sections[4]), *self.shape)
         elif 8 in sections:

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from quinr_pl.codec import DecodedSignal
     from quinr_pl.commands.fit_flags import FitFlags
     from quinr_pl.datamodules import ImageDataModule
-    from quinr_pl.signals import ReferenceFrame, SignalSpec
+    from quinr_pl.signals import ReferenceFrame
 
 USUAL_KEY_DISTANCE = 10
+_MOVED_ON = 6.0
+"""In dB: with more between what the frame before shows of itself and of the next one, latents begin anew."""
 FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.25
 """Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's; and
 those of a scan, of which two of three are told by motion alone."""
@@ -142,7 +144,7 @@ class FramesFit:
         data = read_signal(fit.settings, fit.path)
         if number == 0:
             self.ask.require_points(data.spec, data.values, data.points, fit.path.name)
-        fit = self._following(fit, data.spec, done, decoded)
+        fit = self._following(fit, data, done, decoded)
         points = 0 if data.points is None else len(data.points)
         own = None if self.ask.preset or self.ask.of_nothing else self.ask.size(data.spec, 0, points)
         kept = {"pixels": data.spec.pixels, "own_bytes": own}
@@ -184,13 +186,13 @@ class FramesFit:
         return lambda status: tell(replace(status, share=(number + status.share) / len(self.paths)))
 
     def _following(
-        self, fit: RatedFit, spec: SignalSpec, done: Sequence[_Done], decoded: _DecodedFrames
+        self, fit: RatedFit, data: ImageDataModule, done: Sequence[_Done], decoded: _DecodedFrames
     ) -> RatedFit:
         """The fit of a frame that is told by the one before, where it can be and none is to stand for itself.
 
         Args:
             fit: That of a frame that stands for itself.
-            spec: Of its signal.
+            data: Its signal.
             done: Frames that are finished.
             decoded: The same, decoded.
         """
@@ -201,7 +203,7 @@ class FramesFit:
         if since >= self.key_distance:
             return fit
         reference = decoded.last(done, since)
-        if spec.following(reference) is None:
+        if data.spec.following(reference) is None:
             return fit
         network = reference.quantized.network
         architecture = {
@@ -214,7 +216,8 @@ class FramesFit:
         if not self.flags.configs:
             ask = replace(ask, network=COORDINATES if network.context_shape() is None else LATENTS)
         flags_of_frame = replace(self.flags, overrides=[*self.flags.overrides, *flags])
-        return replace(fit, ask=ask, flags=flags_of_frame, after=FollowingFrame.after(reference))
+        after = FollowingFrame.after(reference, anew=decoded.moved_on(data, done[-1].figures["psnr"]))
+        return replace(fit, ask=ask, flags=flags_of_frame, after=after)
 
     def _since_key(self, done: Sequence[_Done]) -> int:
         """How many frames back the last key frame is; the key distance where there is none."""
@@ -287,6 +290,19 @@ class _DecodedFrames:
         self._count = len(done)
         assert self._last is not None, "a key frame is the first of all"
         return self._last.as_reference()
+
+    def moved_on(self, data: ImageDataModule, own_psnr: float | None) -> bool:
+        """Whether the last frame shows the next one so much worse than itself that its latents do not help.
+
+        Args:
+            data: The next frame.
+            own_psnr: Of the last frame, in dB; None where it has no error.
+        """
+        from quinr_pl.evaluation.metrics import psnr
+
+        assert self._last is not None, "the next frame is told by it"
+        shown = psnr(data.values, self._last.reconstruct(), data.spec.peak)
+        return shown < (math.inf if own_psnr is None else own_psnr) - _MOVED_ON
 
 
 def _figures_of_all(done: Sequence[_Done], size: int) -> dict[str, Any]:

@@ -222,8 +222,10 @@ class ReferenceFrame:
             `quinr_pl.codec.quantized`.
         targets: Computes its values in [0, 1], (pixels, channels), also where its mask leaves them out. None:
             they tell nothing of the next frame's.
+        anew: Whether the next frame's integers stand for themselves, and are not added to the other's.
     """
 
     spec: SignalSpec
     quantized: Any
     targets: Callable[[], npt.NDArray[np.float32]] | None = None
+    anew: bool = False

@@ -1,7 +1,7 @@
 """The section that holds the integers of a network with a context model: its latents.
 
-Those of a frame that is told by another are differences to the other's, or tell what differs from the values
-that the other shows from where the scanner has moved to.
+Those of a frame that is told by another are differences to the other's, or stand for themselves, or tell what
+differs from the values that the other shows from where the scanner has moved to.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class LatentsSection(SectionKind):
 
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""
-        if content.spec.motion is not None:
+        reference = content.spec.reference
+        if content.spec.motion is not None or (reference is not None and reference.anew):
             return None
         grids = list(content.quantized.integers.values())
         return latent_coding.encode(grids, integer_context(content.quantized))
@@ -74,6 +75,30 @@ class LatentsSection(SectionKind):
             name: _bounded(before[name] + values) for name, values in content.quantized.integers.items()
         }
         return replace(content, quantized=replace(content.quantized, integers=integers))
+
+
+class LatentsAnew(LatentsSection):
+    """Grids of a frame that is told by another, with nothing added to them: where things have moved on."""
+
+    def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
+        """Whether the section belongs to a file; see `SectionKind`."""
+        return spec.reference is not None and super().belongs(network, spec)
+
+    def unchanged(self, content: Content) -> bool:
+        """Never: without it latents are those of the frame before; see `SectionKind`."""
+        return False
+
+    def write(self, content: Content) -> bytes | None:
+        """Payload of the section; see `SectionKind`."""
+        assert content.spec.reference is not None, "the section belongs to frames that are told by another"
+        if content.spec.motion is not None or not content.spec.reference.anew:
+            return None
+        grids = list(content.quantized.integers.values())
+        return latent_coding.encode(grids, integer_context(content.quantized))
+
+    def read(self, payload: bytes, content: Content) -> Content:
+        """Content with what the payload says; see `SectionKind`."""
+        return _decoded(payload, content)
 
 
 class LatentsAfterMotion(LatentsSection):
@@ -124,7 +149,7 @@ class LatentsAfterMotion(LatentsSection):
         return replace(content, spec=replace(content.spec, motion=motion))
 
 
-LATENTS, LATENTS_AFTER_MOTION = LatentsSection(), LatentsAfterMotion()
+LATENTS, LATENTS_AFTER_MOTION, LATENTS_ANEW = LatentsSection(), LatentsAfterMotion(), LatentsAnew()
 
 
 def _decoded(payload: bytes, content: Content, coded: Collection[int] | None = None) -> Content:

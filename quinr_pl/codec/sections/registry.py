@@ -26,6 +26,7 @@ SECTIONS: Registry[int, SectionKind] = Registry(
         8: "quinr_pl.codec.sections.mask:MASK_AFTER_ANOTHER",
         9: "quinr_pl.codec.sections.intensity:INTENSITY",
         10: "quinr_pl.codec.sections.latents:LATENTS_AFTER_MOTION",
+        11: "quinr_pl.codec.sections.latents:LATENTS_ANEW",
     },
 )
 """Kinds by their number in files, 1 to 127; those from 64 on are free for other packages."""
