@@ -43,10 +43,12 @@ class Crop:
     Args:
         name: Of the photograph.
         values: (HEIGHT, WIDTH, 3), 8 bits each.
+        draw: Number of the draw of its fits' first weights.
     """
 
     name: str
     values: npt.NDArray[np.uint8]
+    draw: int = 0
 
     @classmethod
     def of(cls, path: Path) -> Crop:
@@ -62,7 +64,7 @@ class Crop:
     @property
     def seed(self) -> int:
         """Of the weights of its fits."""
-        return zlib.crc32(self.name.encode()) & 0xFFFF
+        return (zlib.crc32(self.name.encode()) & 0xFFFF) + self.draw
 
     @property
     def spec(self) -> SignalSpec:
@@ -78,8 +80,15 @@ class Crop:
         return torch.from_numpy(self.values.reshape(-1, 3).astype(np.float32) / 255)
 
 
-def network_for(bpp: float, rate_weight: float, seed: int) -> LatentQuINR:
-    """The network that `compress` takes for a photograph at a rate, at the size of a crop."""
+def network_for(bpp: float, rate_weight: float, seed: int, **others: int) -> LatentQuINR:
+    """The network that `compress` takes for a photograph at a rate, at the size of a crop.
+
+    Args:
+        bpp: Bits for each pixel, about.
+        rate_weight: λ.
+        seed: Of its weights.
+        others: Arguments of the network in place of those that `compress` takes.
+    """
     torch.manual_seed(seed)
     size = bpp / 8 * HEIGHT * WIDTH / SHARE
     sized = next(n for n in NETWORKS if size >= n.least_bytes and bpp >= n.least_bpp)
@@ -91,7 +100,7 @@ def network_for(bpp: float, rate_weight: float, seed: int) -> LatentQuINR:
         rate_weight=rate_weight,
         coarse_steps=(0.2, 0.35),
         latent_learning_rate=10.0,
-        **sized.arguments,
+        **{**sized.arguments, **others},
     )
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=FORMS)
     parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--passes", type=float, default=12)
+    parser.add_argument("--passes", type=float, default=300)
     parser.add_argument("--files", type=Path, nargs="*", default=[], help=".quinr files to count too")
     options = parser.parse_args()
     torch.set_num_threads(1)

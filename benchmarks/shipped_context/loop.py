@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,11 @@ from benchmarks.shipped_context.models import Model, trained_on
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.native.memory import keep_freed_memory
 from quinr_pl.native.threads import native_threads
+from quinr_pl.network import LatentQuINR
 from quinr_pl.network.latent.context_model import ContextModel
 
+FROZEN = "context.hidden", "context.output"
+"""What of a shipped model is frozen: all but the shifts of the grids' scales."""
 _WEIGHTS, _WEIGHT_BITS = 201, 7.0
 """Of the fit's own context model in the file, and their bits; see docs/research/shipped-context.md."""
 
@@ -39,7 +42,7 @@ def main() -> None:
         "--forms", nargs="+", default=["one"], help="of models, of one hidden layer that all levels share"
     )
     parser.add_argument("--steps", type=int, default=420)
-    parser.add_argument("--passes", type=float, default=12)
+    parser.add_argument("--passes", type=float, default=300)
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -58,18 +61,31 @@ def main() -> None:
                 found[f"own, {name}"] = json.loads((options.folder / f"{name}.json").read_text())
                 for form, model in models.items():
                     if f"{form}, {name}" not in found:
-                        found[f"{form}, {name}"] = _fitted(crop, bpp, model, options.steps)
+                        found[f"{form}, {name}"] = fitted(crop, bpp, given(model), options.steps)[1]
                         write_bytes(options.json, (json.dumps(found, indent=1) + "\n").encode())
                     print(summary(found)[-1], flush=True)
 
 
-def _fitted(crop: Crop, bpp: float, model: Model, steps: int) -> dict[str, float]:
-    """Squared error of a fit, bits for each pixel of its latents, and λ."""
-    rate_weight = crop.rate_weight(bpp)
-    network = network_for(bpp, rate_weight, crop.seed)
-    network.context = given(model)
-    figures = train(network, crop, steps, frozen=("context.hidden", "context.output"))
-    return {**figures, "rate_weight": rate_weight}
+def fitted(
+    crop: Crop, bpp: float, context: ContextModel, steps: int, frozen: Sequence[str] = FROZEN
+) -> tuple[LatentQuINR, dict[str, float]]:
+    """A fit with a context model in the loop from the first step.
+
+    Args:
+        crop: What is fitted.
+        bpp: Bits for each pixel, about.
+        context: The model, which is trained but for what is frozen.
+        steps: Training steps.
+        frozen: Beginnings of the names of parameters that stay.
+
+    Returns:
+        The network; its squared error, bits for each pixel of its latents, and λ.
+    """
+    rate_weight, width = crop.rate_weight(bpp), context.hidden.out_features
+    network = network_for(bpp, rate_weight, crop.seed, neighbours=context.neighbours, context_width=width)
+    network.context = context
+    figures = train(network, crop, steps, frozen=frozen)
+    return network, {**figures, "rate_weight": rate_weight}
 
 
 def given(model: Model) -> ContextModel:
