@@ -128,10 +128,12 @@ def tables(found: Mapping[str, Any]) -> str:
     rows.append(["bytes", *(f"{figures['bytes']}" for figures in files.values())])
     rows.append(["exact", *(f"{figures['exact']:.2f}" for figures in files.values())])
     for shots in next(iter(files.values()))["shots"]:
-        rows.append([f"{shots:,} shots", *(spread(figures["shots"][shots]) for figures in files.values())])
+        rows.append(
+            [f"{int(shots):,} shots", *(spread(figures["shots"][shots]) for figures in files.values())]
+        )
     for kind in ERRORS:
         for rate in next(iter(files.values()))[kind]:
-            told = f"{kind.replace('_', ' ')} {rate:g}"
+            told = f"{kind.replace('_', ' ')} {float(rate):g}"
             rows.append([told, *(f"{figures[kind][rate]:.2f}" for figures in files.values())])
     training = [["engine", "PSNR of the file", "circuits"]]
     for engine, figures in found["training"].items():
@@ -157,13 +159,18 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
         colour = f"C{index}"
         means = [np.mean(values) for values in figures["shots"].values()]
         spread = [np.std(values, ddof=1) for values in figures["shots"].values()]
-        left.errorbar(list(figures["shots"]), means, spread, color=colour, marker="o", label=name)
+        left.errorbar(list(map(int, figures["shots"])), means, spread, color=colour, marker="o", label=name)
         left.axhline(figures["exact"], color=colour, linestyle=":")
         for kind, style in zip(ERRORS, ("-", "--", ":"), strict=True):
             rates = figures[kind]
             label = kind.replace("_", " ") if index == 0 else None
             right.plot(
-                list(rates), list(rates.values()), color=colour, linestyle=style, marker=".", label=label
+                list(map(float, rates)),
+                list(rates.values()),
+                color=colour,
+                linestyle=style,
+                marker=".",
+                label=label,
             )
     for axis, title in ((left, "shots of each pixel (dotted: exact)"), (right, "probability of an error")):
         axis.set_xscale("log")

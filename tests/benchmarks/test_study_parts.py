@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
@@ -94,3 +99,18 @@ def test_differences_are_paired_by_signal():
     assert found.effect == pytest.approx(less.mean() / less.std(ddof=1))
     assert found.p == pytest.approx(wilcoxon(less).pvalue)
     assert (found.wins, found.signals) == (2, 3)
+
+
+_PLAIN = str.maketrans("", "", "*`")
+
+
+@pytest.mark.parametrize("name", ["ablations", "ansatze", "circuits", "distillation", "noise", "twins"])
+def test_pages_show_the_data_that_is_shipped(name: str) -> None:
+    root = Path(__file__).parents[2]
+    study = import_module(f"benchmarks.studies.{name}")
+    found = json.loads((root / "benchmarks" / "results" / f"{name}.json").read_text())
+    page, tables = (root / "docs" / "studies" / f"{name}.md").read_text(), study.tables(found)
+    shown, rows = ({row.translate(_PLAIN) for row in text.splitlines()} for text in (page, tables))
+    assert len(rows) > 5
+    assert {row for row in rows if row.startswith("| ")} <= shown
+    plt.close(study.draw(found))
