@@ -161,5 +161,5 @@ def test_state_survives(network: COIN) -> None:
     "arguments", [{"start": 0.9, "hard": 0.8}, {"rate": 0}, {"rate_weight": -1.0}, {"learn_steps": True}]
 )
 def test_bad_settings(arguments: dict[str, float]) -> None:
-    with pytest.raises(QuinrError, match="quantization"):
+    with pytest.raises(QuinrError, match=r"--trainer\.callbacks\.training"):
         QuantizationTraining(**arguments)  # type: ignore[arg-type]
