@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
@@ -73,7 +72,9 @@ class FollowingFrame(Callback):
         if self._reference is None:
             source, name = read_source(self.path)
             self._reference = Frames(source, name, UNLIMITED)[-1].as_reference()
-        reference = _without_integers(self._reference) if self.anew else self._reference
+        reference = self._reference
+        if self.anew:
+            reference = replace(reference, quantized=reference.quantized.without_integers(), anew=True)
         spec = data.spec.following(reference)
         if spec is None:
             raise QuinrError(
@@ -81,13 +82,6 @@ class FollowingFrame(Callback):
             )
         data.follow(spec)
         return reference
-
-
-def _without_integers(reference: ReferenceFrame) -> ReferenceFrame:
-    """The other frame as one whose integers are zero, so that those of the next one stand for themselves."""
-    quantized = reference.quantized
-    zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
-    return replace(reference, quantized=replace(quantized, integers=zeros), anew=True)
 
 
 def add_motion(data: CoordinateDataModule) -> None:

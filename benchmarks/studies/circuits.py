@@ -127,15 +127,7 @@ def tables(found: Mapping[str, Any]) -> str:
     for name, measured in found["circuits"].items():
         highest = f"{measured['highest_of_angle']}, {measured['highest']}"
         figures = [spread(measured[key], digits) for key, digits in zip(MEASURES, (1, 3, 3, 4), strict=True)]
-        rows.append(
-            [
-                name,
-                f"{measured['gates']}",
-                highest,
-                *figures,
-                spread(_psnr(found, name)),
-            ]
-        )
+        rows.append([name, f"{measured['gates']}", highest, *figures, spread(_psnr(found, name))])
     together = [["", "rank correlation with PSNR (Spearman)", "p"]]
     for key, told in MEASURES.items():
         measured = [np.mean(measures[key]) for measures in found["circuits"].values()]

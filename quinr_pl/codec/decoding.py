@@ -279,8 +279,7 @@ def _offset(content: Content) -> Callable[[], Floats] | None:
     spec, quantized = content.spec, content.quantized
     if spec.motion is None:
         return None
-    zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
-    still = quantized.network.reconstruction(replace(quantized, integers=zeros).values())(0, 1, spec.shape)
+    still = quantized.network.reconstruction(quantized.without_integers().values())(0, 1, spec.shape)
     return _Once(lambda: spec.predicted() - still)
 
 

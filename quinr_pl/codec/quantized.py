@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -129,6 +129,11 @@ class QuantizedNetwork(Generic[AnyNetwork]):
     def dequantize(self) -> dict[str, Tensor]:
         """Weights by name as the decoder sees them, as tensors."""
         return {name: tensor.dequantize() for name, tensor in self.tensors.items()}
+
+    def without_integers(self) -> QuantizedNetwork[AnyNetwork]:
+        """The same with integers that are all zero."""
+        zeros = {name: np.zeros_like(integers) for name, integers in self.integers.items()}
+        return replace(self, integers=zeros)
 
     def load_into(self, network: Network) -> None:
         """Give a network of the same architecture the decoder's weights and integers."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from quinr_pl.commands.rate import CompressedFile
 
@@ -38,8 +35,7 @@ def moved_scan(
         return None
     add_motion(data)
     quantized = reference.quantized
-    zeros = {name: np.zeros_like(values) for name, values in quantized.integers.items()}
-    frame = encode(replace(quantized, integers=zeros), data.spec).data
+    frame = encode(quantized.without_integers(), data.spec).data
     decoded = decode(frame, limits=UNLIMITED, reference=reference)
     values = decoded.reconstruct()
     points = decoded.spec.points(values)

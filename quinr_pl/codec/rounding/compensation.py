@@ -111,17 +111,16 @@ class Compensation:
             below = np.floor(moved[:, index] / step)
             nearer = np.where(moved[:, index] / step - below < 0.5, -1.0, 2.0)
             choices = np.clip(below[:, None] + np.stack([0 * below, 0 * below + 1, nearer], 1), *_LEVELS)
+            added: Floats | float = 0.0
             if before is not None:
-                kept_level = np.full((len(moved), 1), before[self.order[index]])
-                doubled = (choices == kept_level).any(1)
-                choices = np.concatenate([choices, kept_level], 1)
+                told = before[self.order[index]]
+                again = (choices == told).any(1)  # it is one of the nearest
+                choices = np.column_stack([choices, np.full(len(choices), told)])
+                away = np.abs(choices - told)
+                added = np.where(away > 0, penalty * np.maximum(away, 1), 0.0)
+                added[again, -1] = np.inf
             off = (moved[:, index, None] - choices * step) / row[index]
-            found = errors[:, None] + off**2
-            if before is not None:
-                away = np.abs(choices - kept_level)
-                found += np.where(away > 0, penalty * np.maximum(away, 1), 0.0)
-                found[doubled, -1] = np.inf
-            found = found.ravel()
+            found = (errors[:, None] + off**2 + added).ravel()
             kept = np.argsort(found, kind="stable")[:survivors]
             parent = kept // choices.shape[1]
             errors = found[kept]

@@ -19,10 +19,7 @@ from quinr_pl.codec.rounding.flattening import unflattened
 from quinr_pl.codec.rounding.levels import reduced_parameters, rounded_integers
 from quinr_pl.codec.rounding.objectives import Objective, objective_of
 from quinr_pl.codec.rounding.protocol import Progress
-from quinr_pl.codec.rounding.row_steps import (
-    relative_steps,
-    steps_of_weights,
-)
+from quinr_pl.codec.rounding.row_steps import relative_steps, steps_of_weights
 from quinr_pl.codec.rounding.spacings import OwnSteps, Spaced, Spacing, StepsOfAnother
 from quinr_pl.network import Network
 from quinr_pl.network.layers.quantum_layer import fast_copy
@@ -33,7 +30,6 @@ _DAMPINGS = (1e-2, 1e-3, 1e-4)
 _STEP_DAMPINGS = (1.0, 0.1, 0.01, 0.001)
 """Of Newton's method, in units of the curvature of each weight."""
 _STEPS = 2  # of Newton's method, before rounding and after: more lead along flat directions to finer steps
-_PASSES = 2  # steps of rows change the damping, and with it the conditional curvature
 _SURVIVORS = 32  # beginnings that rounding goes on from
 _NO_CURVATURE = 1e-30
 
@@ -162,7 +158,7 @@ class _Group:
     def _compensation(self, damping: float) -> tuple[Compensation, Floats]:
         """How weights make up for each other, and the curvature in each while the others do."""
         curvature = self._curvature.diagonal()
-        for _ in range(_PASSES):
+        for _ in range(self._spacing.passes):
             codes = self._spacing.codes(curvature)
             compensation = Compensation.of(self._curvature, relative_steps(codes, self._values), damping)
             curvature = compensation.conditional_curvature()

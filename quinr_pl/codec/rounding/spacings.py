@@ -48,10 +48,12 @@ class Spacing(ABC):
 
     Attributes:
         numbers: Searched among.
+        passes: How often codes follow the conditional curvature, which moves with them.
         point: The weights as they are rounded, (weights,).
     """
 
     numbers: ClassVar[Sequence[int]]
+    passes: ClassVar[int]
 
     def __init__(self, values: Mapping[str, Tensor]) -> None:
         self.point = flattened(values)
@@ -90,7 +92,7 @@ class OwnSteps(Spacing):
         unit: All codes are multiples of it.
     """
 
-    numbers = _SCALES
+    numbers, passes = _SCALES, 2
 
     def __init__(self, values: Mapping[str, Tensor], unit: int) -> None:
         super().__init__(values)
@@ -120,7 +122,7 @@ class StepsOfAnother(Spacing):
         periods: Of periodic weights; they move the short way from the other frame's.
     """
 
-    numbers = range(len(_BITS_AWAY))
+    numbers, passes = range(len(_BITS_AWAY)), 1
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ def _trimmed(
     trim, current = _Trim(spec, targets, quantized), quantized
     middle = aim = most * (1 + close) / 2
     fitting: list[tuple[float, QuantizedNetwork]] = []
-    least, expected, nearer, number = math.inf, math.nan, math.nan, 0
+    least, expected, nearer, number = math.inf, math.nan, -math.inf, 0
     while True:
         figures = 8.0 * len(encode(current, spec).data), trim.error(current)
         reached, cost = figures if of_size else figures[::-1]
@@ -136,7 +136,7 @@ def _trimmed(
             if cost > _PAYING * least:
                 break
             least = min(cost, least)
-        if not abs(middle - reached) < nearer:  # what is far takes as many rounds as lead there
+        if abs(middle - reached) >= nearer:  # what is far takes as many rounds as lead there
             number += 1
         if number > _MOST_ROUNDS:
             break
@@ -145,7 +145,7 @@ def _trimmed(
         change = min(max(aim - reached, -largest), largest)
         far = abs(change) == largest
         expected = math.nan if far else reached + change
-        nearer = abs(middle - reached) - _ON_THE_WAY * largest if far else math.nan
+        nearer = abs(middle - reached) - _ON_THE_WAY * largest if far else -math.inf
         steps = trim.steps(current)
         steps = trim.measured(current, steps, steps.price_of(change, of_size))
         moves = steps.chosen(steps.price_of(change, of_size))

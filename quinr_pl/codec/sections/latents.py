@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +33,14 @@ _SEEN, _SEEN_BYTES = 15_000, 400  # of what another frame shows, for each pixel
 
 
 class LatentsSection(SectionKind):
-    """Grids of latents, each latent coded with the probabilities that the context model gives it."""
+    """Grids of latents, each latent coded with the probabilities that the context model gives it.
+
+    Attributes:
+        anew: Whether nothing is added to those of a frame that is told by another.
+    """
 
     name = "latents"
+    anew: ClassVar[bool] = False
 
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
@@ -60,7 +66,8 @@ class LatentsSection(SectionKind):
     def write(self, content: Content) -> bytes | None:
         """Payload of the section; see `SectionKind`."""
         reference = content.spec.reference
-        if content.spec.motion is not None or (reference is not None and reference.anew):
+        anew = reference is not None and reference.anew
+        if content.spec.motion is not None or anew is not self.anew:
             return None
         grids = list(content.quantized.integers.values())
         return latent_coding.encode(grids, integer_context(content.quantized))
@@ -80,6 +87,8 @@ class LatentsSection(SectionKind):
 class LatentsAnew(LatentsSection):
     """Grids of a frame that is told by another, with nothing added to them: where things have moved on."""
 
+    anew = True
+
     def belongs(self, network: NetworkFormat, spec: SignalSpec) -> bool:
         """Whether the section belongs to a file; see `SectionKind`."""
         return spec.reference is not None and super().belongs(network, spec)
@@ -87,14 +96,6 @@ class LatentsAnew(LatentsSection):
     def unchanged(self, content: Content) -> bool:
         """Never: without it latents are those of the frame before; see `SectionKind`."""
         return False
-
-    def write(self, content: Content) -> bytes | None:
-        """Payload of the section; see `SectionKind`."""
-        assert content.spec.reference is not None, "the section belongs to frames that are told by another"
-        if content.spec.motion is not None or not content.spec.reference.anew:
-            return None
-        grids = list(content.quantized.integers.values())
-        return latent_coding.encode(grids, integer_context(content.quantized))
 
     def read(self, payload: bytes, content: Content) -> Content:
         """Content with what the payload says; see `SectionKind`."""
