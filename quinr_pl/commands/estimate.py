@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import instantiate_class
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from quinr_pl.baselines.jpeg2000 import JPEG2000
+from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
 from quinr_pl.callbacks import BestStart
 from quinr_pl.class_paths import find_class
 from quinr_pl.errors import QuinrError
@@ -47,20 +47,28 @@ _FURTHER_SECONDS = 3.0
 class Jpeg2000Curve:
     """What JPEG 2000 makes of a signal at any rate; of a large one, of its middle.
 
-    Rates are those of what it says of the signal: the headers, most of a small file, do not count.
+    Rates are those of what it says of the signal: the headers, most of a small file, do not count. Where
+    some pixels have no value it codes others that continue their neighbours smoothly.
 
     Args:
         values: (*shape, channels).
         spec: Of the signal.
+        valid: Of the shape, which pixels have a value; all of them when left out.
     """
 
     values: npt.NDArray
     spec: SignalSpec
+    valid: npt.NDArray[np.bool_] | None = None
 
     @cached_property
     def usable(self) -> bool:
-        """Whether it tells anything of the signal: two axes or more, no mask, and OpenJPEG is there."""
-        if len(self.spec.shape) < 2 or self.spec.mask is not None:
+        """Whether its quality tells anything of a file's, which in a mask has other errors beside."""
+        return self.spec.mask is None and self._codes
+
+    @cached_property
+    def _codes(self) -> bool:
+        """Whether the signal has two axes or more, and OpenJPEG is there."""
+        if len(self.spec.shape) < 2:
             return False
         try:
             return 0 < self.psnr(1.0) < math.inf
@@ -68,29 +76,36 @@ class Jpeg2000Curve:
             return False
 
     @cached_property
-    def _middle(self) -> tuple[npt.NDArray, SignalSpec]:
-        values = self.values
+    def _middle(self) -> tuple[npt.NDArray, SignalSpec, npt.NDArray[np.bool_] | None]:
+        values, valid = self.values, self.valid
         side = int(_MOST_PIXELS ** (1 / len(self.spec.shape)))
         parts = []
         for size in self.spec.shape:
             first = max(0, (size - side) // 2)
             parts.append(slice(first, first + side))
         values = np.ascontiguousarray(values[tuple(parts)])
+        if valid is not None:
+            valid = valid[tuple(parts)]
+            if valid.all() or not valid.any() or valid.ndim != 2:
+                valid = None
+            else:
+                values = inpaint(values, valid).astype(values.dtype)
         spec = self.spec
-        return values, SignalSpec.of(spec.kind, values, (spec.low, spec.high), spec.attributes)
+        spec = SignalSpec.of(spec.kind, values, (spec.low, spec.high), spec.attributes)
+        return values, spec, valid
 
     @cached_property
     def _headers(self) -> float:
         """Bits for each pixel of a codestream that says nothing of the signal."""
-        values, spec = self._middle
+        values, spec, _ = self._middle
         return 8 * len(JPEG2000(bits=16).encode(np.zeros_like(values), spec, 1.0)) / spec.pixels
 
     def point(self, bpp: float) -> tuple[float, float]:
         """Rate and PSNR of the codestream that aims at a rate."""
-        values, spec = self._middle
+        values, spec, valid = self._middle
         codec = JPEG2000(bits=16)
         codestream = codec.encode(values, spec, bpp + self._headers)
-        reached = psnr(values, codec.decode(codestream, spec), spec.peak)
+        reached = psnr(values, codec.decode(codestream, spec), spec.peak, valid)
         return 8 * len(codestream) / spec.pixels - self._headers, reached
 
     def psnr(self, bpp: float) -> float:
@@ -107,6 +122,8 @@ class Jpeg2000Curve:
 
     def rate_weight(self, bpp: float) -> float:
         """λ at which a latent network comes to a rate: about the slope of the squared error over the rate."""
+        if not self._codes:
+            return usual_rate_weight(bpp)
         low, high = self.point(bpp * 2**-_OCTAVES), self.point(bpp * 2**_OCTAVES)
         if high[0] > _HONEST * bpp * 2**_OCTAVES or not low[0] < high[0] or not low[1] < high[1] < math.inf:
             return usual_rate_weight(bpp)
@@ -144,10 +161,7 @@ def expected_seconds(settings: Mapping[str, Any], spec: SignalSpec) -> float:
             seconds = _mean_seconds(step, network.progress(done + stage.steps / 2))
             stages.append((stage.steps, seconds))
             done += stage.steps
-        start = time.perf_counter()
-        with torch.no_grad():
-            network.signal(0, spec.pixels, spec.shape)
-        of_a_pass = time.perf_counter() - start
+        of_a_pass = _pass_seconds(network, spec)
     of_a_step = _LIGHTNING_SECONDS + sum(share * seconds for share, seconds in stages)
     steps = settings["trainer"]["max_steps"]
     of_steps = steps * of_a_step + _steps_of_starts(settings, steps) * stages[0][1]
@@ -155,6 +169,15 @@ def expected_seconds(settings: Mapping[str, Any], spec: SignalSpec) -> float:
     if network.rate_weight > 0:
         passes += _OF_WEIGHTS * network.parameter_count() * min(1.0, _CURVED_PIXELS / spec.pixels)
     return of_steps + passes * of_a_pass + _CODING_SECONDS * spec.pixels + _FURTHER_SECONDS
+
+
+@torch.no_grad()
+def _pass_seconds(network: Network, spec: SignalSpec) -> float:
+    """Seconds in which a network gives the whole signal."""
+    network.signal(0, 1, spec.shape)  # kernels may have to be compiled, once for the machine
+    start = time.perf_counter()
+    network.signal(0, spec.pixels, spec.shape)
+    return time.perf_counter() - start
 
 
 def _steps_of_starts(settings: Mapping[str, Any], total: int) -> int:

@@ -163,7 +163,7 @@ class RatedFit:
 
     def _planned(self, folder: Path) -> FitResult:
         """Fits with the settings that a plan has for what is asked for."""
-        from quinr_pl.commands.estimate import Jpeg2000Curve, usual_rate_weight
+        from quinr_pl.commands.estimate import Jpeg2000Curve
         from quinr_pl.commands.plans import (
             CONFIGS,
             FEWEST_LATENT_BYTES,
@@ -175,7 +175,7 @@ class RatedFit:
         )
 
         spec, gain = self._data.spec, TRAININGS[self.ask.effort].gain
-        curve = Jpeg2000Curve(self._data.values, spec)
+        curve = Jpeg2000Curve(self._data.values, spec, self._data.valid)
         size, wanted = self._size, self.ask.decibels
         if size is None:
             assert wanted is not None
@@ -188,8 +188,7 @@ class RatedFit:
         if kind == COORDINATES:
             return self._sized(coordinate_plan(spec, self.ask.effort), folder)
         bpp = 8 * max(size - self._mask_bytes, 1) / spec.pixels
-        rate_weight = curve.rate_weight(bpp) if curve.usable else usual_rate_weight(bpp)
-        plan = latent_plan(spec, size, self.ask.effort, rate_weight)
+        plan = latent_plan(spec, size, self.ask.effort, curve.rate_weight(bpp))
         settings = self._resolved(CONFIGS[LATENTS], plan)
         quality = curve.psnr(bpp) + gain if curve.usable else None
         self._announce(settings, folder, size, self.ask.psnr or quality)
