@@ -21,8 +21,11 @@ _BITS_PER_WEIGHT, _PRICE, _BITS_PER_OCTAVE = 5.7, 2.0**-25, 0.1
 _BITS_PER_DIFFERENCE = 3.7  # of weights to those of another frame: scans in a row, at 0.2 bits a pixel
 _MEASUREMENTS = 100
 _SETTLING = 0.1  # share of the steered steps in which a deviation moves the level of ln(λ) by itself
+_HALVING = 30.0  # passes in which latents have followed λ by half
+_LONGEST_INTERVAL = 15  # of them between measurements
 _URGENCY = 4.0  # for how much a deviation moves ln(λ) at once, over the share that is left to undo it
-_SWIFTEST, _LEAP = 20.0, 1.5
+_SWIFTEST = 1.5  # of that, where latents can follow: bits go with λ^-0.5, and from 4 on λ would swing
+_LEAP = 1.5
 _STEERED = 0.92  # of these steps: at the end of their schedule latents follow no more
 _FAR = 0.5
 _TRUSTED = 0.25  # share of the steered steps before which bits say less: finer grids have only just joined
@@ -103,10 +106,11 @@ class RateControl(Callback):
         """Measures, and moves λ."""
         steps = trainer.estimated_stepping_batches
         network = fitted_network(pl_module)
-        begin, end = steered_shares(network)
+        begin, end, tiles = steered_part(network)
         if math.isinf(steps) or not steps * begin < trainer.global_step < steps * end:
             return
-        interval = max(1, round((end - begin) * steps / _MEASUREMENTS))
+        steered = (end - begin) * steps
+        interval = max(1, round(min(steered / _MEASUREMENTS, _LONGEST_INTERVAL * tiles)))
         if trainer.global_step % interval:
             return
         share = (trainer.global_step / steps - begin) / (end - begin)
@@ -114,10 +118,11 @@ class RateControl(Callback):
         if share > _STEERED:
             return
         excess = min(max(excess, -_FAR), _FAR) * min(1.0, share / _TRUSTED)
-        gain = interval / ((end - begin) * steps * _SETTLING)
+        gain = interval / (steered * _SETTLING)
         self._level = _bounded(self._level * math.exp(gain * excess))
         # Latents follow the more slowly the lower their learning rate: a level alone would come too late.
-        at_once = excess * min(_URGENCY * share / (1 - share), _SWIFTEST)
+        followed = 1 - 0.5 ** ((1 - share) * steered / tiles / _HALVING)
+        at_once = excess * min(_URGENCY * share / (1 - share), _SWIFTEST / followed)
         self._weight = _bounded(self._level * math.exp(min(max(at_once, -_LEAP), _LEAP)))
         network.rate_weight = self._weight
         pl_module.log("rate/weight", self._weight)
@@ -146,14 +151,19 @@ class RateControl(Callback):
         return math.log(10) / 10 * (psnr - self.psnr)
 
 
-def steered_shares(network: Network) -> tuple[float, float]:
-    """The shares of the steps between which ``rate_weight`` moves what the file will take."""
-    begin, end, done = 1.0, 0.0, 0.0
+def steered_part(network: Network) -> tuple[float, float, int]:
+    """Where ``rate_weight`` moves what the file will take.
+
+    Returns:
+        The shares of the steps between which it does, and the most steps that see the signal once there.
+    """
+    begin, end, done, tiles = 1.0, 0.0, 0.0, 1
     for stage in network.training_stages():
         if stage.steered:
             begin, end = min(begin, done), done + stage.steps
+            tiles = max(tiles, stage.tiles)
         done += stage.steps
-    return begin, end
+    return begin, end, tiles
 
 
 def _weights_bytes(network: Network, spec: SignalSpec) -> float:

@@ -57,10 +57,12 @@ class TrainingStage:
     Args:
         steps: Share of all steps.
         steered: Whether ``rate_weight`` moves what the file will take: all of its integers are trained.
+        tiles: Steps that see the whole signal once.
     """
 
     steps: float
     steered: bool = True
+    tiles: int = 1
 
 
 class Network(NetworkFormat, nn.Module):

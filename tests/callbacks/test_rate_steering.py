@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ import pytorch_lightning as pl
 import torch
 from fits import quiet_trainer, small_latents
 
-from quinr_pl.callbacks import PSNRCheckpoint, RateControl, WeightQuantization
-from quinr_pl.callbacks.rate_control import steered_shares
+from quinr_pl.callbacks import PSNRCheckpoint, RateControl, WeightQuantization, rate_control
+from quinr_pl.callbacks.rate_control import steered_part
 from quinr_pl.codec import decompress
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.errors import QuinrError
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import COIN, LatentQuINR, Network
+from quinr_pl.network.base import TrainingStage
+from quinr_pl.signals import image_spec
 
 STEPS = 160
 
@@ -76,13 +79,59 @@ def test_an_interrupted_fit_goes_on_to_the_same_bytes(tmp_path):
 
 
 def test_it_steers_where_all_latents_take_part_and_move():
-    begin, end = steered_shares(latents(1e-3))
     network = latents(1e-3)
+    begin, end, tiles = steered_part(network)
     assert begin == pytest.approx(0.3)
     assert network.progress(end) == pytest.approx(1 - network.hard_share)
+    assert tiles == 1
     coarse = LatentQuINR(finest=1, coarse_steps=(0.1, 0.2))
-    assert steered_shares(coarse)[0] == pytest.approx(0.1)
-    assert steered_shares(COIN(layers=1, width=4)) == (0.0, 1.0)
+    assert steered_part(coarse)[0] == pytest.approx(0.1)
+    assert steered_part(COIN(layers=1, width=4)) == (0.0, 1.0, 1)
+    tiled = LatentQuINR(height=256, width=256, coarse_steps=(0.1, 0.2), step_pixels=1 << 14)
+    assert steered_part(tiled)[2] == 4
+
+
+class _Latents:
+    """Stands in for a network in training: its bits come to λ^-0.5 by half within some steps."""
+
+    def __init__(self, halving: float) -> None:
+        self.rate_weight, self.halving, self.step, self.bits = 1e-3, halving, 0, 4000.0
+
+    def train_until(self, step: int) -> None:
+        followed = 1 - 0.5 ** ((step - self.step) / self.halving)
+        self.bits *= (4000 * (self.rate_weight / 1e-3) ** -0.5 / self.bits) ** followed
+        self.step = step
+
+    def integer_bits(self) -> float:
+        return self.bits
+
+    def training_stages(self) -> list[TrainingStage]:
+        return [TrainingStage(0.2, False), TrainingStage(0.8)]
+
+    def parameter_count(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("steps", [1_000, 3_000, 40_000])
+@pytest.mark.parametrize("halving", [3.0, 30.0, 100.0])
+def test_lambda_settles_however_long_a_fit_is(monkeypatch, steps, halving):
+    monkeypatch.setattr(rate_control, "fitted_network", lambda module: module.network)
+    network = _Latents(halving)
+    module = SimpleNamespace(network=network, log=lambda *logged: None)
+    spec = image_spec(np.zeros((16, 16, 3), np.uint8))
+    trainer = SimpleNamespace(
+        estimated_stepping_batches=steps, datamodule=SimpleNamespace(spec=spec), global_step=0
+    )
+    control = RateControl(most_bytes=400)
+    control.load_state_dict({"rate_weight": 1e-3, "level": 1e-3})
+    weights = []
+    for trainer.global_step in range(1, steps):
+        network.train_until(trainer.global_step)
+        control.on_train_batch_start(trainer, module, None, 0)
+        weights.append(network.rate_weight)
+    late = weights[-steps // 3 :]
+    assert max(late) < 1.5 * min(late), "it neither swings nor drifts"
+    assert network.bits / 8 == pytest.approx(400 - 32, rel=0.05), "of 400 bytes 32 are the header"
 
 
 def test_a_network_that_does_not_weigh_its_rate_is_refused(tmp_path):

@@ -272,7 +272,9 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def training_stages(self) -> list[TrainingStage]:
         """One for each resolution, and the one of rounded latents."""
         return [
-            TrainingStage(steps, octave is not None and octave <= self.pyramid.finest)
+            TrainingStage(
+                steps, octave is not None and octave <= self.pyramid.finest, self._tiles.count(octave or 0)
+            )
             for octave, steps in self._stages.shares(self.hard_share)
             if steps
         ]
