@@ -52,6 +52,7 @@ class ImageDataModule(ScanFileDataModule):
         width: Columns of a range image; null for those of the scan.
         fov_up: Elevation of its upper edge in degrees; null for that of the scan.
         fov_down: Elevation of its lower edge in degrees; null for that of the scan.
+        peak: Range in metres that target 1 stands for; null for that of the scan.
         **scan: Further arguments of `ScanFileDataModule`.
     """
 
@@ -68,9 +69,10 @@ class ImageDataModule(ScanFileDataModule):
         width: int | None = None,
         fov_up: float | None = None,
         fov_down: float | None = None,
+        peak: float | None = None,
         **scan: Any,
     ) -> None:
-        layout: dict[str, Any] = {"projection": projection, "height": height, "width": width}
+        layout: dict[str, Any] = {"projection": projection, "height": height, "width": width, "peak": peak}
         super().__init__(stem_of(Path(path)), **layout, fov_up=fov_up, fov_down=fov_down, **scan)
         low, high = _UNITS
         if unit is not None and not low <= unit <= high:

@@ -37,15 +37,15 @@ def read_range_image(path: Path, projection: Projection, unit: float | None = No
     valid = np.isfinite(metres) & (metres > 0)
     if not valid.any():
         raise QuinrError(f"{path}: no pixel has a return, a distance above 0")
-    beyond = int((metres[valid] > projection.peak).sum())
+    peak = projection.reaching(float(metres[valid].max()))
+    beyond = int((metres[valid] > peak).sum())
     if beyond:
         notice(
-            f"{path}: of {int(valid.sum())} ranges {beyond} lie beyond --data.peak {projection.peak:g} and "
-            "are cut to it"
+            f"{path}: of {int(valid.sum())} ranges {beyond} lie beyond --data.peak {peak:g} and are cut to it"
         )
-    ranges = np.where(valid, np.minimum(metres, projection.peak, where=valid, out=np.zeros_like(metres)), 0.0)
+    ranges = np.where(valid, np.minimum(metres, peak, where=valid, out=np.zeros_like(metres)), 0.0)
     ranges = ranges.astype(np.float32)
-    spec = projection.spec(ranges, valid, _scanner(projection, len(ranges)))
+    spec = projection.spec(ranges, valid, _scanner(projection, len(ranges)), peak)
     return Signal(ranges[:, :, None], spec, valid)
 
 

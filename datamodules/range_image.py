@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from quinr_pl.signals.scanner import MOST_FIRINGS, UNITS
 
 PROJECTIONS = ("field_of_view", "beam_order", "auto")
 _HIGHEST_PEAK = 1e5  # metres: of scanners in the air
+_HARDLY_BEYOND = 1.01  # times the peak: a scanner's farthest points tell its reach to about as much
 _MOST_PIXELS = 1 << 24  # as many as the largest scan has points
 _FIELD_ROWS = 64  # of a scan whose beams are not known
 
@@ -37,7 +39,8 @@ class Projection:
         fov_up: Elevation of the upper edge in degrees, for "field_of_view"; None for that of the scan.
         fov_down: Elevation of the lower edge in degrees, negative below the horizon; None for that of the
             scan.
-        peak: Range in metres that target 1 stands for; longer ranges are cut to it.
+        peak: Range in metres that target 1 stands for; longer ranges are cut to it. None for that of the
+            scan, see `reaching`.
         mask: Whether the file says which pixels have a return, so that the network need not.
         gaps: Pixels of the longest gap in a row that the mask closes, see `close_gaps`; 0 for none. The mask
             is smoothed then, too. The file is smaller by up to a third, and has points in gaps, between those
@@ -54,7 +57,7 @@ class Projection:
     width: int | None = 1024
     fov_up: float | None = 3.0
     fov_down: float | None = -25.0
-    peak: float = 80.0
+    peak: float | None = 80.0
     mask: bool = True
     gaps: int = 0
     intensity: float = 0.0
@@ -72,7 +75,7 @@ class Projection:
                 f"--data.fov_up {self.fov_up} and --data.fov_down {self.fov_down}: need "
                 "-90 <= fov_down < fov_up <= 90 degrees"
             )
-        if not 0 < self.peak <= _HIGHEST_PEAK:
+        if self.peak is not None and not 0 < self.peak <= _HIGHEST_PEAK:
             raise QuinrError(f"--data.peak {self.peak:g}: must lie between 0 and {_HIGHEST_PEAK:g} metres")
         require_at_least(0, {"--data.gaps": self.gaps})
         if not 1 <= self.firings <= MOST_FIRINGS:
@@ -80,8 +83,29 @@ class Projection:
         if self.intensity and not 0.005 <= self.intensity <= 1:
             raise QuinrError(f"--data.intensity {self.intensity}: from 0.01 to 1, or 0 for none")
 
+    def reaching(self, farthest: float) -> float:
+        """The peak of a scan.
+
+        Left to the scan it is the smallest of 10 and 15 metres, times a power of 2, beyond which its points
+        lie by 1 % at most: few values, as frames of one file share theirs. Ranges that fill a tenth of the
+        scale have an 18 % larger Chamfer distance at 0.2 bits a point.
+
+        Args:
+            farthest: Of its ranges in metres, finite and positive.
+        """
+        if self.peak is not None:
+            return self.peak
+        least = farthest / _HARDLY_BEYOND
+        octave = 2.0 ** math.floor(math.log2(least / 10))
+        peaks = (10 * octave, 15 * octave, 20 * octave, 30 * octave)
+        return min(next(peak for peak in peaks if peak >= least), _HIGHEST_PEAK)
+
     def spec(
-        self, ranges: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], scanner: Scanner | None
+        self,
+        ranges: npt.NDArray[np.float32],
+        valid: npt.NDArray[np.bool_],
+        scanner: Scanner | None,
+        peak: float,
     ) -> SignalSpec:
         """The spec of a range image, its mask in it if the projection says so.
 
@@ -89,11 +113,12 @@ class Projection:
             ranges: (rows, columns), in metres.
             valid: (rows, columns), where there is a return.
             scanner: Rays of its pixels, where they are known.
+            peak: As `reaching` gives it.
         """
         mask = close_gaps(ranges, valid, self.gaps) if self.mask else None
         if mask is not None and self.gaps:
             mask = smoothed(mask)
-        return SignalSpec(RANGE_IMAGE, valid.shape, 1, low=0.0, high=self.peak, mask=mask, scanner=scanner)
+        return SignalSpec(RANGE_IMAGE, valid.shape, 1, low=0.0, high=peak, mask=mask, scanner=scanner)
 
 
 @dataclass(frozen=True)
@@ -108,6 +133,7 @@ class PlacedPoints:
         shape: Rows and columns of the range image.
         scanner: Rays that lead back to the points: of beams as these tell them, else of even rows.
         seen: Which points of the scan they are: those away from the scanner.
+        peak: In metres, to which ranges are cut.
     """
 
     xyz: npt.NDArray[np.float64]
@@ -117,6 +143,7 @@ class PlacedPoints:
     shape: tuple[int, int]
     scanner: Scanner
     seen: npt.NDArray[np.bool_]
+    peak: float
 
     def image(self, numbers: npt.NDArray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Of each pixel the number of its nearest point, 0 without any, and whether there is one.
@@ -131,9 +158,9 @@ class PlacedPoints:
         image.flat[pixels], valid.flat[pixels] = numbers[order[first]], True
         return image, valid
 
-    def ranges(self, peak: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def ranges(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Distances cut to the peak, and where there is one; see `project`."""
-        return self.image(np.minimum(self.distance, peak))
+        return self.image(np.minimum(self.distance, self.peak))
 
 
 def project(
@@ -155,7 +182,7 @@ def project(
     Raises:
         QuinrError: If no point is left, or there are no beams that "beam_order" could tell apart.
     """
-    return place(points, projection, name).ranges(projection.peak)
+    return place(points, projection, name).ranges()
 
 
 def place(points: npt.NDArray[np.float32], projection: Projection, name: str) -> PlacedPoints:
@@ -186,9 +213,11 @@ def place(points: npt.NDArray[np.float32], projection: Projection, name: str) ->
         row, outside = _bins(share, height), int(np.sum((share < 0) | (share > 1)))
         scanner = Scanner.even(height, *(round(edge * UNITS) for edge in edges))
     scanner = replace(scanner, start=sector[0], turn=sector[1], firings=projection.firings)
-    beyond = int((distance > projection.peak).sum())
-    _say_what_is_changed(len(points), beyond, outside, edges, projection.peak, name)
-    return PlacedPoints(xyz, distance, row, scanner.columns(azimuth, width), (height, width), scanner, seen)
+    peak = projection.reaching(float(distance.max()))
+    beyond = int((distance > peak).sum())
+    _say_what_is_changed(len(points), beyond, outside, edges, peak, name)
+    columns = scanner.columns(azimuth, width)
+    return PlacedPoints(xyz, distance, row, columns, (height, width), scanner, seen, peak)
 
 
 def _say_what_is_changed(
@@ -224,8 +253,8 @@ def range_image_signal(
         QuinrError: As `project` does; or if intensities are asked for and there are none.
     """
     placed = place(points, projection, name)
-    ranges, valid = placed.ranges(projection.peak)
-    spec = projection.spec(ranges, valid, placed.scanner)
+    ranges, valid = placed.ranges()
+    spec = projection.spec(ranges, valid, placed.scanner, placed.peak)
     values = ranges[:, :, None]
     if projection.intensity:
         if intensities is None:

@@ -24,7 +24,7 @@ class RangeImageDataModule(CoordinateDataModule):
         width: Columns of a range image; null for those of the scan.
         fov_up: Elevation of its upper edge in degrees; null for that of the scan.
         fov_down: Elevation of its lower edge in degrees; null for that of the scan.
-        peak: Range in metres that target 1 stands for.
+        peak: Range in metres that target 1 stands for; null for that of the scan.
         mask: Whether the file says which pixels have a return; the network then gives only those. For scans.
         gaps: Pixels of the longest gap in a row that the mask closes: a smaller file, with points there. The
             mask is `smoothed` then, and in a frame that is told by another one it is `without_flicker`.
@@ -41,7 +41,7 @@ class RangeImageDataModule(CoordinateDataModule):
         width: int | None = 1024,
         fov_up: float | None = 3.0,
         fov_down: float | None = -25.0,
-        peak: float = 80.0,
+        peak: float | None = 80.0,
         mask: bool = True,
         gaps: int = 0,
         intensity: float = 0.0,

@@ -102,13 +102,13 @@ def test_fits_without_any_point_are_out_of_reach(monkeypatch, capsys):
 def test_a_chamfer_distance_has_bounds(monkeypatch, capsys):
     no_fit(monkeypatch)
     write_scan()
-    for distance in ("0.01", "81", "1e9"):
+    for distance in ("0.01", "121", "1e9"):
         assert main(["compress", "scan.bin", "--chamfer", distance]) == 2
         (line,) = error_lines(capsys)
         low, high = map(float, re.findall(r"between ([\d.]+).*and ([\d.]+) metres", line)[0])
         assert f"--chamfer {float(distance):g}: must lie" in line
         assert 0.01 < low < 0.2
-        assert high == 80.0
+        assert high == 120.0, "the peak of a scan whose farthest point lies at 86 m"
     assert main(["compress", "scan.bin", "scan.bin", "-o", "drive.quinr", "--chamfer", "0.01"]) == 2
     assert "--chamfer 0.01: must lie" in error_lines(capsys)[0]
 

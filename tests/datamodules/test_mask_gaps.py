@@ -83,7 +83,7 @@ def test_a_following_frame_leaves_flicker_out_where_gaps_are_closed(gaps, differ
     ranges[4, 7] = 40
     np.save(tmp_path / "next.npy", ranges)
     first, following = (
-        ImageDataModule(str(tmp_path / name), range_image=True, gaps=gaps)
+        ImageDataModule(str(tmp_path / name), range_image=True, gaps=gaps, peak=80.0)
         for name in ("first.npy", "next.npy")
     )
     first.setup()

@@ -267,5 +267,24 @@ def test_what_is_no_range_image(tmp_path, capsys):
     with pytest.raises(QuinrError, match=r"needs \(height, width\)"):
         module_of_range(tmp_path / "a.npy")
     np.save(tmp_path / "far.npy", np.full((2, 2), 100.0))
-    assert module_of_range(tmp_path / "far.npy").values.max() == 80
+    assert module_of_range(tmp_path / "far.npy", peak=80.0).values.max() == 80
     assert "of 4 ranges 4 lie beyond --data.peak 80" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("farthest", "peak"),
+    [(0.02, 0.029296875), (3.0, 3.75), (10.0, 10), (10.05, 10), (10.2, 15), (79.9, 80), (80.5, 80), (101, 120)],
+)
+def test_the_peak_follows_the_farthest_return(tmp_path, capsys, farthest, peak):
+    ranges = np.full((2, 3), farthest / 2)
+    ranges[0, 0] = farthest
+    np.save(tmp_path / "far.npy", ranges)
+    data = module_of_range(tmp_path / "far.npy")
+    assert data.spec.high == peak
+    assert ("beyond --data.peak" in capsys.readouterr().err) == (farthest > peak)
+    points = np.zeros((6, 4), np.float32)
+    points[:, :2] = np.stack([ranges.ravel() * np.cos(range(6)), ranges.ravel() * np.sin(range(6))], axis=1)
+    np.save(tmp_path / "points.npy", points)
+    scan = ImageDataModule(str(tmp_path / "points.npy"), points=True)
+    scan.setup()
+    assert scan.spec.high == peak
