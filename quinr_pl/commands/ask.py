@@ -107,8 +107,11 @@ class Ask:
         return self.psnr if self.chamfer is None else chamfer_in_decibels(self.chamfer)
 
     def reached(self, psnr: float, chamfer: float | None) -> float:
-        """Quality of a file in dB: its PSNR, or what the Chamfer distance that was asked for stands for."""
-        return psnr if self.chamfer is None or chamfer is None else chamfer_in_decibels(chamfer)
+        """Quality of a file in dB: its PSNR, or of points what its Chamfer distance stands for.
+
+        Errors of the mask, which points lose little by, are most of the PSNR of a scan's pixels.
+        """
+        return psnr if not self.of_points or chamfer is None else chamfer_in_decibels(chamfer)
 
     def require_points(self, spec: SignalSpec, values: npt.NDArray, points: Points | None, name: str) -> None:
         """Refuses what is asked of points where there are none, and a distance that no file or each one has.

@@ -289,7 +289,7 @@ class RatedFit:
         fitting = self._good_enough(results, size)
         if not fitting:
             raise OutOfReachError(self._too_few(size, min(result.bytes for result in results), fitted=True))
-        return max(fitting, key=lambda result: result.psnr)
+        return max(fitting, key=self._reached)
 
     def _missed(self, result: FitResult, size: int | None) -> tuple[float, bool]:
         """How far a file is above its size, or its quality, in ln of bytes or of the inverse error.

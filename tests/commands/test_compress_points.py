@@ -90,6 +90,29 @@ def test_a_chamfer_distance_out_of_reach(monkeypatch, capsys):
     assert not Path("scan.quinr").exists()
 
 
+def test_of_files_of_a_size_the_points_nearest_count(monkeypatch, capsys):
+    """The second file has the higher PSNR of pixels and the first one the nearer points."""
+    sizes, results = [0.9, 0.99], []
+
+    def fit(settings, folder, **names):
+        folder.mkdir(parents=True)
+        path = folder / "signal.quinr"
+        path.write_bytes((Path(__file__).parents[1] / "data" / "quinr_rgb8.quinr").read_bytes())
+        number = len(results)
+        size = int(sizes[number] * asked(settings)["most_bytes"])
+        of_points = {"chamfer": 0.1 + 0.1 * number, "bits_per_point": 1.0}
+        results.append(
+            FitResult(path, 30.0 + number, 1.0, size, 1, "LatentQuINR", 1e-3, 1.0, 1.0, {}, of_points)
+        )
+        return results[-1]
+
+    monkeypatch.setattr("quinr_pl.fitting.fit", fit)
+    write_scan()
+    assert main(["compress", "scan.bin", "--bits-per-point", "1", "--json"]) == 0
+    assert len(results) == 2
+    assert json.loads(capsys.readouterr().out)["chamfer"] == 0.1
+
+
 def test_fits_without_any_point_are_out_of_reach(monkeypatch, capsys):
     aims: list[float] = []
     fake_fit(monkeypatch, lambda psnr: math.inf, aims)

@@ -273,7 +273,16 @@ def test_what_is_no_range_image(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("farthest", "peak"),
-    [(0.02, 0.029296875), (3.0, 3.75), (10.0, 10), (10.05, 10), (10.2, 15), (79.9, 80), (80.5, 80), (101, 120)],
+    [
+        (0.02, 0.029296875),
+        (3.0, 3.75),
+        (10.0, 10),
+        (10.05, 10),
+        (10.2, 15),
+        (79.9, 80),
+        (80.5, 80),
+        (101, 120),
+    ],
 )
 def test_the_peak_follows_the_farthest_return(tmp_path, capsys, farthest, peak):
     ranges = np.full((2, 3), farthest / 2)
