@@ -24,6 +24,7 @@ from quinr_pl.experiments.trees import Tree
 from quinr_pl.network import COIN, LatentQuINR, QuINR
 
 SCALES = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
+LATENT_SCALES = SCALES[:-1]  # whose steps take all pixels
 CIRCUITS: Mapping[int, tuple[int, int]] = {
     500: (4, 2),
     2_000: (4, 4),
@@ -66,7 +67,7 @@ def study(folder: Path, quick: bool) -> dict[str, Any]:
         part("pixels", scale, scale, coordinate_networks(PARAMETERS_AT_ALL_SCALES), batch_size=BATCH)
     for size in sizes:
         part("parameters", size, middle, coordinate_networks(size), batch_size=BATCH)
-    for scale in scales:
+    for scale in scales if quick else LATENT_SCALES:
         part("latents", scale, scale, latent_networks(), base=LATENTS)
     return {"fits": rows, "shares": {size: circuit_share(size) for size in sizes}}
 
