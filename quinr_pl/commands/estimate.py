@@ -33,6 +33,7 @@ _BPP_RANGE = 0.01, 8.0
 _OCTAVES = 0.4
 _HONEST = 1.2  # a codestream that is so much larger than it was to be: JPEG 2000 cannot be so small
 _OF_JPEG2000 = 0.7  # its errors are larger than a latent network's, and so is what a bit takes off them
+_OF_JPEG2000_IN_MASK = 2.0  # scans gain by a λ that begins higher than it ends; see docs/research/steering.md
 _USUAL_WEIGHT, _USUAL_BPP, _USUAL_EXPONENT = 6e-3, 0.1, 1.15
 _FEWEST_STEPS, _MOST_STEPS, _TIMED_SECONDS = 2, 10, 0.4
 _LIGHTNING_SECONDS = 1e-3  # of a step: what the loop does around it
@@ -121,14 +122,15 @@ class Jpeg2000Curve:
         return math.sqrt(low * high)
 
     def rate_weight(self, bpp: float) -> float:
-        """λ at which a latent network comes to a rate: about the slope of the squared error over the rate."""
+        """λ at which the fit of a file of a rate begins: about the slope of the error over the rate."""
         if not self._codes:
             return usual_rate_weight(bpp)
         low, high = self.point(bpp * 2**-_OCTAVES), self.point(bpp * 2**_OCTAVES)
         if high[0] > _HONEST * bpp * 2**_OCTAVES or not low[0] < high[0] or not low[1] < high[1] < math.inf:
             return usual_rate_weight(bpp)
         errors = [10 ** (-quality / 10) for _, quality in (low, high)]
-        return _OF_JPEG2000 * (errors[0] - errors[1]) / (high[0] - low[0])
+        share = _OF_JPEG2000 if self.spec.mask is None else _OF_JPEG2000_IN_MASK
+        return share * (errors[0] - errors[1]) / (high[0] - low[0])
 
 
 def usual_rate_weight(bpp: float) -> float:
