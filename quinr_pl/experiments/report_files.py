@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +31,9 @@ def write_report(comparison: Comparison, jobs: Sequence[Job], folder: Path) -> N
     rates = _RATES | {"bpp": f"bits per {load_data(jobs[0]).spec.kind.unit}"}
     drawn: dict[str, list[str]] = {}
     sources: dict[str, str] = {}
-    for image, curves in table.curves(rows).items():
-        others = _published(image) if comparison.published else {}
+    by_image = table.curves(rows)
+    for image, curves in by_image.items():
+        others = _published(image, by_image) if comparison.published else {}
         sources |= {name: curve.source for name, curve in others.items()}
         points = {name: curve.points for name, curve in others.items()}
         figure = plots.rate_distortion_figure(curves, image, points, rate=rates["bpp"])
@@ -101,10 +102,12 @@ def _row(job: Job, folder: Path) -> dict[str, Any]:
     return {**result, "file": str(job.folder / result["file"])}
 
 
-def _published(image: str) -> dict[str, published.PublishedCurve]:
-    if image == table.AVERAGE:
-        return published.kodak_averages()
-    return published.kodak_image(image)
+def _published(image: str, images: Collection[str]) -> dict[str, published.PublishedCurve]:
+    """Curves of others on Kodak for one of several images, or for their average where all are Kodak's."""
+    if image != table.AVERAGE:
+        return published.kodak_image(image)
+    whole = all(published.kodak_image(name) for name in images if name != table.AVERAGE)
+    return published.kodak_averages() if whole else {}
 
 
 def _pictures(

@@ -14,6 +14,7 @@ from quinr_pl.evaluation.rate_distortion import bjontegaard_psnr
 from quinr_pl.experiments import plots, table
 from quinr_pl.experiments.clouds import clouds_figure
 from quinr_pl.experiments.report import Crop, Report
+from quinr_pl.experiments.report_files import _published as published_for
 
 ROWS = [
     {
@@ -132,6 +133,14 @@ def test_plots_are_reproducible():
     figures = [plots.rate_distortion_figure(table.curves(ROWS)["one"], "one") for _ in range(2)]
     assert plots.svg(figures[0]) == plots.svg(figures[1])
     assert Image.open(io.BytesIO(plots.png(figures[0]))).size == (1125, 750)
+
+
+def test_published_means_are_drawn_beside_photographs_of_kodak_alone():
+    average = table.AVERAGE
+    assert published_for(average, [average, "kodim02", "kodim15"])
+    assert not published_for(average, [average, "kodim02", "photo"])
+    assert not published_for(average, [average, "00-000000", "03-000000"])
+    assert published_for("kodim02", ["kodim02", "photo"])
 
 
 def test_enlarged_pictures():
