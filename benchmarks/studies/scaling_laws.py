@@ -157,7 +157,10 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
                     continue
                 means, errors = [v.mean() for v in values], [v.std(ddof=1) for v in values]
                 axis.errorbar(points, means, errors, marker="o", capsize=2, label=network)
-            axis.set(xscale="log", ylabel=label, yscale="linear" if key == "psnr" else "log")
+            low, high = axis.dataLim.intervaly
+            axis.set(xscale="log", ylabel=label, yscale="log" if 0 < 4 * low < high else "linear")
+            axis.set_xticks(points, [f"{x:g}" for x in points])
+            axis.xaxis.minorticks_off()
             axis.grid(alpha=0.3)
         above[0].set_title(title)
         above[0].legend(fontsize="small")
