@@ -37,6 +37,7 @@ FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.25
 """Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's; and
 those of a scan, of which two of three are told by motion alone."""
 _FARTHER = 1.35
+_ASTRAY = 1.35  # beyond so many times the same a scan is fitted by itself, too
 """How much farther off than the last fitted scan one may be by motion alone, where no distance is asked."""
 _NEARER = 0.91
 """How much nearer than asked for fitted scans are, so that motion alone suffices for those after them."""
@@ -156,11 +157,33 @@ class FramesFit:
         elif self.ask.chamfer is not None and len(self.paths) > 1:
             fit = replace(fit, ask=replace(fit.ask, chamfer=_NEARER * self.ask.chamfer))
         try:
-            compressed = fit.run(folder / _FIT)
+            compressed = self._nearer(fit, fit.run(folder / _FIT), done, folder / _FIT / "alone")
         except OutOfReachError as error:
             share = "" if str(fit.ask) == str(self.ask) else f"{self.ask}, of which it has "
             raise OutOfReachError(f"frame {number}, {fit.path.name}: {share}{error}") from None
         return _Done(compressed.data, {**compressed.figures, **kept, "by_motion": False})
+
+    def _nearer(
+        self, fit: RatedFit, compressed: CompressedFile, done: Sequence[_Done], folder: Path
+    ) -> CompressedFile:
+        """The frame as it is, or standing for itself where its points are nearer so.
+
+        The step sizes of the weights are those of the frame before, which do not suit every network: a scan
+        that lies much farther from its points than the last one that was fitted gets a second fit.
+
+        Args:
+            fit: Of the frame.
+            compressed: What it gave.
+            done: The frames before.
+            folder: Of the second fit.
+        """
+        if fit.after is None or self.ask.bits_per_point is None:
+            return compressed
+        fitted = next(one.figures for one in reversed(done) if not one.figures["by_motion"])
+        if compressed.figures["chamfer"] <= _ASTRAY * fitted["chamfer"]:
+            return compressed
+        alone = replace(self._fit(len(done)), ask=fit.ask).run(folder)
+        return min(compressed, alone, key=lambda file: file.figures["chamfer"])
 
     def _moved(self, fit: RatedFit, data: ImageDataModule, done: Sequence[_Done]) -> CompressedFile | None:
         """The frame that comes next by motion alone; None where it has to be fitted."""
