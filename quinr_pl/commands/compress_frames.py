@@ -179,11 +179,13 @@ class FramesFit:
         """
         if fit.after is None or self.ask.bits_per_point is None:
             return compressed
-        fitted = next(one.figures for one in reversed(done) if not one.figures["by_motion"])
-        if compressed.figures["chamfer"] <= _ASTRAY * fitted["chamfer"]:
+        if _distance(compressed.figures) <= _ASTRAY * _distance(_last_fitted(done)):
             return compressed
-        alone = replace(self._fit(len(done)), ask=fit.ask).run(folder)
-        return min(compressed, alone, key=lambda file: file.figures["chamfer"])
+        try:
+            alone = replace(self._fit(len(done)), ask=fit.ask).run(folder)
+        except OutOfReachError:  # few bytes do for what follows, and not for what stands for itself
+            return compressed
+        return min(compressed, alone, key=lambda file: _distance(file.figures))
 
     def _moved(self, fit: RatedFit, data: ImageDataModule, done: Sequence[_Done]) -> CompressedFile | None:
         """The frame that comes next by motion alone; None where it has to be fitted."""
@@ -191,7 +193,7 @@ class FramesFit:
 
         if fit.after is None or self.ask.psnr is not None:
             return None
-        fitted = next(one.figures for one in reversed(done) if not one.figures["by_motion"])
+        fitted = _last_fitted(done)
         most = self.ask.chamfer or _FARTHER * (fitted.get("chamfer") or 0.0)
         return moved_scan(data, fit.after, most, fitted["lambda"])
 
@@ -326,6 +328,17 @@ class _DecodedFrames:
         assert self._last is not None, "the next frame is told by it"
         shown = psnr(data.values, self._last.reconstruct(), data.spec.peak)
         return shown < (math.inf if own_psnr is None else own_psnr) - _MOVED_ON
+
+
+def _last_fitted(done: Sequence[_Done]) -> Mapping[str, Any]:
+    """Figures of the last frame that was fitted, not told by motion."""
+    return next(one.figures for one in reversed(done) if not one.figures["by_motion"])
+
+
+def _distance(figures: Mapping[str, Any]) -> float:
+    """Chamfer distance in metres; infinite where a frame has no point, which JSON does not hold."""
+    found = figures.get("chamfer")
+    return math.inf if found is None else float(found)
 
 
 def _figures_of_all(done: Sequence[_Done], size: int) -> dict[str, Any]:

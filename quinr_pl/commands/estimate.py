@@ -54,7 +54,7 @@ class Jpeg2000Curve:
     Args:
         values: (*shape, channels).
         spec: Of the signal.
-        valid: Of the shape, which pixels have a value; all of them when left out.
+        valid: Of the shape, which pixels have a value where there is a mask; all of them when left out.
     """
 
     values: npt.NDArray
@@ -85,12 +85,12 @@ class Jpeg2000Curve:
             first = max(0, (size - side) // 2)
             parts.append(slice(first, first + side))
         values = np.ascontiguousarray(values[tuple(parts)])
-        if valid is not None:
-            valid = valid[tuple(parts)]
-            if valid.all() or not valid.any() or valid.ndim != 2:
-                valid = None
-            else:
-                values = inpaint(values, valid).astype(values.dtype)
+        # What has no mask has to give every pixel.
+        valid = None if valid is None or self.spec.mask is None else valid[tuple(parts)]
+        if valid is not None and valid.any():
+            values = inpaint(values, valid).astype(values.dtype)
+        else:
+            valid = None
         spec = self.spec
         spec = SignalSpec.of(spec.kind, values, (spec.low, spec.high), spec.attributes)
         return values, spec, valid
