@@ -37,7 +37,6 @@ FOLLOWING_SHARE, FOLLOWING_SCAN_SHARE = 0.6, 0.25
 """Bytes of a frame that is told by another at the quality of a key frame, in units of the key frame's; and
 those of a scan, of which two of three are told by motion alone."""
 _FARTHER = 1.35
-_ASTRAY = 1.35  # beyond so many times the same a scan is fitted by itself, too
 """How much farther off than the last fitted scan one may be by motion alone, where no distance is asked."""
 _NEARER = 0.91
 """How much nearer than asked for fitted scans are, so that motion alone suffices for those after them."""
@@ -157,35 +156,11 @@ class FramesFit:
         elif self.ask.chamfer is not None and len(self.paths) > 1:
             fit = replace(fit, ask=replace(fit.ask, chamfer=_NEARER * self.ask.chamfer))
         try:
-            compressed = self._nearer(fit, fit.run(folder / _FIT), done, folder / _FIT / "alone")
+            compressed = fit.run(folder / _FIT)
         except OutOfReachError as error:
             share = "" if str(fit.ask) == str(self.ask) else f"{self.ask}, of which it has "
             raise OutOfReachError(f"frame {number}, {fit.path.name}: {share}{error}") from None
         return _Done(compressed.data, {**compressed.figures, **kept, "by_motion": False})
-
-    def _nearer(
-        self, fit: RatedFit, compressed: CompressedFile, done: Sequence[_Done], folder: Path
-    ) -> CompressedFile:
-        """The frame as it is, or standing for itself where its points are nearer so.
-
-        The step sizes of the weights are those of the frame before, which do not suit every network: a scan
-        that lies much farther from its points than the last one that was fitted gets a second fit.
-
-        Args:
-            fit: Of the frame.
-            compressed: What it gave.
-            done: The frames before.
-            folder: Of the second fit.
-        """
-        if fit.after is None or self.ask.bits_per_point is None:
-            return compressed
-        if _distance(compressed.figures) <= _ASTRAY * _distance(_last_fitted(done)):
-            return compressed
-        try:
-            alone = replace(self._fit(len(done)), ask=fit.ask).run(folder)
-        except OutOfReachError:  # few bytes do for what follows, and not for what stands for itself
-            return compressed
-        return min(compressed, alone, key=lambda file: _distance(file.figures))
 
     def _moved(self, fit: RatedFit, data: ImageDataModule, done: Sequence[_Done]) -> CompressedFile | None:
         """The frame that comes next by motion alone; None where it has to be fitted."""
@@ -333,12 +308,6 @@ class _DecodedFrames:
 def _last_fitted(done: Sequence[_Done]) -> Mapping[str, Any]:
     """Figures of the last frame that was fitted, not told by motion."""
     return next(one.figures for one in reversed(done) if not one.figures["by_motion"])
-
-
-def _distance(figures: Mapping[str, Any]) -> float:
-    """Chamfer distance in metres; infinite where a frame has no point, which JSON does not hold."""
-    found = figures.get("chamfer")
-    return math.inf if found is None else float(found)
 
 
 def _figures_of_all(done: Sequence[_Done], size: int) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +15,12 @@ from quinr_pl import compress
 from quinr_pl.callbacks import FollowingFrame
 from quinr_pl.codec import Frames, decoding, decompress
 from quinr_pl.codec.file.frame_list import pack_frames
-from quinr_pl.commands.ask import Ask, OutOfReachError
-from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE, FramesFit
+from quinr_pl.commands.ask import Ask
+from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE
 from quinr_pl.commands.fit_flags import FitFlags
 from quinr_pl.commands.main import main
 from quinr_pl.commands.moved_scan import moved_scan
-from quinr_pl.commands.rate import CompressedFile, RatedFit
+from quinr_pl.commands.rate import RatedFit
 from quinr_pl.datamodules import ImageDataModule
 from quinr_pl.datamodules.synthetic_scan import street_scan
 from quinr_pl.errors import QuinrError
@@ -283,34 +282,3 @@ def test_the_bits_of_a_point_are_shared_out_among_the_frames(monkeypatch):
     of_both = 2 * 2 * counts[0] / 8
     assert control["init_args"]["most_bytes"] == pytest.approx(of_both / (1 + FOLLOWING_SCAN_SHARE), abs=20)
     assert given[0]["data"]["init_args"]["gaps"] == 8
-
-
-@pytest.mark.parametrize(
-    ("own", "alone", "kept"),
-    [
-        (0.25, 0.1, 0.25),
-        (0.4, 0.2, 0.2),
-        (0.4, 0.5, 0.4),
-        (None, 0.2, 0.2),
-        (0.4, None, 0.4),
-        (0.4, "none", 0.4),
-    ],
-)
-def test_a_scan_that_following_leaves_far_from_its_points_is_fitted_by_itself(
-    monkeypatch, tmp_path, own, alone, kept
-):
-    def run(fit: RatedFit, folder: Path) -> CompressedFile:
-        assert fit.after is None, "it stands for itself"
-        if alone == "none":
-            raise OutOfReachError("too few bytes")
-        return CompressedFile(b"alone", {"chamfer": alone})
-
-    monkeypatch.setattr(RatedFit, "run", run)
-    frames = FramesFit(Ask(bits_per_point=0.1), None, [Path("a.bin")] * 4, "title", 10)
-    done = [
-        SimpleNamespace(figures={"chamfer": chamfer, "by_motion": moved})
-        for chamfer, moved in ((0.2, False), (5.0, True))
-    ]
-    following = SimpleNamespace(after=object(), ask=frames.ask)
-    found = frames._nearer(following, CompressedFile(b"own", {"chamfer": own}), done, tmp_path)
-    assert found.figures["chamfer"] == kept

@@ -38,8 +38,9 @@ class PricedQuantizer:
     """Rounds one trained network at any price of a bit; what doesn't depend on the price is computed once.
 
     Step sizes go by the conditional curvature, that of the error once the other weights have made up for it.
-    A frame that is told by another has the step sizes of the other, and its weights leave the other's levels
-    where that lowers the error by more than the bits are worth.
+    The weights of a frame that is told by another are rounded in a second way too: to the step sizes of the
+    other, whose levels they leave where that lowers the error by more than the bits are worth. The way that
+    costs less is taken.
 
     Args:
         network: A trained network.
@@ -55,18 +56,20 @@ class PricedQuantizer:
         in_integers = [name for name in values if name.rpartition(".")[0] in network.fixed_point_layers]
         others = {name: value for name, value in values.items() if name not in in_integers}
         groups = [names for names in [*curvature_groups(others), in_integers] if names]
-        self._groups = []
+        self._ways: list[list[_Group]] = [[]] if spec.reference is None else [[], []]
         for number, names in enumerate(groups):
             progress("measuring what weights are worth", number, len(groups))
             objective = objective_of(copy, names, spec, targets)
             part = {name: values[name] for name in names}
             # Decoders run what changes bits in integers, with powers of two for steps.
             unit = STEPS_PER_OCTAVE if objective.of_bits else 1
-            spacing: Spacing = OwnSteps(part, unit)
+            spacings: list[Spacing] = [OwnSteps(part, unit)]
             if spec.reference is not None:
                 before, periods = spec.reference.quantized.tensors, network.parameter_periods()
-                spacing = StepsOfAnother(part, before, periods)
-            self._groups.append(_Group(objective, part, spacing))
+                spacings.append(StepsOfAnother(part, before, periods))
+            curvature = objective.curvature()
+            for way, spacing in zip(self._ways, spacings, strict=True):
+                way.append(_Group(objective, part, spacing, curvature))
 
     def at_price(self, price: float, progress: Progress) -> QuantizedNetwork:
         """The network of about the least error plus priced bits.
@@ -75,14 +78,24 @@ class PricedQuantizer:
             price: Mean squared error that a bit is worth.
             progress: Told before each group of weights.
         """
-        for group in self._groups:
-            group.restore()
-        tensors: dict[str, QuantizedTensor] = {}
-        for number, group in enumerate(self._groups):
-            progress("rounding", number, len(self._groups))
-            tensors |= group.rounded(price)
+        found = [self._rounded(number, price, progress) for number in range(len(self._ways))]
+        _, tensors = min(found, key=itemgetter(0))
         ordered = {name: tensors[name] for name in self._names}
         return QuantizedNetwork(self._original, ordered, rounded_integers(self._original))
+
+    def _rounded(
+        self, number: int, price: float, progress: Progress
+    ) -> tuple[float, dict[str, QuantizedTensor]]:
+        """Error and priced bits of the weights rounded in one of the ways, and their levels."""
+        way = self._ways[number]
+        for group in way:
+            group.restore()
+        cost, tensors = 0.0, {}
+        for index, group in enumerate(way):
+            progress("rounding", number * len(way) + index, len(self._ways) * len(way))
+            added, part = group.rounded(price)
+            cost, tensors = cost + added, tensors | part
+        return cost, tensors
 
 
 @dataclass(frozen=True)
@@ -111,13 +124,15 @@ class _Group:
         objective: What they are judged by.
         values: The weights by name.
         spacing: How their levels are spaced.
+        curvature: Of the objective, where training ended; see `Objective`.
     """
 
-    def __init__(self, objective: Objective, values: Mapping[str, Tensor], spacing: Spacing) -> None:
+    def __init__(
+        self, objective: Objective, values: Mapping[str, Tensor], spacing: Spacing, curvature: Floats
+    ) -> None:
         self._objective, self._values, self._spacing = objective, values, spacing
-        self._point = spacing.point
+        self._point, self._curvature = spacing.point, curvature
         self.restore()
-        self._curvature = objective.curvature()
         self._polish()
         self.restore()
         self._compensations = [self._compensation(damping) for damping in _DAMPINGS]
@@ -126,13 +141,13 @@ class _Group:
         """Give the network the weights before rounding."""
         self._objective.put(self._point)
 
-    def rounded(self, price: float) -> dict[str, QuantizedTensor]:
-        """The weights at about the least cost, also put into the network.
+    def rounded(self, price: float) -> tuple[float, dict[str, QuantizedTensor]]:
+        """Error and priced bits of the weights at about the least cost; these also put into the network.
 
         Args:
             price: Mean squared error that a bit is worth.
         """
-        price = 1.0 if self._objective.of_bits else price
+        unit, price = (price, 1.0) if self._objective.of_bits else (1.0, price)
         trials = [(self._best_spaced(*found, price), found) for found in self._compensations]
         best, found = min(trials, key=lambda trial: trial[0].cost)
         self._compensations = [found]  # the damping that is best at one price will do at the next
@@ -144,7 +159,7 @@ class _Group:
                 break
             best = nearby
         self._objective.put(best.weights)
-        return best.tensors
+        return unit * best.cost, best.tensors
 
     def _polish(self) -> None:
         """Newton's method from where training ended, since latents are rounded now."""

@@ -173,6 +173,29 @@ def test_a_frame_leaves_the_levels_of_the_one_before_where_that_pays(
     assert cost(found.tensors) < cost(nearest)
 
 
+def test_a_frame_at_another_rate_has_step_sizes_of_its_own(fit: tuple[Network, torch.Tensor]) -> None:
+    network, targets = fit
+    (first,) = at_prices(fit, 1e-3)
+    following = IMAGE.following(decode(encode(first, IMAGE).data).as_reference())
+    assert following is not None
+    network = copy.deepcopy(network)
+    network.follow(first.values())
+    price = 100 * network.rate_weight / IMAGE.pixels
+    quantizer = PricedQuantizer(network, following, targets, untold)
+    found = quantizer.at_price(price, untold)
+    before = first.tensors
+    coarser = [tensor.codes.mean() - before[name].codes.mean() for name, tensor in found.tensors.items()]
+    assert np.mean(coarser) > 2 * STEPS_PER_OCTAVE
+
+    def cost(tensors: Mapping[str, QuantizedTensor]) -> float:
+        quantized = replace(found, tensors=dict(tensors))
+        bits = 8 * len(encode(quantized, following).data)
+        return decoded_error(quantized, following, targets) + price * bits
+
+    assert cost(found.tensors) < cost(before)
+    assert len(encode(found, following).data) < len(encode(first, IMAGE).data)
+
+
 @pytest.mark.parametrize("unit", [1, STEPS_PER_OCTAVE])
 @pytest.mark.parametrize("offset", [-1000.0, 190.0, 1000.0])
 def test_codes_are_those_that_a_file_holds(unit: int, offset: float) -> None:
