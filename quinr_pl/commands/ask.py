@@ -97,6 +97,11 @@ class Ask:
         return all(value is None for value in self._given().values())
 
     @property
+    def of_size(self) -> bool:
+        """Whether a size or a rate is asked for, and no preset."""
+        return any(size is not None for size in (self.bpp, self.most_bytes, self.bits_per_point))
+
+    @property
     def of_points(self) -> bool:
         """Whether only the file of a scan of points can have what is asked for."""
         return self.bits_per_point is not None or self.chamfer is not None

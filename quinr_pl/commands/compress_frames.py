@@ -210,7 +210,9 @@ class FramesFit:
             name: network.architecture()[name] for name in type(network).FIELDS.keys() - {"in_features"}
         }
         flags = [f"--model.network.{name}={in_flag(value)}" for name, value in sorted(architecture.items())]
-        if (rate_weight := done[-1].figures["lambda"]) is not None:
+        # Behind a scan of far more bytes λ would begin so low that steering does not reach the size any more.
+        begins_anew = data.spec.scanner is not None and self.ask.of_size
+        if (rate_weight := done[-1].figures["lambda"]) is not None and not begins_anew:
             flags.append(f"--model.network.rate_weight={rate_weight}")
         ask = fit.ask
         if not self.flags.configs:

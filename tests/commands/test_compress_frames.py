@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from quinr_pl.callbacks import FollowingFrame
 from quinr_pl.codec import Frames, decoding, decompress
 from quinr_pl.codec.file.frame_list import pack_frames
 from quinr_pl.commands.ask import Ask
-from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE
+from quinr_pl.commands.compress_frames import FOLLOWING_SCAN_SHARE, FramesFit, _DecodedFrames
 from quinr_pl.commands.fit_flags import FitFlags
 from quinr_pl.commands.main import main
 from quinr_pl.commands.moved_scan import moved_scan
@@ -265,6 +266,21 @@ def test_a_fit_after_a_motion_keeps_the_weights():
     _, frame = Frames(pack_frames([Path("one.quinr").read_bytes(), fit.run(Path("run")).data]))
     assert frame.spec.motion is not None
     assert "weights" not in frame.sections
+
+
+@pytest.mark.parametrize(("ask", "kept"), [(Ask(bits_per_point=0.1), False), (Ask(psnr=30.0), True)])
+def test_a_scan_of_an_asked_size_does_not_begin_with_the_weight_of_bits_before_it(ask, kept):
+    write_scans()
+    flags = [*FIT, "--data.width", "64", "--trainer.max_steps", "2"]
+    assert main(["compress", "0.bin", "-o", "one.quinr", *flags]) == 0
+    data = ImageDataModule("1.bin", width=64)
+    data.setup()
+    figures = {"lambda": 2e-3, "psnr": 20.0, "by_motion": False}
+    done = [SimpleNamespace(data=Path("one.quinr").read_bytes(), figures=figures, is_key=True)]
+    job = FramesFit(ask, FitFlags([], []), [Path("0.bin"), Path("1.bin")], "drive", 10)
+    following = job._following(job._fit(1), data, done, _DecodedFrames())
+    assert following.after is not None
+    assert ("--model.network.rate_weight=0.002" in following.flags.overrides) == kept
 
 
 def test_the_bits_of_a_point_are_shared_out_among_the_frames(monkeypatch):
