@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.shipped_context.crops import Crop, network_for, train
+from benchmarks.crops import Crop, network_for, train
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.codec import Nearest, compress
 from quinr_pl.native.memory import keep_freed_memory

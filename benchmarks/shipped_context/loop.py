@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from benchmarks.shipped_context.crops import GRIDS, HEIGHT, SHARE, WIDTH, Crop, network_for, train
+from benchmarks.crops import GRIDS, HEIGHT, SHARE, WIDTH, Crop, network_for, train
 from benchmarks.shipped_context.models import Model
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.latent.context_model import ContextModel

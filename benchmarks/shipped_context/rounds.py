@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.shipped_context.crops import Crop
+from benchmarks.crops import Crop
 from benchmarks.shipped_context.folds import FORMS, read_file
 from benchmarks.shipped_context.loop import FROZEN, fitted, given, summary
 from benchmarks.shipped_context.models import trained_on

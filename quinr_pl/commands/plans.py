@@ -79,16 +79,23 @@ class SizedNetwork:
     """A latent network, and which files it is taken for.
 
     Args:
+        least_effort: The lowest effort.
         least_bytes: The smallest file, the mask left out.
-        least_bpp: The lowest rate, the mask left out.
-        pace: Steps that it takes in the time of one of the largest network.
+        bpp: The lowest and the highest rate, the mask left out.
+        pace: Steps that it takes for each one of a training.
         arguments: Of the network.
     """
 
+    least_effort: int
     least_bytes: int
-    least_bpp: float
+    bpp: tuple[float, float]
     pace: float
     arguments: Mapping[str, int]
+
+    def suits(self, own_bytes: float, bpp: float, effort: int) -> bool:
+        """Whether a file is large enough for it, and its fit long enough."""
+        lowest, highest = self.bpp
+        return effort >= self.least_effort and own_bytes >= self.least_bytes and lowest <= bpp < highest
 
 
 def _sizes(qubits: int, uploads: int, filters: int, neighbours: int, context_width: int) -> dict[str, int]:
@@ -102,15 +109,24 @@ def _sizes(qubits: int, uploads: int, filters: int, neighbours: int, context_wid
     }
 
 
-NETWORKS = (
-    SizedNetwork(14_000, 0.3, 1.0, _sizes(4, 2, 2, 24, 16)),
-    SizedNetwork(1_300, 0.0, 1.15, _sizes(3, 2, 2, 12, 12)),
-    SizedNetwork(700, 0.0, 1.0, _sizes(3, 1, 1, 6, 6)),
-    SizedNetwork(0, 0.0, 1.0, _sizes(2, 1, 0, 4, 4)),
-)
-"""The first one that a file is large enough for is taken.
+_HIGH_BPP = 0.3
+_ANY, _LOW, _HIGH = (0.0, math.inf), (0.0, _HIGH_BPP), (_HIGH_BPP, math.inf)
 
-More qubits gained nothing in the time that their steps take; see docs/research/short-fits.md."""
+NETWORKS = (
+    SizedNetwork(4, 14_000, _HIGH, 0.5, _sizes(5, 3, 2, 24, 24)),
+    SizedNetwork(3, 14_000, _HIGH, 0.7, _sizes(5, 2, 2, 24, 24)),
+    SizedNetwork(1, 14_000, _HIGH, 1.0, _sizes(4, 2, 2, 24, 24)),
+    SizedNetwork(4, 4_500, _LOW, 0.45, _sizes(5, 3, 2, 24, 24)),
+    SizedNetwork(3, 4_500, _LOW, 0.65, _sizes(5, 2, 2, 24, 24)),
+    SizedNetwork(2, 4_500, _LOW, 0.8, _sizes(4, 2, 2, 24, 24)),
+    SizedNetwork(3, 1_900, _LOW, 0.8, _sizes(4, 2, 2, 24, 16)),
+    SizedNetwork(1, 1_300, _ANY, 1.15, _sizes(3, 2, 2, 12, 12)),
+    SizedNetwork(1, 700, _ANY, 1.0, _sizes(3, 1, 1, 6, 6)),
+    SizedNetwork(1, 0, _ANY, 1.0, _sizes(2, 1, 0, 4, 4)),
+)
+"""The first one that suits is taken.
+
+Larger ones gain 4 to 8 % of the cost where a fit has time for them; see docs/research/larger-networks.md."""
 
 _FEWER_PASSES = 0.25
 """By this power of its size a large signal has fewer passes: its weights learn from more pixels in each."""
@@ -146,7 +162,7 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     """
     own_bytes = most_bytes - mask_bytes(spec)
     bpp = 8 * own_bytes / spec.pixels
-    sized = next(n for n in NETWORKS if own_bytes >= n.least_bytes and bpp >= n.least_bpp)
+    sized = next(network for network in NETWORKS if network.suits(own_bytes, bpp, effort))
     training = TRAININGS[effort]
     steps = round(sized.pace * training.steps)
     small = spec.pixels < _SMALL_PIXELS

@@ -29,7 +29,8 @@ def test_a_training_on_tiles_visits_pixels_about_as_often_as_one_on_the_whole(ef
         steps = [share * plan["trainer.max_steps"] for share in shares]
         passes.append([n / network._tiles.count(octave) for n, octave in zip(steps, (2, 1, 0), strict=True)])
     whole, medium, large = passes
-    assert sum(whole) == pytest.approx(NETWORKS[1].pace * training.steps, abs=0.5)
+    sized = next(network for network in NETWORKS if network.suits(512 * 768 / 80, 0.1, effort))
+    assert sum(whole) == pytest.approx(sized.pace * training.steps, abs=0.5)
     assert medium == pytest.approx([0.658 * number for number in whole], rel=0.02)
     assert large == pytest.approx([0.457 * number for number in whole], rel=0.02)
 
@@ -40,16 +41,27 @@ def test_large_pictures_are_seldom_validated():
     assert 4 * large["data.steps_per_epoch"] >= large["trainer.max_steps"]
 
 
-def test_a_larger_file_never_gets_a_smaller_network():
+def weights_of_plan(bpp: float, effort: int) -> int:
+    """Weights of the network for a photograph."""
     spec = SignalSpec(IMAGE_8, (512, 768), 3, 0.0, 255.0)
-    weights = []
-    for bpp in (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.0):
-        plan = latent_plan(spec, int(bpp * spec.pixels / 8), 3, 4e-3)
-        prefix = "model.network."
-        own = {name.removeprefix(prefix): plan[name] for name in plan if name.startswith(prefix)}
-        weights.append(LatentQuINR(height=64, width=96, **own).parameter_count())
+    plan = latent_plan(spec, int(bpp * spec.pixels / 8), effort, 4e-3)
+    prefix = "model.network."
+    own = {name.removeprefix(prefix): plan[name] for name in plan if name.startswith(prefix)}
+    return LatentQuINR(height=64, width=96, **own).parameter_count()
+
+
+@pytest.mark.parametrize("effort", TRAININGS)
+def test_a_larger_file_never_gets_a_smaller_network_for_a_rate(effort):
+    for rates in ((0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.29), (0.3, 0.5, 1.0, 2.0)):
+        weights = [weights_of_plan(bpp, effort) for bpp in rates]
+        assert weights == sorted(weights)
+    assert weights_of_plan(0.005, effort) < weights_of_plan(2.0, effort) / 4
+
+
+@pytest.mark.parametrize("bpp", [0.02, 0.05, 0.1, 0.2, 0.5])
+def test_a_longer_fit_never_gets_a_smaller_network(bpp):
+    weights = [weights_of_plan(bpp, effort) for effort in TRAININGS]
     assert weights == sorted(weights)
-    assert weights[0] < weights[-1] / 4
 
 
 @pytest.mark.parametrize(

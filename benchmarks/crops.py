@@ -81,7 +81,7 @@ class Crop:
 
 
 def network_for(bpp: float, rate_weight: float, seed: int, **others: int) -> LatentQuINR:
-    """The network that `compress` takes for a photograph at a rate, at the size of a crop.
+    """The network that `compress --effort 1` takes for a photograph at a rate, at the size of a crop.
 
     Args:
         bpp: Bits for each pixel, about.
@@ -91,7 +91,7 @@ def network_for(bpp: float, rate_weight: float, seed: int, **others: int) -> Lat
     """
     torch.manual_seed(seed)
     size = bpp / 8 * HEIGHT * WIDTH / SHARE
-    sized = next(n for n in NETWORKS if size >= n.least_bytes and bpp >= n.least_bpp)
+    sized = next(n for n in NETWORKS if n.suits(size, bpp, effort=1))
     return LatentQuINR(
         height=HEIGHT,
         width=WIDTH,
