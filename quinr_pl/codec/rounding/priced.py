@@ -90,11 +90,13 @@ class PricedQuantizer:
         way = self._ways[number]
         for group in way:
             group.restore()
-        cost, tensors = 0.0, {}
+        cost = 0.0
+        tensors: dict[str, QuantizedTensor] = {}
         for index, group in enumerate(way):
             progress("rounding", number * len(way) + index, len(self._ways) * len(way))
             added, part = group.rounded(price)
-            cost, tensors = cost + added, tensors | part
+            cost += added
+            tensors |= part
         return cost, tensors
 
 
