@@ -1,8 +1,8 @@
 """What the circuit of latent networks is worth: ``python -m benchmarks.studies.latent_twins``.
 
 The circuit that `compress` takes, its twin with a hidden layer of ReLU of as many weights, and circuits
-without entangling gates, with two entangling layers and of fewer qubits are fitted to crops of photographs
-alike. Writes data and plot, and prints the tables of docs/studies/latent_twins.md.
+without entangling gates, with two entangling layers and without filters behind it are fitted to crops of
+photographs alike. Writes data and plot, and prints the tables of docs/studies/latent_twins.md.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "ReLU": {"synthesis": "relu"},
     "no entangling gates": {"pairs": "none"},
     "two entangling layers": {"layers": 2},
-    "four qubits": {"qubits": 4, "angles": 8},
-    "three qubits": {"qubits": 3, "angles": 6},
     "no filters": {"filters": 0},
 }
 """By what is other than in the circuit that `compress` takes with its usual effort."""
