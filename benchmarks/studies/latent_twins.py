@@ -168,7 +168,7 @@ def draw(found: Mapping[str, Any]) -> plt.Figure:
         axes.plot(values.mean(), place, "|", markersize=22, markeredgewidth=3, color="black")
     axes.axvline(0, color="gray", linewidth=1)
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("change of the cost beside the circuit, % (a dot for each fit, a line for the mean)")
     return figure
 
