@@ -109,12 +109,11 @@ def _sizes(qubits: int, uploads: int, filters: int, neighbours: int, context_wid
     }
 
 
-_HIGH_BPP = 0.3
-_ANY, _LOW, _HIGH = (0.0, math.inf), (0.0, _HIGH_BPP), (_HIGH_BPP, math.inf)
+_ANY, _LOW, _MIDDLE, _HIGH = (0.0, math.inf), (0.0, 0.3), (0.3, 0.7), (0.3, math.inf)
 
 NETWORKS = (
-    SizedNetwork(4, 14_000, _HIGH, 0.5, _sizes(5, 3, 2, 24, 24)),
-    SizedNetwork(3, 14_000, _HIGH, 0.7, _sizes(5, 2, 2, 24, 24)),
+    SizedNetwork(4, 14_000, _MIDDLE, 0.5, _sizes(5, 3, 2, 24, 24)),
+    SizedNetwork(3, 14_000, _MIDDLE, 0.7, _sizes(5, 2, 2, 24, 24)),
     SizedNetwork(1, 14_000, _HIGH, 1.0, _sizes(4, 2, 2, 24, 24)),
     SizedNetwork(4, 4_500, _LOW, 0.45, _sizes(5, 3, 2, 24, 24)),
     SizedNetwork(3, 4_500, _LOW, 0.65, _sizes(5, 2, 2, 24, 24)),

@@ -53,13 +53,13 @@ def weights_of_plan(bpp: float, effort: int) -> int:
 
 @pytest.mark.parametrize("effort", TRAININGS)
 def test_a_larger_file_never_gets_a_smaller_network_for_a_rate(effort):
-    for rates in ((0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.29), (0.3, 0.5, 1.0, 2.0)):
+    for rates in ((0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.29), (0.3, 0.5), (0.8, 2.0)):
         weights = [weights_of_plan(bpp, effort) for bpp in rates]
         assert weights == sorted(weights)
     assert weights_of_plan(0.005, effort) < weights_of_plan(2.0, effort) / 4
 
 
-@pytest.mark.parametrize("bpp", [0.02, 0.05, 0.1, 0.2, 0.5])
+@pytest.mark.parametrize("bpp", [0.02, 0.05, 0.1, 0.2, 0.5, 1.0])
 def test_a_longer_fit_never_gets_a_smaller_network(bpp):
     weights = [weights_of_plan(bpp, effort) for effort in TRAININGS]
     assert weights == sorted(weights)
