@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -142,25 +142,57 @@ def test_levels_stay_with_those_before_where_leaving_costs_more(penalty: float) 
     assert math.isfinite(penalty) or np.array_equal(found, before)
 
 
+@dataclass(frozen=True)
+class FollowingFit:
+    """A fit to other values that goes on from a rounded one, which tells it.
+
+    Args:
+        fit: The one before, and its targets.
+        first: It, rounded.
+    """
+
+    fit: tuple[Network, torch.Tensor]
+    first: QuantizedNetwork
+
+    @cached_property
+    def spec(self) -> SignalSpec:
+        following = IMAGE.following(decode(encode(self.first, IMAGE).data).as_reference())
+        assert following is not None
+        return following
+
+    @cached_property
+    def targets(self) -> torch.Tensor:
+        return (self.fit[1] * 0.9 + 0.05).sqrt()
+
+    @cached_property
+    def network(self) -> Network:
+        network = copy.deepcopy(self.fit[0])
+        network.follow(self.first.values())
+        train(network, coordinates(SHAPE), self.targets, 60)
+        return network
+
+    @torch.no_grad()
+    def rounded(self, price: float) -> list[QuantizedNetwork]:
+        """In the way that is taken, with step sizes of its own, and with those of the one before."""
+        quantizer = PricedQuantizer(self.network, self.spec, self.targets, untold)
+        found = quantizer.at_price(price, untold)
+        ways = [quantizer._rounded(way, price, untold)[1] for way in range(2)]
+        return [found, *(replace(found, tensors={name: way[name] for name in found.tensors}) for way in ways)]
+
+    def cost(self, quantized: QuantizedNetwork, price: float) -> float:
+        """Error and priced bits of the file."""
+        bits = 8 * len(encode(quantized, self.spec).data)
+        return decoded_error(quantized, self.spec, self.targets) + price * bits
+
+
 def test_a_frame_leaves_the_levels_of_the_one_before_where_that_pays(
     fit: tuple[Network, torch.Tensor],
 ) -> None:
-    network, targets = fit
     (first,) = at_prices(fit, 1.0)
-    reference = decode(encode(first, IMAGE).data).as_reference()
-    following = IMAGE.following(reference)
-    assert following is not None
-    network, targets = copy.deepcopy(network), (targets * 0.9 + 0.05).sqrt()
-    network.follow(reference.quantized.values())
-    train(network, coordinates(SHAPE), targets, 60)
-    price = network.rate_weight / IMAGE.pixels
-    found = PricedQuantizer(network, following, targets, untold).at_price(price, untold)
-
-    def cost(tensors: Mapping[str, QuantizedTensor]) -> float:
-        bits = 8 * len(encode(replace(found, tensors=dict(tensors)), following).data)
-        return decoded_error(replace(found, tensors=dict(tensors)), following, targets) + price * bits
-
-    before, values = first.tensors, reduced_parameters(network)
+    after = FollowingFit(fit, first)
+    price = after.network.rate_weight / IMAGE.pixels
+    found, _, at_its_steps = after.rounded(price)
+    before, values = first.tensors, reduced_parameters(after.network)
     nearest = {
         name: QuantizedTensor(
             np.rint(values[name].numpy() / np.broadcast_to(tensor.steps, tensor.levels.shape)).astype(int),
@@ -168,32 +200,24 @@ def test_a_frame_leaves_the_levels_of_the_one_before_where_that_pays(
         )
         for name, tensor in before.items()
     }
-    assert all(np.array_equal(found.tensors[name].codes, before[name].codes) for name in before)
-    assert cost(found.tensors) < cost(before)
-    assert cost(found.tensors) < cost(nearest)
+    assert all(np.array_equal(at_its_steps.tensors[name].codes, before[name].codes) for name in before)
+    for others in (before, nearest):
+        others = replace(found, tensors=dict(others))
+        assert after.cost(at_its_steps, price) < after.cost(others, price)
 
 
-def test_a_frame_at_another_rate_has_step_sizes_of_its_own(fit: tuple[Network, torch.Tensor]) -> None:
-    network, targets = fit
-    (first,) = at_prices(fit, 1e-3)
-    following = IMAGE.following(decode(encode(first, IMAGE).data).as_reference())
-    assert following is not None
-    network = copy.deepcopy(network)
-    network.follow(first.values())
-    price = 100 * network.rate_weight / IMAGE.pixels
-    quantizer = PricedQuantizer(network, following, targets, untold)
-    found = quantizer.at_price(price, untold)
-    before = first.tensors
-    coarser = [tensor.codes.mean() - before[name].codes.mean() for name, tensor in found.tensors.items()]
-    assert np.mean(coarser) > 2 * STEPS_PER_OCTAVE
-
-    def cost(tensors: Mapping[str, QuantizedTensor]) -> float:
-        quantized = replace(found, tensors=dict(tensors))
-        bits = 8 * len(encode(quantized, following).data)
-        return decoded_error(quantized, following, targets) + price * bits
-
-    assert cost(found.tensors) < cost(before)
-    assert len(encode(found, following).data) < len(encode(first, IMAGE).data)
+@pytest.mark.parametrize(("before", "now"), [(1.0, 1.0), (1e-3, 20.0)])
+def test_a_frame_has_the_step_sizes_that_cost_less(
+    fit: tuple[Network, torch.Tensor], before: float, now: float
+) -> None:
+    (first,) = at_prices(fit, before)
+    after = FollowingFit(fit, first)
+    price = now * after.network.rate_weight / IMAGE.pixels
+    found, *ways = after.rounded(price)
+    own, others = (after.cost(way, price) for way in ways)
+    assert after.cost(found, price) <= 1.01 * min(own, others)
+    if now > before:  # steps of the one before are a hundred times too fine
+        assert own < 0.95 * others
 
 
 @pytest.mark.parametrize("unit", [1, STEPS_PER_OCTAVE])
