@@ -118,7 +118,6 @@ NETWORKS = (
     SizedNetwork(4, 4_500, _LOW, 0.45, _sizes(5, 3, 2, 24, 24)),
     SizedNetwork(3, 4_500, _LOW, 0.65, _sizes(5, 2, 2, 24, 24)),
     SizedNetwork(2, 4_500, _LOW, 0.8, _sizes(4, 2, 2, 24, 24)),
-    SizedNetwork(1, 7_000, _LOW, 1.05, _sizes(3, 2, 2, 24, 16)),
     SizedNetwork(3, 1_900, _LOW, 0.8, _sizes(4, 2, 2, 24, 16)),
     SizedNetwork(1, 1_300, _ANY, 1.15, _sizes(3, 2, 2, 12, 12)),
     SizedNetwork(1, 700, _ANY, 1.0, _sizes(3, 1, 1, 6, 6)),
