@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from quinr_pl.network import LatentQuINR
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
 
 HEIGHT, WIDTH = 256, 384
-SHARE = HEIGHT * WIDTH / (512 * 768)
+PHOTOGRAPH = 512 * 768
+SHARE = HEIGHT * WIDTH / PHOTOGRAPH
 """Of the pixels of a photograph, whose weights a crop's stand for."""
 GRIDS = 7
 _SCALED_WIDTH = 1000
@@ -89,19 +90,25 @@ def network_for(bpp: float, rate_weight: float, seed: int, **others: int) -> Lat
         seed: Of its weights.
         others: Arguments of the network in place of those that `compress` takes.
     """
-    torch.manual_seed(seed)
     size = bpp / 8 * HEIGHT * WIDTH / SHARE
     sized = next(n for n in NETWORKS if n.suits(size, bpp, effort=1))
-    return LatentQuINR(
-        height=HEIGHT,
-        width=WIDTH,
-        finest=0,
-        grids=GRIDS,
-        rate_weight=rate_weight,
-        coarse_steps=(0.2, 0.35),
-        latent_learning_rate=10.0,
-        **{**sized.arguments, **others},
-    )
+    return network_of((HEIGHT, WIDTH), rate_weight, seed, **{**sized.arguments, **others})
+
+
+def network_of(shape: Sequence[int], rate_weight: float, seed: int, **arguments: Any) -> LatentQuINR:
+    """A latent network for a crop, with the stages of all fits of crops.
+
+    Args:
+        shape: Rows and columns.
+        rate_weight: λ.
+        seed: Of its weights.
+        arguments: Further ones of the network.
+    """
+    torch.manual_seed(seed)
+    height, width = shape
+    stages: dict[str, Any] = {"finest": 0, "grids": GRIDS, "coarse_steps": (0.2, 0.35)}
+    settings = {**stages, "rate_weight": rate_weight, "latent_learning_rate": 10.0, **arguments}
+    return LatentQuINR(height=height, width=width, **settings)
 
 
 def train(network: LatentQuINR, crop: Crop, steps: int, **settings: Any) -> dict[str, float]:

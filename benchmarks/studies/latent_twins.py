@@ -18,15 +18,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.stats import binomtest
 
-from benchmarks.crops import GRIDS, Crop, train
+from benchmarks.crops import GRIDS, PHOTOGRAPH, Crop, network_of, train
 from benchmarks.studies.study import Row, distinct, run, table
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.datamodules.data_root import ENVIRONMENT_VARIABLE
-from quinr_pl.network import LatentQuINR
 
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "circuit": {},
@@ -53,7 +51,8 @@ PICTURES = (
     "train/clic/vita-vilcina-3055",
 )
 BPP, DRAWS, STEPS = 0.2, 3, 800
-_WEIGHT_BITS, _PHOTOGRAPH = 6.3, 512 * 768  # bits of a weight, and pixels that all weights are shared by
+_WEIGHT_BITS = 6.3
+_FEW_GRIDS = 4  # of crops of the quick form
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,10 +65,11 @@ def study(folder: Path, quick: bool) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     steps, draws = (4, 2) if quick else (STEPS, DRAWS)
     names = list(NETWORKS)[:2] if quick else list(NETWORKS)
+    crops = _crops(quick)
     rows = [
         _fitted(folder, name, replace(crop, draw=number), steps)
         for number in range(draws)
-        for crop in _crops(quick)
+        for crop in crops
         for name in names
     ]
     return {"bpp": BPP, "steps": steps, "fits": rows}
@@ -93,19 +93,13 @@ def _fitted(folder: Path, name: str, crop: Crop, steps: int) -> Row:
         row: Row = json.loads(place.read_text())
         return row
     rate_weight = crop.rate_weight(BPP)
-    torch.manual_seed(crop.seed)
-    network = LatentQuINR(
-        **dict(zip(("height", "width"), crop.spec.shape, strict=True)),
-        finest=0,
-        grids=GRIDS if min(crop.spec.shape) > 2**GRIDS else 4,
-        rate_weight=rate_weight,
-        coarse_steps=(0.2, 0.35),
-        latent_learning_rate=10.0,
-        **{**_USUAL, **NETWORKS[name]},
-    )
+    arguments = {**_USUAL, **NETWORKS[name]}
+    if min(crop.spec.shape) < 2**GRIDS:
+        arguments["grids"] = _FEW_GRIDS
+    network = network_of(crop.spec.shape, rate_weight, crop.seed, **arguments)
     figures = train(network, crop, steps)
     weights = sum(weight.numel() for weight in network.weights().values())
-    bpp = figures["bpp"] + _WEIGHT_BITS * weights / _PHOTOGRAPH
+    bpp = figures["bpp"] + _WEIGHT_BITS * weights / PHOTOGRAPH
     row = {
         "network": name,
         "crop": crop.name,

@@ -125,7 +125,7 @@ NETWORKS = (
 )
 """The first one that suits is taken.
 
-Larger ones gain 4 to 8 % of the cost where a fit has time for them; see docs/research/larger-networks.md."""
+Larger ones take 2 to 5 % off the cost where a fit has time for them; see docs/research/larger-networks.md."""
 
 _FEWER_PASSES = 0.25
 """By this power of its size a large signal has fewer passes: its weights learn from more pixels in each."""

@@ -204,6 +204,7 @@ def test_a_frame_leaves_the_levels_of_the_one_before_where_that_pays(
     for others in (before, nearest):
         others = replace(found, tensors=dict(others))
         assert after.cost(at_its_steps, price) < after.cost(others, price)
+        assert after.cost(found, price) < after.cost(others, price)
 
 
 @pytest.mark.parametrize(("before", "now"), [(1.0, 1.0), (1e-3, 20.0)])
