@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from quinr_pl.training.decay import shrink
 from quinr_pl.training.matrix_batch import MatrixBatch
 from quinr_pl.training.vectors import Vectors
 
@@ -28,7 +29,8 @@ class SOAP(torch.optim.Optimizer):
         params: Parameters, or groups of them.
         lr: Learning rate.
         betas: Decay rates of the moment estimates; the second is that of the outer products too.
-        weight_decay: Share of a parameter that a step takes off, in units of the learning rate.
+        weight_decay: Share of a parameter that a step takes off, in units of the learning rate; of elements
+            whose gradient is zero none.
         precondition_frequency: Steps between eigenbases.
         max_precondition_dim: Longest axis that is turned.
         eps: What keeps the division by the second moment's root finite.
@@ -126,9 +128,7 @@ class SOAP(torch.optim.Optimizer):
         for vector in vectors:
             vector.step(sizes[vector.group])
         for index, group in enumerate(self.param_groups):
-            moved = [p for p in group["params"] if p.grad is not None]
-            if group["weight_decay"] and moved:
-                torch._foreach_mul_(moved, shrinks[index])
+            shrink(group, shrinks[index])
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state, by parameter."""
