@@ -41,8 +41,6 @@ class Training:
 
     Args:
         steps: Number of steps.
-        large_steps: What the passes over a signal that is trained on tiles are derived from: minutes, not
-            seconds, go by there.
         quarter: Share of the steps at a quarter of the resolution.
         half: Share of the steps at half of it.
         hard_share: Share of the work with rounded latents.
@@ -52,7 +50,6 @@ class Training:
     """
 
     steps: int
-    large_steps: int
     quarter: float
     half: float
     hard_share: float
@@ -62,11 +59,11 @@ class Training:
 
 
 TRAININGS = {
-    1: Training(1350, 1100, 0.49, 0.31, 0.08, 5, 1500, 0.9),
-    2: Training(3500, 2500, 0.38, 0.31, 0.08, 5, 3000, 1.3),
-    3: Training(6400, 4600, 0.30, 0.29, 0.08, 1, 6000, 1.7),
-    4: Training(9000, 9000, 0.20, 0.20, 0.06, 1, 15000, 2.0),
-    5: Training(30000, 30000, 0.05, 0.10, 0.05, 1, 40000, 2.3),
+    1: Training(1350, 0.49, 0.31, 0.08, 5, 1500, 0.9),
+    2: Training(3500, 0.38, 0.31, 0.08, 5, 3000, 1.3),
+    3: Training(6400, 0.30, 0.29, 0.08, 1, 6000, 1.7),
+    4: Training(9000, 0.20, 0.20, 0.06, 1, 15000, 2.0),
+    5: Training(30000, 0.05, 0.10, 0.05, 1, 40000, 2.3),
 }
 """By effort."""
 
@@ -166,6 +163,7 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     bpp = 8 * own_bytes / spec.pixels
     sized = next(network for network in NETWORKS if network.suits(own_bytes, bpp, effort))
     training = TRAININGS[effort]
+    steps = round(sized.pace * training.steps)
     small = spec.pixels < _SMALL_PIXELS
     shares = _SMALL_SHARES if small else (training.quarter, training.half)
     finest = 1 if bpp < _COARSE_BELOW and not small else 0
@@ -173,9 +171,9 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     *rows, width = spec.shape
     tiles = Tiles(math.prod(rows), width, coarsest, STEP_PIXELS)
     if tiles.count(0) > 1:
-        shares, length = _on_tiles(sized.pace * training.large_steps, shares, tiles, spec.pixels)
+        shares, length = _on_tiles(steps, shares, tiles, spec.pixels)
     else:
-        length = _length(round(sized.pace * training.steps))
+        length = _length(steps)
     return {
         **{f"model.network.{name}": value for name, value in sized.arguments.items()},
         "model.network.finest": finest,
@@ -189,7 +187,7 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
 
 
 def _on_tiles(
-    steps: float, shares: tuple[float, float], tiles: Tiles, pixels: int
+    steps: int, shares: tuple[float, float], tiles: Tiles, pixels: int
 ) -> tuple[tuple[float, float], dict[str, Any]]:
     """Shares of the steps at 1/4 and 1/2 of the resolution, and the length of a training on tiles.
 

@@ -32,9 +32,8 @@ def test_a_training_on_tiles_visits_pixels_about_as_often_as_one_on_the_whole(ef
     whole, medium, large = passes
     assert paces == [paces[0]] * 3
     assert sum(whole) == pytest.approx(paces[0] * training.steps, abs=0.5)
-    of_large = training.large_steps / training.steps
-    assert medium == pytest.approx([0.658 * of_large * number for number in whole], rel=0.02)
-    assert large == pytest.approx([0.457 * of_large * number for number in whole], rel=0.02)
+    assert medium == pytest.approx([0.658 * number for number in whole], rel=0.02)
+    assert large == pytest.approx([0.457 * number for number in whole], rel=0.02)
 
 
 def test_large_pictures_are_seldom_validated():
