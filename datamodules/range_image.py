@@ -23,6 +23,7 @@ _HIGHEST_PEAK = 1e5  # metres: of scanners in the air
 _HARDLY_BEYOND = 1.01  # times the peak: a scanner's farthest points tell its reach to about as much
 _MOST_PIXELS = 1 << 24  # as many as the largest scan has points
 _FIELD_ROWS = 64  # of a scan whose beams are not known
+_SAME_SURFACE = 0.05  # of the nearest range in a pixel: how far behind it points of its surface lie
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Projection:
             is smoothed then, too. The file is smaller by up to a third, and has points in gaps, between those
             on both sides.
         intensity: How much intensities weigh beside ranges, in steps of 0.01 up to 1; 0 leaves them out.
-        firings: Points that the decoder gives for each pixel, see `Scanner`.
+        firings: Points that the decoder gives for each pixel, see `Scanner`. Of several the range is that
+            between the pixel's points, see `PlacedPoints.ranges`.
 
     Raises:
         QuinrError: If a value is out of its domain.
@@ -159,8 +161,22 @@ class PlacedPoints:
         return image, valid
 
     def ranges(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Distances cut to the peak, and where there is one; see `project`."""
-        return self.image(np.minimum(self.distance, self.peak))
+        """Of each pixel the distance of its nearest point, cut to the peak, and whether there is one.
+
+        Where a pixel gives several points back, its range is the mean of those on the nearest one's surface.
+
+        Returns:
+            (rows, columns) metres, 0 without a point; and (rows, columns).
+        """
+        distance = np.minimum(self.distance, self.peak)
+        nearest, valid = self.image(distance)
+        if self.scanner.firings == 1:
+            return nearest, valid
+        alike = distance <= (1 + _SAME_SURFACE) * nearest[self.row, self.column]
+        pixel = (self.row * self.shape[1] + self.column)[alike]
+        count = np.bincount(pixel, minlength=valid.size)
+        total = np.bincount(pixel, distance[alike], valid.size)
+        return (total / np.maximum(count, 1)).reshape(self.shape).astype(np.float32), valid
 
 
 def project(

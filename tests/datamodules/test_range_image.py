@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,19 @@ def test_points_that_the_image_changes_are_counted(capsys):
     assert capsys.readouterr().err == ""
     project(points[:2], Projection("beam_order", height=1), "row")
     assert "row: of 2 points 1 lie beyond --data.peak 80 and are cut to it\n" in capsys.readouterr().err
+
+
+def test_a_pixel_of_two_firings_lies_between_the_points_of_its_surface():
+    layout = Projection("field_of_view", 1, 4, 10.0, -10.0)
+    azimuth = np.radians([100.0, 120.0, 130.0, 10.0])  # three points in one quarter, one in another
+    distance = np.array([10.0, 10.1, 12.0, 7.0])
+    points = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), 0 * azimuth], 1)
+    ranges = {}
+    for firings in (1, 2):
+        ranges[firings], valid = project(points.astype(np.float32), replace(layout, firings=firings))
+        assert valid.sum() == 2
+    np.testing.assert_allclose(np.sort(ranges[1], axis=None), [0, 0, 7, 10], rtol=1e-6)
+    np.testing.assert_allclose(np.sort(ranges[2], axis=None), [0, 0, 7, 10.05], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

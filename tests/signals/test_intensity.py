@@ -130,7 +130,7 @@ def test_the_same_signal_from_every_format(tmp_path, scan):
 def test_firings_have_the_intensity_of_their_pixel(scan):
     one = range_image_signal(scan, LAYOUT, "street", scan[:, 3])
     two = range_image_signal(scan, replace(LAYOUT, firings=2), "street", scan[:, 3])
-    np.testing.assert_array_equal(two.values, one.values)
+    np.testing.assert_array_equal(two.values[..., 1], one.values[..., 1])
     assert len(two.spec.points(two.values)) == 2 * len(one.spec.points(one.values))
     intensities = one.spec.intensities(one.values)
     np.testing.assert_array_equal(two.spec.intensities(two.values), np.repeat(intensities, 2))
