@@ -35,6 +35,10 @@ _AXIS_SAMPLES = 2000
 4.0 dB with 300 times."""
 
 
+_GAINS_BELOW, _GAIN_LOST = 34.0, 0.26
+"""dB of JPEG 2000, and what each one above costs the gain: of photographs at 0.5 and 1 bit a pixel."""
+
+
 @dataclass(frozen=True)
 class Training:
     """How long a fit trains, and on what.
@@ -46,7 +50,8 @@ class Training:
         hard_share: Share of the work with rounded latents.
         precondition_frequency: Steps between SOAP's eigenbases.
         coordinate_steps: Number of steps of a network of coordinates.
-        gain: dB above JPEG 2000 that a photograph comes to, to tell before the fit.
+        gain: dB above JPEG 2000 that a photograph comes to, to tell before the fit; less where that has more
+            than `_GAINS_BELOW`.
     """
 
     steps: int
@@ -56,6 +61,15 @@ class Training:
     precondition_frequency: int
     coordinate_steps: int
     gain: float
+
+    def expected(self, jpeg2000: float, spec: SignalSpec) -> float:
+        """PSNR that a fit comes to, of what JPEG 2000 has at the same size, both in dB."""
+        return jpeg2000 + self.gain - _GAIN_LOST * max(0.0, jpeg2000 - _GAINS_BELOW) * (spec.mask is None)
+
+    def jpeg2000(self, expected: float, spec: SignalSpec) -> float:
+        """PSNR that JPEG 2000 has where a fit comes to an `expected` one, both in dB."""
+        beyond = max(0.0, expected - self.gain - _GAINS_BELOW) * (spec.mask is None)
+        return expected - self.gain + _GAIN_LOST / (1 - _GAIN_LOST) * beyond
 
 
 TRAININGS = {

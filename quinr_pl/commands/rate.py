@@ -174,12 +174,12 @@ class RatedFit:
             network_kind,
         )
 
-        spec, gain = self._data.spec, TRAININGS[self.ask.effort].gain
+        spec, training = self._data.spec, TRAININGS[self.ask.effort]
         curve = Jpeg2000Curve(self._data.values, spec, self._data.valid)
         size, wanted = self._size, self.ask.decibels
         if size is None:
             assert wanted is not None
-            bpp = curve.bpp(wanted - gain) if curve.usable else _USUAL_BPP
+            bpp = curve.bpp(training.jpeg2000(wanted, spec)) if curve.usable else _USUAL_BPP
             # Latents meet a quality in one fit, which takes coordinates several.
             size = max(int(bpp * spec.pixels / 8), FEWEST_LATENT_BYTES) + self._mask_bytes
         kind = self.ask.network or network_kind(size, spec)
@@ -190,7 +190,7 @@ class RatedFit:
         bpp = 8 * max(size - self._mask_bytes, 1) / spec.pixels
         plan = latent_plan(spec, size, self.ask.effort, curve.rate_weight(bpp))
         settings = self._resolved(CONFIGS[LATENTS], plan)
-        quality = curve.psnr(bpp) + gain if curve.usable else None
+        quality = training.expected(curve.psnr(bpp), spec) if curve.usable else None
         self._announce(settings, folder, size, self.ask.psnr or quality)
         return self._steered(settings, folder)
 
