@@ -98,6 +98,7 @@ class SizedNetwork:
         bpp: The lowest and the highest rate, the mask left out.
         pace: Steps that it takes for each one of a training.
         arguments: Of the network.
+        of_scans: Whether it is for scans of known rays alone.
     """
 
     least_effort: int
@@ -105,11 +106,13 @@ class SizedNetwork:
     bpp: tuple[float, float]
     pace: float
     arguments: Mapping[str, int]
+    of_scans: bool = False
 
-    def suits(self, own_bytes: float, bpp: float, effort: int) -> bool:
-        """Whether a file is large enough for it, and its fit long enough."""
+    def suits(self, own_bytes: float, bpp: float, effort: int, scan: bool = False) -> bool:
+        """Whether a file is large enough for it, its fit long enough, and its signal of the kind."""
         lowest, highest = self.bpp
-        return effort >= self.least_effort and own_bytes >= self.least_bytes and lowest <= bpp < highest
+        large = own_bytes >= self.least_bytes and lowest <= bpp < highest
+        return large and effort >= self.least_effort and (scan or not self.of_scans)
 
 
 def _sizes(qubits: int, uploads: int, filters: int, neighbours: int, context_width: int) -> dict[str, int]:
@@ -129,6 +132,7 @@ NETWORKS = (
     SizedNetwork(4, 14_000, _MIDDLE, 0.5, _sizes(5, 3, 2, 24, 24)),
     SizedNetwork(3, 14_000, _MIDDLE, 0.7, _sizes(5, 2, 2, 24, 24)),
     SizedNetwork(1, 14_000, _HIGH, 1.0, _sizes(4, 2, 2, 24, 24)),
+    SizedNetwork(3, 4_500, _HIGH, 1.05, _sizes(3, 2, 2, 24, 16), of_scans=True),
     SizedNetwork(4, 4_500, _LOW, 0.45, _sizes(5, 3, 2, 24, 24)),
     SizedNetwork(3, 4_500, _LOW, 0.65, _sizes(5, 2, 2, 24, 24)),
     SizedNetwork(2, 4_500, _LOW, 0.8, _sizes(4, 2, 2, 24, 24)),
@@ -175,7 +179,8 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     """
     own_bytes = most_bytes - mask_bytes(spec)
     bpp = 8 * own_bytes / spec.pixels
-    sized = next(network for network in NETWORKS if network.suits(own_bytes, bpp, effort))
+    scan = spec.scanner is not None
+    sized = next(network for network in NETWORKS if network.suits(own_bytes, bpp, effort, scan))
     training = TRAININGS[effort]
     steps = round(sized.pace * training.steps)
     small = spec.pixels < _SMALL_PIXELS

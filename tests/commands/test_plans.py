@@ -7,7 +7,7 @@ import pytest
 from quinr_pl.commands.ask import COORDINATES, LATENTS
 from quinr_pl.commands.plans import NETWORKS, TRAININGS, coordinate_plan, latent_plan, network_kind
 from quinr_pl.network import LatentQuINR
-from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, SignalKind, SignalSpec
+from quinr_pl.signals import ARRAY, AUDIO, IMAGE_8, RANGE_IMAGE, Scanner, SignalKind, SignalSpec
 
 ANY = SignalKind(300, "anything", None, "float32", (0.0, 1.0))
 
@@ -74,6 +74,16 @@ def test_a_larger_file_never_gets_a_smaller_network_for_a_rate(effort):
 def test_a_longer_fit_never_gets_a_smaller_network(bpp):
     weights = [weights_of_plan(bpp, effort) for effort in TRAININGS]
     assert weights == sorted(weights)
+
+
+def test_a_scan_of_many_bits_has_a_wider_context_model_than_a_photograph_of_its_size():
+    photograph = SignalSpec(ANY, (64, 1024), 1, 0.0, 80.0)
+    scan = SignalSpec(RANGE_IMAGE, (64, 1024), 1, 0.0, 80.0, scanner=Scanner.even(64, 300, -2500))
+    wide, narrow = (
+        latent_plan(spec, 7800, 3, 1e-5)["model.network.neighbours"] for spec in (scan, photograph)
+    )
+    assert wide > narrow
+    assert latent_plan(scan, 7800, 1, 1e-5)["model.network.neighbours"] == narrow
 
 
 @pytest.mark.parametrize(
