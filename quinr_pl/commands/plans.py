@@ -132,7 +132,7 @@ NETWORKS = (
     SizedNetwork(4, 14_000, _MIDDLE, 0.5, _sizes(5, 3, 2, 24, 24)),
     SizedNetwork(3, 14_000, _MIDDLE, 0.7, _sizes(5, 2, 2, 24, 24)),
     SizedNetwork(1, 14_000, _HIGH, 1.0, _sizes(4, 2, 2, 24, 24)),
-    SizedNetwork(3, 4_500, _HIGH, 1.05, _sizes(3, 2, 2, 24, 16), of_scans=True),
+    SizedNetwork(3, 4_000, _HIGH, 1.05, _sizes(3, 2, 2, 24, 16), of_scans=True),
     SizedNetwork(4, 4_500, _LOW, 0.45, _sizes(5, 3, 2, 24, 24)),
     SizedNetwork(3, 4_500, _LOW, 0.65, _sizes(5, 2, 2, 24, 24)),
     SizedNetwork(2, 4_500, _LOW, 0.8, _sizes(4, 2, 2, 24, 24)),
