@@ -24,6 +24,7 @@ from quinr_pl.codec.coding import mask as mask_coding
 from quinr_pl.codec.file.container import Section
 from quinr_pl.codec.rate_control import network_for_bytes
 from quinr_pl.commands.main import main
+from quinr_pl.commands.plans import NETWORKS, SizedNetwork
 from quinr_pl.native.precision import Precision
 from quinr_pl.network import COIN, LatentQuINR
 from quinr_pl.signals import ARRAY, IMAGE_8, RANGE_IMAGE, SignalSpec
@@ -193,6 +194,13 @@ def test_networks_of_the_configs_pass_on_twelve_megapixels() -> None:
         passes("COIN", {"layers": layers, "width": width}, kodak)
     for size in (1000, 10_000, 100_000):  # up to 2 bits a pixel
         passes("QuINR", network_for_bytes(size, 3), kodak)
+
+
+@pytest.mark.parametrize("sized", NETWORKS, ids=lambda sized: f"{sized.least_effort}-{sized.least_bytes}")
+def test_files_of_compress_need_no_higher_limits(sized: SizedNetwork) -> None:
+    for shape in ((512, 768), (1365, 2048), (3000, 4000), (6000, 8000)):
+        header = Header("LatentQuINR", {**sized.arguments, "finest": 0, "grids": 7}, *shape)
+        assert limits_needed(with_nothing(header)) == 1
 
 
 def test_larger_pictures_may_take_more() -> None:

@@ -16,7 +16,7 @@ class DecodeLimits:
     """What a file may ask of the decoder.
 
     The defaults are what one core of a desktop does in about ten seconds and in 2 GiB, for a picture of at
-    most 12 megapixels; larger ones may take more by their pixels.
+    most 4 megapixels; larger ones may take more by their pixels.
 
     Args:
         file_bytes: Size of the file.
@@ -31,7 +31,7 @@ class DecodeLimits:
     pixels: float = 1 << 27
     memory: float = 3 << 29
     operations: float = 2.2e11
-    pixel_operations: float = 37_000
+    pixel_operations: float = 60_000
     frames: float = 1 << 14
 
     def scaled(self, factor: float) -> DecodeLimits:
