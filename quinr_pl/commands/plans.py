@@ -34,7 +34,6 @@ _AXIS_SAMPLES = 2000
 1.4 s of speech, 68,545 samples, have an SNR of 11.7 dB after 400 steps with 30 times the frequencies, and of
 4.0 dB with 300 times."""
 
-
 _GAINS_BELOW, _GAIN_LOST = 34.0, 0.26
 """dB of JPEG 2000, and what each one above costs the gain: of photographs at 0.5 and 1 bit a pixel."""
 
@@ -64,12 +63,17 @@ class Training:
 
     def expected(self, jpeg2000: float, spec: SignalSpec) -> float:
         """PSNR that a fit comes to, of what JPEG 2000 has at the same size, both in dB."""
-        return jpeg2000 + self.gain - _GAIN_LOST * max(0.0, jpeg2000 - _GAINS_BELOW) * (spec.mask is None)
+        return jpeg2000 + self.gain - _GAIN_LOST * _beyond(jpeg2000, spec)
 
     def jpeg2000(self, expected: float, spec: SignalSpec) -> float:
         """PSNR that JPEG 2000 has where a fit comes to an `expected` one, both in dB."""
-        beyond = max(0.0, expected - self.gain - _GAINS_BELOW) * (spec.mask is None)
-        return expected - self.gain + _GAIN_LOST / (1 - _GAIN_LOST) * beyond
+        alike = expected - self.gain
+        return alike + _GAIN_LOST / (1 - _GAIN_LOST) * _beyond(alike, spec)
+
+
+def _beyond(psnr: float, spec: SignalSpec) -> float:
+    """How many dB lie where the gain falls; none of a signal with a mask, which keeps its gain."""
+    return max(0.0, psnr - _GAINS_BELOW) if spec.mask is None else 0.0
 
 
 TRAININGS = {
