@@ -147,13 +147,18 @@ class PlacedPoints:
     seen: npt.NDArray[np.bool_]
     peak: float
 
+    @property
+    def pixel(self) -> npt.NDArray[np.int64]:
+        """Number of each point's pixel, row after row: (points,)."""
+        return self.row * self.shape[1] + self.column
+
     def image(self, numbers: npt.NDArray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Of each pixel the number of its nearest point, 0 without any, and whether there is one.
 
         Args:
             numbers: (points,).
         """
-        pixel = self.row * self.shape[1] + self.column
+        pixel = self.pixel
         order = np.lexsort((self.distance, pixel))
         pixels, first = np.unique(pixel[order], return_index=True)
         image, valid = np.zeros(self.shape, np.float32), np.zeros(self.shape, bool)
@@ -173,7 +178,7 @@ class PlacedPoints:
         if self.scanner.firings == 1:
             return nearest, valid
         alike = distance <= (1 + _SAME_SURFACE) * nearest[self.row, self.column]
-        pixel = (self.row * self.shape[1] + self.column)[alike]
+        pixel = self.pixel[alike]
         count = np.bincount(pixel, minlength=valid.size)
         total = np.bincount(pixel, distance[alike], valid.size)
         return (total / np.maximum(count, 1)).reshape(self.shape).astype(np.float32), valid
@@ -182,7 +187,7 @@ class PlacedPoints:
 def project(
     points: npt.NDArray[np.float32], projection: Projection, name: str = "scan"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Range image of a scan: where several points meet in a pixel, the nearest wins.
+    """Range image of a scan: where several points meet in a pixel, the nearest wins, or its surface does.
 
     A line on stderr says how many points the image does not hold as they are.
 
@@ -192,8 +197,8 @@ def project(
         name: Of the scan, for messages.
 
     Returns:
-        (height, width) float32 metres, 0 where there is no return, cut to the peak; and (height, width)
-        bool, True where there is a return.
+        (height, width) float32 metres, 0 where there is no return, cut to the peak, see
+        `PlacedPoints.ranges`; and (height, width) bool, True where there is a return.
 
     Raises:
         QuinrError: If no point is left, or there are no beams that "beam_order" could tell apart.

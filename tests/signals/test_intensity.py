@@ -131,6 +131,10 @@ def test_firings_have_the_intensity_of_their_pixel(scan):
     one = range_image_signal(scan, LAYOUT, "street", scan[:, 3])
     two = range_image_signal(scan, replace(LAYOUT, firings=2), "street", scan[:, 3])
     np.testing.assert_array_equal(two.values[..., 1], one.values[..., 1])
+    np.testing.assert_array_equal(two.valid, one.valid)
+    behind = two.values[two.valid, 0] / one.values[two.valid, 0]  # between the nearest point and its surface
+    assert behind.min() > 1 - 1e-6
+    assert behind.max() < 1.05
     assert len(two.spec.points(two.values)) == 2 * len(one.spec.points(one.values))
     intensities = one.spec.intensities(one.values)
     np.testing.assert_array_equal(two.spec.intensities(two.values), np.repeat(intensities, 2))
