@@ -279,7 +279,8 @@ class Signal:
 
     def read_grids(self, section: bytes, coded: int = -1) -> list[np.ndarray]:
         tensors = tensors_of(self.levels, self.shapes)
-        context = [np.rint(tensor * 4096).astype(np.int64) for tensor in tensors[-5:]]
+        count = 3 + 2 * self.network["context_layers"]
+        context = [np.rint(tensor * 4096).astype(np.int64) for tensor in tensors[-count:]]
         return on_grids.read_grids(Stack(section), self.network, *self.plane(), context, coded)
 
     def follow(self, data: bytes) -> None:

@@ -21,6 +21,7 @@ LATENT_FIELDS = [
     ("angle_scale", "real", 1.5),
     ("pairs", ("choice", "ordered", "unordered", "ring", "none", "strong"), "ring"),
     ("in_features", "integer", 2),
+    ("context_layers", "integer", 1),
 ]
 NEIGHBOURS = [
     *[(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1)],
@@ -41,14 +42,15 @@ def tensor_shapes(network: dict[str, Any], channels: int, pairs: int) -> list[tu
         h = max(1, round(weights / (grids + 1 + channels)))
         middle = [(h, grids), (h,), (channels, h)]
     width = network["context_width"]
-    context = [(width, network["neighbours"] + 1), (width,), (2, width), (2,), (grids,)]
+    second = [(width, width), (width,)] * (network["context_layers"] - 1)
+    context = [(width, network["neighbours"] + 1), (width,), *second, (2, width), (2,), (grids,)]
     filters = [(channels, channels, 3, 3), (channels,)] * network["filters"]
     return [(4,), *middle, (channels,), (channels, grids), *filters, *context]
 
 
 def layer_sizes(network: dict[str, Any]) -> list[int]:
     middle = [2, 1, 2] if network["synthesis"] == "circuit" else [2, 2]
-    return [1, *middle, 1, *[2] * network["filters"], 2, 2, 1]
+    return [1, *middle, 1, *[2] * (network["filters"] + network["context_layers"]), 2, 1]
 
 
 def decays() -> list[int]:
@@ -76,12 +78,18 @@ def clamp(value: int, low: int, high: int) -> int:
 
 
 def predict(context: list[np.ndarray], v: list[int], grid: int) -> tuple[int, int]:
-    hidden_weight, hidden_bias, output_weight, output_bias, grid_bias = context
+    hidden_weight, hidden_bias, *second, output_weight, output_bias, grid_bias = context
     v = [clamp(value, -1023, 1023) for value in v]
     h = [
         clamp(int(b) + sum(int(w) * x for w, x in zip(row, v, strict=True)), 0, 2**24 - 1)
         for row, b in zip(hidden_weight, hidden_bias, strict=True)
     ]
+    if second:
+        sums = [
+            x + (sum(int(w) * y for w, y in zip(row, h, strict=True)) >> 12) + int(b)
+            for x, row, b in zip(h, *second, strict=True)
+        ]
+        h = [clamp(value, 0, 2**24 - 1) for value in sums]
     o = [
         (sum(int(w) * x for w, x in zip(row, h, strict=True)) >> 12) + int(b)
         for row, b in zip(output_weight, output_bias, strict=True)

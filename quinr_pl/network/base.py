@@ -114,7 +114,8 @@ class Network(NetworkFormat, nn.Module):
         if model is None:
             return None
         name = next(name for name, module in self.named_modules() if module is model)
-        return ContextShape(name, model.neighbours, model.hidden.out_features)
+        layers = len(model.layers) - 1
+        return ContextShape(name, model.neighbours, model.hidden.out_features, layers)
 
     def reconstruction(self, values: Values) -> Reconstruction:
         """See NetworkFormat: takes the values for its own, and computes by ``signal``."""

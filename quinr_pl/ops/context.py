@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,19 +12,14 @@ from quinr_pl.ops.cpu import context as on_cpu
 from quinr_pl.ops.cuda import context as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.kernels.context import reach_of
-from quinr_pl.ops.laplace import LaplaceContext, Offsets, laplace_bits
+from quinr_pl.ops.laplace import ONE_LAYER, LaplaceContext, Offsets, laplace_bits, weight_count
 from quinr_pl.ops.window import Window
 
 Layer = Callable[[Tensor], Tensor]
 
 
 def context_bits(
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    output_weight: Tensor,
-    output_bias: Tensor,
-    shifts: Tensor,
-    *grids: Tensor,
+    *tensors: Tensor,
     context: LaplaceContext,
     first: int = 0,
     counted: Sequence[Window] | None = None,
@@ -31,12 +27,10 @@ def context_bits(
     """Bits of each grid's latents, differentiable in weights and grids.
 
     Args:
-        hidden_weight: Matrix of the hidden layer, (width, neighbours + 1).
-        hidden_bias: Its bias, (width,).
-        output_weight: Matrix of the output, (2, width): mean and binary logarithm of the scale.
-        output_bias: Its bias, (2,).
-        shifts: Added to the logarithms of each grid, (grids,).
-        grids: (rows, columns) of each, finest first.
+        tensors: Matrix and bias of the hidden layer, (width, neighbours + 1) and (width,); of a second hidden
+            one where there is one, (width, width) and (width,), see :func:`bits_by_layers`; of the output,
+            (2, width) and (2,): mean and binary logarithm of the scale. Then what is added to the logarithms
+            of each grid, (grids,), and the grids, (rows, columns) of each, finest first.
         context: The neighbours that the model sees, and the bounds of its distributions.
         first: Grids before this one are left out.
         counted: Of parts of grids: the window of each part whose latents count. What lies around it, at most
@@ -46,26 +40,33 @@ def context_bits(
     Returns:
         (grids - first,).
     """
-    tensors = (hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids)
     if counted is None:
-        return _context_bits(*tensors, context=context, first=first)
+        form = _context_bits if weight_count(tensors) == ONE_LAYER else _bits_of_two_layers
+        return form(*tensors, context=context, first=first)
     return _bits_of_parts(*tensors, context=context, first=first, counted=counted)
 
 
 def bits_by_layers(
-    hidden: Layer,
-    output: Layer,
+    layers: Sequence[Layer],
     shifts: Tensor,
     grids: Sequence[Tensor],
     context: LaplaceContext,
     first: int = 0,
     counted: Sequence[Window] | None = None,
 ) -> Tensor:
-    """What :func:`context_bits` gives, by any two layers, (features, latents) -> (features, latents) each."""
+    """What :func:`context_bits` gives, by any two or three layers.
+
+    Each is (features, latents) -> (features, latents). ReLU follows on the hidden ones; a second one's values
+    are added to its inputs before.
+    """
+    hidden, *second, output = layers
     windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]
     inputs = [seen_latents(grids, index, context.offsets, windows) for index in range(first, len(grids))]
     sizes = [part.shape[1] for part in inputs]
-    mean, scale = output(torch.relu(hidden(torch.cat(inputs, 1))))  # (latents,) each
+    units = torch.relu(hidden(torch.cat(inputs, 1)))
+    for layer in second:
+        units = torch.relu(units + layer(units))
+    mean, scale = output(units)  # (latents,) each
     shift = torch.cat([part.expand(size) for part, size in zip(shifts[first:], sizes, strict=True)])
     own = [window.of(grid) for grid, window in zip(grids, windows, strict=True)]
     values = torch.cat([grid.flatten() for grid in own[first:]])
@@ -109,16 +110,15 @@ def seen_latents(
 def _in_torch(
     *tensors: Tensor, context: LaplaceContext, first: int, counted: Sequence[Window] | None = None
 ) -> Tensor:
-    hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
+    count = weight_count(tensors)
+    weights, (shifts, *grids) = tensors[:count], tensors[count:]
+    layers = [partial(_linear, *pair) for pair in zip(weights[::2], weights[1::2], strict=True)]
+    return bits_by_layers(layers, shifts, grids, context, first, counted)
 
-    def hidden(inputs: Tensor) -> Tensor:
-        return torch.addmm(hidden_bias[:, None], hidden_weight, inputs)
 
-    def output(units: Tensor) -> Tensor:
-        return torch.addmm(output_bias[:, None], output_weight, units)
-
-    return bits_by_layers(hidden, output, shifts, grids, context, first, counted)
+def _linear(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
+    return torch.addmm(bias[:, None], weight, inputs)
 
 
 _context_bits = ByDevice(_in_torch, cpu=on_cpu.context_bits, cuda=on_cuda.context_bits)
-_bits_of_parts = ByDevice(_in_torch, cpu=on_cpu.context_bits)
+_bits_of_two_layers = _bits_of_parts = ByDevice(_in_torch, cpu=on_cpu.context_bits)

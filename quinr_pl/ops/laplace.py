@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+ONE_LAYER, TWO_LAYERS = 4, 6
+"""Weights of a context model with one and with two hidden layers: a matrix and a bias of each layer."""
 
 Offsets = tuple[tuple[int, int], ...]
 
@@ -23,6 +27,14 @@ class LaplaceContext:
     offsets: Offsets
     octaves: tuple[float, float]
     least: float
+
+
+def weight_count(tensors: Sequence[Tensor]) -> int:
+    """How many tensors of an operation on a context model are its weights; see `context_bits`.
+
+    Behind those of two layers lies a vector for the grids, and behind those of three the matrix of the third.
+    """
+    return ONE_LAYER if tensors[ONE_LAYER].ndim == 1 else TWO_LAYERS
 
 
 def laplace_bits(deviation: Tensor, log_scale: Tensor, octaves: tuple[float, float], least: float) -> Tensor:

@@ -106,6 +106,18 @@ def test_latents_of_other_axes(spec: SignalSpec) -> None:
     np.testing.assert_allclose(independent_decoder.decode(data), decompress(data), atol=atol)
 
 
+def test_two_hidden_layers_of_the_context_model() -> None:
+    torch.manual_seed(0)
+    network = LatentQuINR(height=13, width=18, finest=0, grids=3, context_width=7, context_layers=2)
+    with torch.no_grad():
+        for parameter in network.context.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+        for grid in network.integers().values():
+            grid.normal_(std=2.0)
+    data = compress(network, SignalSpec(IMAGE_8, (13, 18), 3, 0.0, 255.0)).data
+    np.testing.assert_allclose(independent_decoder.decode(data), decompress(data).astype(float), atol=1)
+
+
 def test_large_levels() -> None:
     network = COIN(layers=1, width=5)
     config = Nearest(bits=16)

@@ -13,7 +13,9 @@ SHAPES = [(13, 21), (7, 11), (4, 6)]
 Grids = list[np.ndarray]
 
 
-def random_context(seed: int, neighbours: int = 12, width: int = 5, largest: int = 3000) -> IntegerContext:
+def random_context(
+    seed: int, neighbours: int = 12, width: int = 5, largest: int = 3000, layers: int = 1
+) -> IntegerContext:
     rng = np.random.default_rng(seed)
 
     def weights(*shape: int) -> np.ndarray:
@@ -26,6 +28,7 @@ def random_context(seed: int, neighbours: int = 12, width: int = 5, largest: int
         weights(2, width),
         weights(2),
         weights(len(SHAPES)),
+        (weights(width, width), weights(width)) if layers == 2 else None,
     )
 
 
@@ -50,6 +53,12 @@ def predicted_one_by_one(
     for weights, bias in zip(context.hidden_weight.tolist(), context.hidden_bias.tolist(), strict=True):
         total = bias + sum(w * value for w, value in zip(weights, seen, strict=True))
         hidden.append(min(max(total, 0), 2**24 - 1))
+    if context.second is not None:
+        sums = [
+            unit + (sum(w * value for w, value in zip(weights, hidden, strict=True)) >> 12) + bias
+            for unit, weights, bias in zip(hidden, *(part.tolist() for part in context.second), strict=True)
+        ]
+        hidden = [min(max(total, 0), 2**24 - 1) for total in sums]
     mean, log_scale = (
         (sum(w * value for w, value in zip(weights, hidden, strict=True)) >> 12) + bias
         for weights, bias in zip(context.output_weight.tolist(), context.output_bias.tolist(), strict=True)
@@ -65,9 +74,10 @@ def places(front: slice, shape: tuple[int, ...], reach: int) -> tuple[np.ndarray
     return framed[0, front], framed[1, front]
 
 
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("seed", range(3))
-def test_wavefronts_see_what_raster_order_sees(seed: int) -> None:
-    context, grids = random_context(seed, neighbours=(4, 12, 24)[seed]), random_grids(seed)
+def test_wavefronts_see_what_raster_order_sees(seed: int, layers: int) -> None:
+    context, grids = random_context(seed, (4, 12, 24)[seed], layers=layers), random_grids(seed)
     reach = (1, 2, 3)[seed]
     for index, values in enumerate(grids):
         coarser = grids[index + 1] if index + 1 < len(grids) else None
@@ -109,8 +119,9 @@ def test_round_trip(seed: int, spread: float) -> None:
         np.testing.assert_array_equal(given, got)
 
 
-def test_the_largest_latents_and_weights_do_not_overflow() -> None:
-    context = random_context(0, neighbours=24, width=64, largest=32767 << 12)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_largest_latents_and_weights_do_not_overflow(layers: int) -> None:
+    context = random_context(0, neighbours=24, width=64, largest=32767 << 12, layers=layers)
     grids = [np.where(grid < 0, -LARGEST_LATENT, LARGEST_LATENT) for grid in random_grids(0)]
     decoded = decode(encode(grids, context), SHAPES, context)
     assert all((given == got).all() for given, got in zip(grids, decoded, strict=True))

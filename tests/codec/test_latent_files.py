@@ -31,6 +31,7 @@ CASES: list[dict[str, Any]] = [
     {"synthesis": "relu", "filters": 1, "neighbours": 5, "context_width": 3},
     {"finest": 0, "grids": 3, "qubits": 2, "angles": 5, "uploads": 1, "pairs": "ordered", "angle_scale": 0.7},
     {"finest": 2, "grids": 1, "qubits": 3, "layers": 2, "filters": 0, "neighbours": 24},
+    {"finest": 0, "grids": 3, "neighbours": 8, "context_width": 9, "context_layers": 2},
 ]
 
 

@@ -43,6 +43,9 @@ TOO_MUCH = {
     "wide context model": Header(
         "LatentQuINR", {"finest": 0, "neighbours": 24, "context_width": 256}, 2000, 2000
     ),
+    "deep context model": Header(
+        "LatentQuINR", {"finest": 0, "context_width": 100, "context_layers": 2}, 2000, 2000
+    ),
     "pyramid of wide rows": Header("LatentQuINR", {"finest": 8, "grids": 12}, 20, 6_000_000),
     "wavefronts": Header("LatentQuINR", {"finest": 0}, 200_000, 1),
     "wide twin": Header("LatentQuINR", {"synthesis": "relu", "angles": 4096, "uploads": 40}, 1000, 1000),

@@ -229,10 +229,11 @@ def assert_same(found, expected, precision):
 
 
 @precisions
-def test_the_context_model(precision, both_ways):
+@pytest.mark.parametrize("second", [[], [(3, 3), (3,)]], ids=["one layer", "two layers"])
+def test_the_context_model(precision, second, both_ways):
     context = LaplaceContext(((0, -1), (-1, 1), (-2, -2)), (-5.0, 6.0), 2.0**-20)
     grids = [(5, precision.lanes + 3), (3, precision.lanes // 2 + 2)]
-    shapes = [(3, 4), (3,), (2, 3), (2,), (2,), *grids]
+    shapes = [(3, 4), (3,), *second, (2, 3), (2,), (2,), *grids]
     leaves = [draw(i, *shape, precision=precision).requires_grad_() for i, shape in enumerate(shapes)]
     found, compiled = both_ways(lambda: derived(lambda *given: context_bits(*given, context=context), leaves))
     assert_same(found, compiled, precision)

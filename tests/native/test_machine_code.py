@@ -15,7 +15,7 @@ from quinr_pl.ops.kernels import context, filters, relaxation, upsampling
 FLOAT32 = Precision("float32")
 EMITTING = {
     "circuit": (cpu_kernels, cpu_compile._SOURCES, (2, True, FLOAT32)),
-    "context": (context, (), (((0, -1), (-1, 1)), (-5.0, 6.0), 2.0**-20, FLOAT32)),
+    "context": (context, (), (((0, -1), (-1, 1)), (-5.0, 6.0), 2.0**-20, 3, FLOAT32)),
     "filters": (filters, (), (FLOAT32,)),
     "relaxation": (relaxation, (), (FLOAT32,)),
     "upsampling": (upsampling, (), (FLOAT32,)),

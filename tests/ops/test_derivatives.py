@@ -202,6 +202,10 @@ KERNELS = {
         partial(context_bits, context=LaplaceContext(((0, -1), (-1, 0), (-1, 1)), (-5, 6), 2**-20)),
         [draw(i, *s) for i, s in enumerate([(3, 4), (3,), (2, 3), (2,), (2,), (5, 4), (3, 2)])],
     ),
+    "bits by two hidden layers": (
+        partial(context_bits, context=LaplaceContext(((0, -1), (-1, 1)), (-5, 6), 2**-20)),
+        [draw(i, *s) for i, s in enumerate([(3, 3), (3,), (3, 3), (3,), (2, 3), (2,), (2,), (5, 4), (3, 2)])],
+    ),
     "filters": (
         filters,
         [draw(i, *s) for i, s in enumerate([(2, 4, 3), (2, 2, 3, 3), (2,), (2, 2, 3, 3), (2,)])],

@@ -55,6 +55,8 @@ def bits_in_torch(model, grids, first):
     for index in range(first, len(grids)):
         inputs = seen_latents(grids, index, model.offsets)
         hidden = torch.relu(model.hidden(inputs.T))
+        if model.second is not None:
+            hidden = torch.relu(hidden + model.second(hidden))
         mean, scale = model.output(hidden).T
         scale = scale + model.grid.bias[index]
         deviation = grids[index].flatten() - mean
@@ -65,11 +67,15 @@ def bits_in_torch(model, grids, first):
 @dtypes
 @shapes
 @pytest.mark.parametrize(
-    ("neighbours", "width", "first"), [(12, 12, 0), (1, 3, 1), (24, 5, 0), (5, 4, 0), (13, 4, 0)]
+    ("neighbours", "width", "first", "layers"),
+    [
+        *((12, 12, 0, 1), (1, 3, 1, 1), (24, 5, 0, 1), (5, 4, 0, 1), (13, 4, 0, 1)),
+        *((12, 16, 0, 2), (1, 3, 1, 2), (24, 29, 0, 2)),
+    ],
 )
-def test_bits_are_those_of_torch(dtype, shape, neighbours, width, first):
+def test_bits_are_those_of_torch(dtype, shape, neighbours, width, first, layers):
     torch.manual_seed(0)
-    model = ContextModel(3, neighbours, width).to(dtype)
+    model = ContextModel(3, neighbours, width, layers).to(dtype)
     for number, parameter in enumerate(model.parameters()):
         parameter.data += 0.3 * draw(number, *parameter.shape, dtype=dtype)
     grids = [3 * draw(i, *grid_shape(*shape, i), dtype=dtype) for i in range(3)]

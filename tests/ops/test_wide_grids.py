@@ -12,27 +12,29 @@ from quinr_pl.ops.context import bits_by_layers, context_bits
 from quinr_pl.ops.laplace import LaplaceContext
 
 
-def _gradients(columns: int, neighbours: int, width: int, kernels: bool, dtype: torch.dtype) -> list[Tensor]:
+def _gradients(
+    columns: int, neighbours: int, width: int, kernels: bool, dtype: torch.dtype, layers: int = 1
+) -> list[Tensor]:
     """Bits, and the gradients of their weighed sum."""
     torch.manual_seed(columns)
-    model = ContextModel(2, neighbours, width).to(dtype)
+    model = ContextModel(2, neighbours, width, layers).to(dtype)
     context = LaplaceContext(model.offsets, SCALE_OCTAVES, LEAST_PROBABILITY)
-    hidden, output = model.hidden, model.output
     grids = [torch.randn(53, columns, dtype=dtype) * 2, torch.randn(27, -(-columns // 2), dtype=dtype) * 2]
-    weights = [hidden.weight, hidden.bias, output.weight, output.bias, model.grid.bias]
-    leaves = [leaf.requires_grad_() for leaf in (*weights, *grids)]
+    weights = [part for layer in model.layers for part in (layer.weight, layer.bias)]
+    leaves = [leaf.requires_grad_() for leaf in (*weights, model.grid.bias, *grids)]
     if kernels:
-        bits = context_bits(*leaves[:5], *grids, context=context)
+        bits = context_bits(*leaves, context=context)
     else:
-        layers = [lambda x, one=one: (one(x.T)).T for one in (hidden, output)]
-        bits = bits_by_layers(*layers, model.grid.bias, grids, context)
+        by_calls = [lambda x, one=one: (one(x.T)).T for one in model.layers]
+        bits = bits_by_layers(by_calls, model.grid.bias, grids, context)
     return [bits.detach(), *torch.autograd.grad((bits * bits.new_tensor([0.7, 1.3])).sum(), leaves)]
 
 
-@pytest.mark.parametrize(("columns", "neighbours", "width"), [(130, 24, 5), (257, 12, 3), (400, 5, 2)])
-def test_gradients_are_those_of_torch(columns: int, neighbours: int, width: int) -> None:
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("columns", "neighbours", "width"), [(130, 24, 5), (257, 12, 3), (400, 5, 9)])
+def test_gradients_are_those_of_torch(columns: int, neighbours: int, width: int, layers: int) -> None:
     case = columns, neighbours, width
-    found, expected = (_gradients(*case, kernels, torch.float64) for kernels in (True, False))
+    found, expected = (_gradients(*case, kernels, torch.float64, layers) for kernels in (True, False))
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -40,6 +42,6 @@ def test_bytes_do_not_depend_on_threads(wake_all_threads: None) -> None:
     found = []
     for count in (1, 2, 3):
         with native_threads(count=count):
-            found.append(_gradients(300, 12, 4, True, torch.float32))
+            found.append(_gradients(300, 12, 4, True, torch.float32, layers=2))
     for others in found[1:]:
         assert all(map(torch.equal, found[0], others))

@@ -51,6 +51,7 @@ class IntegerContext:
         output_weight: (2, width): mean, binary logarithm of the scale.
         output_bias: Biases of the output layer, (2,).
         grid_bias: (grids,), the finest first, added to the logarithm.
+        second: Matrix and biases of the second hidden layer, (width, width) and (width,), where there is one.
     """
 
     offsets: tuple[tuple[int, int], ...]
@@ -59,6 +60,7 @@ class IntegerContext:
     output_weight: Integers
     output_bias: Integers
     grid_bias: Integers
+    second: tuple[Integers, Integers] | None = None
 
     def predict(self, seen: Integers, grid: int) -> tuple[Integers, Integers]:
         """Where each latent's distribution stands in the table, and what its differences start from.
@@ -72,6 +74,9 @@ class IntegerContext:
         """
         inputs = _between(seen, -_LARGEST_INPUT, _LARGEST_INPUT)
         hidden = _between(inputs @ self.hidden_weight.T + self.hidden_bias, 0, _LARGEST_HIDDEN)
+        if self.second is not None:
+            weight, bias = self.second
+            hidden = _between(hidden + (hidden @ weight.T >> FRACTION_BITS) + bias, 0, _LARGEST_HIDDEN)
         output = (hidden @ self.output_weight.T >> FRACTION_BITS) + self.output_bias
         drop = FRACTION_BITS - _MEAN_BITS
         mean = (output[:, 0] + (1 << drop - 1)) >> drop

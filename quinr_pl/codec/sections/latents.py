@@ -52,9 +52,10 @@ class LatentsSection(SectionKind):
         """What decoding takes; see `Network.cost`."""
         context, shapes = _context(network), _shapes(network)
         width, neighbours, reach = context.width, context.neighbours, reach_of(context.offsets)
+        inputs = neighbours + 4 + (context.layers - 1) * width
         latents = sum(rows * columns for rows, columns in shapes)
         fronts = sum(wavefront_count(rows, columns, reach) for rows, columns in shapes)
-        work = latents * (_LATENT + _CONTEXT * width * (neighbours + 4)) + fronts * WAVEFRONT
+        work = latents * (_LATENT + _CONTEXT * width * inputs) + fronts * WAVEFRONT
         framed = sum((rows + reach) * (columns + 2 * reach) for rows, columns in shapes)
         longest = max(min(rows, -(-columns // (reach + 1))) for rows, columns in shapes)
         return Cost(work, framed * _LATENT_BYTES + 8 * longest * (4 * width + 3 * neighbours + 100))
@@ -186,6 +187,7 @@ def integer_context(quantized: QuantizedNetwork) -> IntegerContext:
         units("output.weight"),
         units("output.bias"),
         units("grid.bias"),
+        (units("second.weight"), units("second.bias")) if context.layers == 2 else None,
     )
 
 

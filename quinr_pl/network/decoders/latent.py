@@ -31,6 +31,7 @@ from quinr_pl.signals import MOST_AXES, SignalSpec
 # What decoding weighs, in multiply-adds of a large matrix product: a grid's value at a pixel, all doublings
 # on the way there included; a multiply-add of a 3 x 3 filter; a hidden unit of the synthesis.
 _GRID, _FILTER, _RELU = 100, 3, 60
+_CONTEXT = "neighbours", "context_width", "context_layers"
 _INTERPOLATION_MARGIN = 6  # rows to either side that the interpolation of a band computes in vain
 
 
@@ -52,6 +53,7 @@ class LatentFormat(NetworkFormat):
         "angle_scale": Real(1.5),
         "pairs": Choice(get_args(Pairs), "ring"),
         "in_features": Integer(1, MOST_AXES, 2),
+        "context_layers": Integer(1, 2, 1),
     }
     ansatz: Ansatz
 
@@ -79,7 +81,8 @@ class LatentFormat(NetworkFormat):
             pixel, plan = synthesis + _RELU * hidden, Cost()
         of_filters = filters * channels * (9 * channels + 1)
         width = architecture["context_width"]
-        context = width * (architecture["neighbours"] + 2) + 2 * (width + 1) + grids
+        of_second = (architecture["context_layers"] - 1) * width * (width + 1)
+        context = width * (architecture["neighbours"] + 2) + of_second + 2 * (width + 1) + grids
         parameters = synthesis + channels * grids + of_filters + context + 4
         operations = pixel + of_filters * _FILTER + grids * (_GRID + channels)
         numbers = 4 * grids + 2 * hidden + (filters + 8) * channels
@@ -96,6 +99,7 @@ class LatentDecoder(LatentFormat, Decoder):
         """See NetworkFormat."""
         arguments: Mapping[str, Any] = self._architecture
         grids, channels, width = (arguments[key] for key in ("grids", "out_features", "context_width"))
+        second = layer_shapes("context.second", width, width) if arguments["context_layers"] == 2 else {}
         shapes: dict[str, Shape] = {"pyramid.interpolation.weight": (TAPS,)}
         if arguments["synthesis"] == "circuit":
             shapes |= layer_shapes("synthesis.embedding", grids, self.ansatz.features_count)
@@ -110,7 +114,7 @@ class LatentDecoder(LatentFormat, Decoder):
             shapes[f"filters.{index}.weight"] = (channels, channels, 3, 3)
             shapes[f"filters.{index}.bias"] = (channels,)
         shapes |= layer_shapes("context.hidden", arguments["neighbours"] + 1, width)
-        shapes |= layer_shapes("context.output", width, 2)
+        shapes |= second | layer_shapes("context.output", width, 2)
         return shapes | {"context.grid.bias": (grids,)}
 
     def integer_shapes(self) -> dict[str, Shape]:
@@ -122,8 +126,8 @@ class LatentDecoder(LatentFormat, Decoder):
 
     def context_shape(self) -> ContextShape:
         """See NetworkFormat."""
-        neighbours, width = (int(self._architecture[key]) for key in ("neighbours", "context_width"))
-        return ContextShape("context", neighbours, width)
+        sizes = (int(self._architecture[key]) for key in _CONTEXT)
+        return ContextShape("context", *sizes)
 
     def reconstruction(self, values: Values) -> Reconstruction:
         """See NetworkFormat; works on whole rows."""

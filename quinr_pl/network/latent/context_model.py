@@ -22,27 +22,38 @@ LEAST_PROBABILITY = 2.0**-20
 class ContextModel(nn.Module):
     """Mean and scale of a Laplace distribution for each latent, from latents that the decoder has by then.
 
-    One multilayer perceptron with ReLU serves all grids; a bias of its own shifts each grid's scales. It
-    sees the nearest causal neighbours within the grid (zero outside) and the latent of the next coarser
-    grid that covers the same place. The idea is that of the auto-regressive model of Cool-Chic (Ladune et
-    al., "COOL-CHIC: Coordinate-based low complexity hierarchical image codec", 2023).
+    One multilayer perceptron with ReLU serves all grids; a bias of its own shifts each grid's scales. A
+    second hidden layer adds to the units of the first one, before its ReLU. The model sees the nearest causal
+    neighbours within the grid (zero outside) and the latent of the next coarser grid that covers the same
+    place. The idea is that of the auto-regressive model of Cool-Chic (Ladune et al., "COOL-CHIC:
+    Coordinate-based low complexity hierarchical image codec", 2023).
 
     Args:
         grids: Number of grids.
         neighbours: How many of NEIGHBOURS it sees.
-        width: Number of hidden units.
+        width: Number of hidden units of each layer.
+        layers: Number of hidden layers, 1 or 2.
     """
 
-    def __init__(self, grids: int, neighbours: int, width: int) -> None:
+    def __init__(self, grids: int, neighbours: int, width: int, layers: int = 1) -> None:
         super().__init__()
         self.neighbours = neighbours
         self.hidden = nn.Linear(neighbours + 1, width)
+        self.second = nn.Linear(width, width) if layers == 2 else None
         self.output = nn.Linear(width, 2)
         self.grid = GridBias(grids)
         nn.init.normal_(self.hidden.weight, std=1 / math.sqrt(neighbours + 1))
         nn.init.normal_(self.output.weight, std=0.05)
         nn.init.zeros_(self.hidden.bias)
         nn.init.zeros_(self.output.bias)
+        if self.second is not None:  # little more than its units of the first layer, at the beginning
+            nn.init.normal_(self.second.weight, std=0.1 / math.sqrt(width))
+            nn.init.zeros_(self.second.bias)
+
+    @property
+    def layers(self) -> tuple[nn.Linear, ...]:
+        """All that have a matrix, in their order."""
+        return tuple(layer for layer in (self.hidden, self.second, self.output) if layer is not None)
 
     @property
     def reach(self) -> int:
@@ -68,12 +79,12 @@ class ContextModel(nn.Module):
             Bits of each grid from ``first`` on, (grids - first,).
         """
         seen = LaplaceContext(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY)
-        hidden, output, shifts = self.hidden, self.output, self.grid.bias
-        if is_plain(hidden, nn.Linear) and is_plain(output, nn.Linear):
-            weights = (hidden.weight, hidden.bias, output.weight, output.bias)
+        layers, shifts = self.layers, self.grid.bias
+        if all(is_plain(layer, nn.Linear) for layer in layers):
+            weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
             return context_bits(*weights, shifts, *grids, context=seen, first=first, counted=counted)
-        by_calls = [partial(linear_of_columns, layer) for layer in (hidden, output)]
-        return bits_by_layers(by_calls[0], by_calls[1], shifts, grids, seen, first, counted)
+        by_calls = [partial(linear_of_columns, layer) for layer in layers]
+        return bits_by_layers(by_calls, shifts, grids, seen, first, counted)
 
 
 class GridBias(nn.Module):

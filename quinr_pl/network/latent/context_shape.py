@@ -22,12 +22,14 @@ class ContextShape:
     Args:
         name: What its parameters' names begin with.
         neighbours: How many of NEIGHBOURS it sees.
-        width: Number of hidden units.
+        width: Number of hidden units of each layer.
+        layers: Number of hidden layers, 1 or 2.
     """
 
     name: str
     neighbours: int
     width: int
+    layers: int = 1
 
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:

@@ -64,7 +64,8 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         synthesis: "circuit"; or "relu", the classical twin: a hidden layer of as many weights.
         filters: Number of residual 3 x 3 convolutions.
         neighbours: Latents around a latent that the context model sees.
-        context_width: Hidden units of the context model.
+        context_width: Hidden units of each layer of the context model.
+        context_layers: Hidden layers of the context model, 1 or 2.
         rate_weight: λ, what a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
@@ -79,7 +80,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         QuinrError: If an argument is out of range.
     """
 
-    fixed_point_layers = ("context.hidden", "context.output", "context.grid")
+    fixed_point_layers = ("context.hidden", "context.second", "context.output", "context.grid")
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         filters: int = 2,
         neighbours: int = 12,
         context_width: int = 12,
+        context_layers: int = 1,
         rate_weight: float = 6e-3,
         coarse_steps: Sequence[float] = (0.5, 0.35),
         hard_share: float = 0.08,
@@ -123,6 +125,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             filters=filters,
             neighbours=neighbours,
             context_width=context_width,
+            context_layers=context_layers,
         )
         _check_training(rate_weight, hard_share, latent_learning_rate)
         self.height, self.width = height, width
@@ -146,7 +149,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)
-        self.context = ContextModel(grids, neighbours, context_width)
+        self.context = ContextModel(grids, neighbours, context_width, context_layers)
         self._pictures = Pictures(height, width)
         self.predicted: Tensor | None
         self.register_buffer("predicted", None, persistent=False)

@@ -17,7 +17,7 @@ from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.rows import Plane, RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import context as emitter
-from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.laplace import TWO_LAYERS, LaplaceContext, weight_count
 from quinr_pl.ops.window import Window
 
 _KERNELS = RowKernels(
@@ -34,11 +34,14 @@ def context_bits(
 ) -> tuple[Tensor, Gradients]:
     """See quinr_pl.ops.context.context_bits and Operation.run."""
     check_readable("context model", *tensors)
-    hidden_weight, hidden_bias, output_weight, output_bias, shifts, *grids = tensors
-    width = len(hidden_bias)
-    shapes = [(width, len(context.offsets) + 1), (width,), (2, width), (2,), (len(grids),)]
-    check_shapes("context model", tensors[: len(shapes)], shapes)
-    weights = [tensor.contiguous() for tensor in (hidden_weight, hidden_bias, output_weight)]
+    count = weight_count(tensors)
+    (*matrices, output_bias), (shifts, *grids) = tensors[:count], tensors[count:]
+    width = len(tensors[1])
+    shapes: list[tuple[int, ...]] = [(width, len(context.offsets) + 1), (width,), (2, width), (2,)]
+    if count == TWO_LAYERS:
+        shapes[2:2] = (width, width), (width,)
+    check_shapes("context model", tensors[: count + 1], [*shapes, (len(grids),)])
+    weights = [tensor.contiguous() for tensor in matrices]
     biases = output_bias + torch.stack([torch.zeros_like(shifts), shifts], 1)  # (grids, 2)
     windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]
     frames = [_Framed(*pair, emitter.reach_of(context.offsets)) for pair in zip(grids, windows, strict=True)]
@@ -58,11 +61,12 @@ def _weighed(
     """The gradients of each grid's bits are known as soon as the bits are: here they are only weighed."""
     parts = [one.sums[1:] for one in passes]
     sums = (cotangent.double() @ torch.stack(parts).double()).to(cotangent.dtype)
-    *weights, shifts = [cotangent.new_zeros(shape) for shape in shapes[:5]]
-    for gradient, part in zip(weights, sums.split([shape.numel() for shape in shapes[:4]]), strict=True):
+    count = len(shapes) - len(windows) - 1  # tensors of weights
+    *weights, shifts = [cotangent.new_zeros(shape) for shape in shapes[: count + 1]]
+    for gradient, part in zip(weights, sums.split([shape.numel() for shape in shapes[:count]]), strict=True):
         gradient.copy_(part.view_as(gradient))
     shifts[first:] = cotangent * torch.stack([part[-1] for part in parts])
-    grids: list[Tensor | None] = [None] * (len(shapes) - 5)
+    grids: list[Tensor | None] = [None] * len(windows)
     for index, (one, weight) in enumerate(zip(passes, cotangent, strict=True), first):
         own = one.of_grid * weight
         known = grids[index]
@@ -114,7 +118,9 @@ def _run(
 ) -> list[_Found]:
     """Bits of each grid; ``keep`` wants the gradients, too."""
     reach, width = emitter.reach_of(context.offsets), len(weights[0])
-    names = ("hidden_weight", "hidden_bias", "output_weight")
+    hidden, of_second = ("hidden_weight", "hidden_bias"), ("second_weight", "second_bias")
+    second = width if len(weights) == TWO_LAYERS else 0
+    names = (*hidden, *(of_second if second else ()), "output_weight")
     shared = {"width": width, **{n: t.data_ptr() for n, t in zip(names, weights[:-1], strict=True)}}
     frames = [grid.frame for grid in grids]
     nothing = [-(-frames[-1].rows // 2), -(-frames[-1].columns // 2)]
@@ -122,7 +128,7 @@ def _run(
     gradients = [_Gradient(*pair, reach) if keep else None for pair in zip(frames, above, strict=True)]
     planes = [_plane(*each) for each in zip(frames, above, weights[-1], gradients, strict=True)]
     neighbours, like = len(context.offsets), weights[0]
-    kept = {"hidden": width, "seen": neighbours + 1, "of_output": 2}
+    kept = {"hidden": width, "second": second, "seen": neighbours + 1, "of_output": 2}
     memory = {name: emitter.TILE * count * VECTOR_BYTES for name, count in kept.items()}
     widest, lanes = max(frame.columns for frame in frames), Precision.of(like).lanes
     memory["received"] = like.itemsize * emitter.received_numbers(neighbours, widest, lanes)
@@ -132,9 +138,9 @@ def _run(
         shared,
         planes,
         sum(frame.rows * frame.columns for frame in frames),
-        emitter.sums_count(len(context.offsets), width),
+        emitter.sums_count(len(context.offsets), width, second),
         memory=memory,
-        settings=(context.offsets, context.octaves, context.least),
+        settings=(context.offsets, context.octaves, context.least, second),
     )
     parts = totals.split([len(_KERNELS.chunks(frame.rows)) for frame in frames])
     found = []

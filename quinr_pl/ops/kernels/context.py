@@ -5,14 +5,14 @@ A vector is sixteen latents of a row (eight in float64). Hidden units live for a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
 
 from quinr_pl.native.arguments import Arguments
 from quinr_pl.native.arrays import Numbers, Vectors, pick
-from quinr_pl.native.code import Code, Program
+from quinr_pl.native.code import Code, Program, Variable
 from quinr_pl.native.mathematics import exp2, log2
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.values import (
@@ -32,6 +32,10 @@ Offsets = Sequence[tuple[int, int]]
 
 TILE = 8
 """Vectors of a row that are worked on together: what is kept of all of them fits the first cache."""
+_TOGETHER = 8
+"""Units that a matrix of the second layer gives at a time: an input that is read serves all of them."""
+_MOST_SUMS = 26
+"""Sums that a loop keeps in registers."""
 
 
 class Kernel(Arguments):
@@ -54,10 +58,14 @@ class Kernel(Arguments):
     coarser: Numbers
     hidden_weight: Numbers
     hidden_bias: Numbers
+    second_weight: Numbers
+    second_bias: Numbers
     output_weight: Numbers
     output_bias: Numbers
     hidden: Vectors
     """Of a thread: TILE vectors of each hidden unit, then of its gradient."""
+    second: Vectors
+    """Of a thread: the same of the second hidden layer."""
     seen: Vectors
     """Of a thread: TILE vectors of each input of the model."""
     of_output: Vectors
@@ -69,7 +77,7 @@ class Kernel(Arguments):
     of_grid: Numbers
     of_coarser: Numbers
     totals: Numbers
-    """Sums: bits, then gradients of hidden_weight, hidden_bias, output_weight and output_bias."""
+    """Sums: bits, then gradients of the weights and biases in the order of the layers."""
 
 
 def reach_of(offsets: Offsets) -> int:
@@ -82,29 +90,51 @@ def received_numbers(neighbours: int, columns: int, lanes: int) -> int:
     return (neighbours + 2) * lanes * (-(-columns // lanes) + 2)
 
 
-def sums_count(neighbours: int, width: int) -> int:
-    """How many sums a kernel takes."""
-    return 1 + width * (neighbours + 2) + 2 * (width + 1)
+def sums_count(neighbours: int, width: int, second: int = 0) -> int:
+    """How many sums a kernel takes; see `build`."""
+    return 1 + width * (neighbours + 2) + second * (width + 1) + 2 * (width + 1)
 
 
-def build(offsets: Offsets, octaves: tuple[float, float], least: float, precision: Precision) -> Program:
+def build(
+    offsets: Offsets, octaves: tuple[float, float], least: float, second: int, precision: Precision
+) -> Program:
     """The kernels ``forward`` and ``gradient``.
 
     Args:
         offsets: Rows down and columns right of the neighbours.
         octaves: Binary logarithms of the smallest and of the largest scale.
         least: The smallest probability of an integer.
+        second: Units of the second hidden layer, as many as the first one has; 0 without one.
         precision: The number format.
     """
 
     def emit(code: Code, gradient: bool) -> None:
-        _Grid(Kernel(code), offsets, _Laplace(octaves, least), gradient).emit()
+        _Grid(Kernel(code), offsets, _Laplace(octaves, least), second, gradient).emit()
 
     return Program(
         "context",
         precision,
         {"forward": partial(emit, gradient=False), "gradient": partial(emit, gradient=True)},
     )
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    """A hidden layer under construction.
+
+    Attributes:
+        units: TILE vectors of each unit, then of its gradient.
+        inputs: TILE vectors of each input.
+        input_count: Number of inputs.
+        matrix: Where the gradients of the matrix begin in the sums.
+        bias: Where those of the bias do.
+    """
+
+    units: Vectors
+    inputs: Vectors
+    input_count: int
+    matrix: AnyIndex
+    bias: AnyIndex
 
 
 class _Grid:
@@ -114,15 +144,22 @@ class _Grid:
         k: Arguments of the kernel.
         offsets: Rows down and columns right of the neighbours.
         laplace: The distribution of the latents.
+        second: Units of the second hidden layer; 0 without one.
         gradient: Whether gradients are wanted.
     """
 
-    def __init__(self, k: Kernel, offsets: Offsets, laplace: _Laplace, gradient: bool) -> None:
+    def __init__(self, k: Kernel, offsets: Offsets, laplace: _Laplace, second: int, gradient: bool) -> None:
         self.k, self.offsets, self.laplace, self.gradient = k, offsets, laplace, gradient
+        self.second = second
         self.inputs = len(offsets) + 1
-        # Where gradients begin in the sums; those of the hidden layer's matrix follow the bits.
-        self.hidden_bias = 1 + k.width * self.inputs
-        self.output_weight = self.hidden_bias + k.width
+        bias = 1 + k.width * self.inputs
+        self.layers = [_Hidden(k.hidden, k.seen, self.inputs, 1, bias)]
+        self.output_weight = bias + k.width
+        if second:
+            self.layers.append(
+                _Hidden(k.second, k.hidden, second, self.output_weight, self.output_weight + second * second)
+            )
+            self.output_weight = self.output_weight + second * (second + 1)
         self.output_bias = self.output_weight + k.width * 2
         self.sums = self.output_bias + 2
 
@@ -154,7 +191,12 @@ class _Grid:
         if not self.gradient:
             return
         for j in code.range(0, k.width):
-            self._of_weights(count, j)
+            self._of_weights(count, j, self.layers[-1])
+        if self.second:
+            for v in code.range(0, count):
+                self._of_hidden(v)
+            for j in code.range(0, k.width):
+                self._of_weights(count, j, self.layers[0])
         for v in code.range(0, count):
             self._of_latents((first + v) * code.lanes, v)
 
@@ -206,44 +248,92 @@ class _Grid:
         """Mean and binary logarithm of the scale, from what is seen; keeps the hidden units."""
         k, code = self.k, self.k.code
         mean, scale = code.variable(k.output_bias[0]), code.variable(k.output_bias[1])
+
+        def add(j: AnyIndex, unit: Vector) -> None:
+            mean.value = fma(k.output_weight[j], unit, mean.value)
+            scale.value = fma(k.output_weight[k.width + j], unit, scale.value)
+
         for j in code.range(0, k.width, mean, scale):
             total = k.hidden_bias[j]
             weights = k.hidden_weight.at(j * self.inputs)
             for i, value in enumerate(seen):
                 total = fma(weights[i], value, total)
             total = maximum(total, 0.0)
-            if self.gradient:
+            if self.gradient or self.second:
                 k.hidden[j * TILE + v] = total
-            second = k.output_weight[k.width + j]
-            mean.value = fma(k.output_weight[j], total, mean.value)
-            scale.value = fma(second, total, scale.value)
+            if not self.second:
+                add(j, total)
+        for first, count in self._together(mean, scale):
+            own = (k.second_bias[first + b] + k.hidden[(first + b) * TILE + v] for b in range(count))
+            totals = [code.variable(value) for value in own]
+            for j in code.range(0, k.width, *totals):
+                before = k.hidden[j * TILE + v]
+                for b, each in enumerate(totals):
+                    each.value = fma(k.second_weight[(first + b) * self.second + j], before, each.value)
+            for b, each in enumerate(totals):
+                unit = maximum(each.value, 0.0)
+                if self.gradient:
+                    k.second[(first + b) * TILE + v] = unit
+                add(first + b, unit)
         return mean.value, scale.value
 
-    def _of_weights(self, count: AnyIndex, j: AnyIndex) -> None:
+    def _together(self, *changed: Variable) -> Iterator[tuple[AnyIndex, int]]:
+        """The first of units of the second layer that are worked on together, and how many they are."""
+        whole, rest = divmod(self.second, _TOGETHER)
+        for block in self.k.code.range(0, whole, *changed):
+            yield block * _TOGETHER, _TOGETHER
+        if rest:
+            yield whole * _TOGETHER, rest
+
+    def _of_weights(self, count: AnyIndex, j: AnyIndex, layer: _Hidden) -> None:
         """What a tile adds to the gradients of a hidden unit's weights, whose sums stay in registers.
 
-        The unit's own gradient takes its place.
+        Those that the output multiplies it with are among them if its layer is the last one. There the unit's
+        own gradient takes its place; in other layers it lies there.
         """
         k, code = self.k, self.k.code
-        row = 1 + j * self.inputs
-        bias = self.hidden_bias + j
-        of_outputs = (self.output_weight + j, self.output_weight + k.width + j)
-        places = [*of_outputs, bias, *(row + i for i in range(self.inputs))]
-        totals = [code.variable(k.sums[place]) for place in places]
-        of_mean_total, of_scale_total, of_bias, *of_inputs = totals
-        weights = k.output_weight[j], k.output_weight[k.width + j]
-        for v in code.range(0, count, *totals):
-            hidden, of_mean, of_scale = k.hidden[j * TILE + v], k.of_output[v * 2], k.of_output[v * 2 + 1]
-            of_mean_total.value = fma(of_mean, hidden, of_mean_total.value)
-            of_scale_total.value = fma(of_scale, hidden, of_scale_total.value)
-            of_hidden = fma(weights[1], of_scale, weights[0] * of_mean)
-            of_hidden = where(hidden > 0.0, of_hidden, 0.0)
-            k.hidden[j * TILE + v] = of_hidden
-            of_bias.value += of_hidden
-            for i, total in enumerate(of_inputs):
-                total.value = fma(of_hidden, k.seen[i * TILE + v], total.value)
-        for place, total in zip(places, totals, strict=True):
-            k.sums[place] = total.value
+        row = layer.matrix + j * layer.input_count
+        for start in range(0, layer.input_count, _MOST_SUMS):
+            inputs = range(start, min(start + _MOST_SUMS, layer.input_count))
+            last = start == 0 and layer is self.layers[-1]
+            of_outputs = [self.output_weight + j, self.output_weight + k.width + j] if last else []
+            of_bias = [] if start else [layer.bias + j]
+            places = [*of_outputs, *of_bias, *(row + i for i in inputs)]
+            totals = [code.variable(k.sums[place]) for place in places]
+            biases, of_inputs = totals[len(of_outputs) : -len(inputs)], totals[-len(inputs) :]
+            for v in code.range(0, count, *totals):
+                of_unit = self._of_unit(j, v, layer, *totals[:2]) if last else layer.units[j * TILE + v]
+                for total in biases:
+                    total.value += of_unit
+                for i, total in zip(inputs, of_inputs, strict=True):
+                    total.value = fma(of_unit, layer.inputs[i * TILE + v], total.value)
+            for place, total in zip(places, totals, strict=True):
+                k.sums[place] = total.value
+
+    def _of_unit(
+        self, j: AnyIndex, v: AnyIndex, layer: _Hidden, of_mean_total: Variable, of_scale_total: Variable
+    ) -> Vector:
+        """Gradient of a vector's unit by those of the output, in its place; adds to those of its weights."""
+        k, place = self.k, j * TILE + v
+        unit, of_mean, of_scale = layer.units[place], k.of_output[v * 2], k.of_output[v * 2 + 1]
+        of_mean_total.value = fma(of_mean, unit, of_mean_total.value)
+        of_scale_total.value = fma(of_scale, unit, of_scale_total.value)
+        of_unit = fma(k.output_weight[k.width + j], of_scale, k.output_weight[j] * of_mean)
+        layer.units[place] = where(unit > 0.0, of_unit, 0.0)
+        return layer.units[place]
+
+    def _of_hidden(self, v: AnyIndex) -> None:
+        """Gradients of a vector's units of the first layer, by those of the second, in their place."""
+        k, code = self.k, self.k.code
+        for first, count in self._together():
+            totals = [code.variable(k.second[(first + b) * TILE + v]) for b in range(count)]
+            for j in code.range(0, k.width, *totals):
+                of_unit = k.second[j * TILE + v]
+                for b, total in enumerate(totals):
+                    total.value = fma(k.second_weight[j * self.second + (first + b)], of_unit, total.value)
+            for b, total in enumerate(totals):
+                place = (first + b) * TILE + v
+                k.hidden[place] = where(k.hidden[place] > 0.0, total.value, 0.0)
 
     def _of_latents(self, x: AnyIndex, v: AnyIndex) -> None:
         """Gradients of a vector of latents and of all that they are predicted from, into ``received``."""
