@@ -12,7 +12,7 @@ from quinr_pl.ops.cpu import context as on_cpu
 from quinr_pl.ops.cuda import context as on_cuda
 from quinr_pl.ops.dispatch import ByDevice
 from quinr_pl.ops.kernels.context import reach_of
-from quinr_pl.ops.laplace import ONE_LAYER, LaplaceContext, Offsets, laplace_bits, weight_count
+from quinr_pl.ops.laplace import LaplaceContext, Offsets, laplace_bits, weight_count
 from quinr_pl.ops.window import Window
 
 Layer = Callable[[Tensor], Tensor]
@@ -41,8 +41,7 @@ def context_bits(
         (grids - first,).
     """
     if counted is None:
-        form = _context_bits if weight_count(tensors) == ONE_LAYER else _bits_of_two_layers
-        return form(*tensors, context=context, first=first)
+        return _context_bits(*tensors, context=context, first=first)
     return _bits_of_parts(*tensors, context=context, first=first, counted=counted)
 
 
@@ -121,4 +120,4 @@ def _linear(weight: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
 
 
 _context_bits = ByDevice(_in_torch, cpu=on_cpu.context_bits, cuda=on_cuda.context_bits)
-_bits_of_two_layers = _bits_of_parts = ByDevice(_in_torch, cpu=on_cpu.context_bits)
+_bits_of_parts = ByDevice(_in_torch, cpu=on_cpu.context_bits)

@@ -37,6 +37,19 @@ def weight_count(tensors: Sequence[Tensor]) -> int:
     return ONE_LAYER if tensors[ONE_LAYER].ndim == 1 else TWO_LAYERS
 
 
+def weight_shapes(context: LaplaceContext, width: int, second: int, grids: int) -> list[tuple[int, ...]]:
+    """Shapes of a model's weights and of what is added to the scales of each grid; see `context_bits`.
+
+    Args:
+        context: What the model sees.
+        width: Units of the hidden layer.
+        second: Those of the second one; 0 without one.
+        grids: Number of grids.
+    """
+    of_second: list[tuple[int, ...]] = [(second, width), (second,)] if second else []
+    return [(width, len(context.offsets) + 1), (width,), *of_second, (2, width), (2,), (grids,)]
+
+
 def laplace_bits(deviation: Tensor, log_scale: Tensor, octaves: tuple[float, float], least: float) -> Tensor:
     """Bits of an integer under a Laplace distribution that is integrated over half a unit to either side.
 

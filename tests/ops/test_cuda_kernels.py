@@ -22,7 +22,7 @@ from quinr_pl.ops.cuda import sines as cuda_sines
 from quinr_pl.ops.cuda import squared_error as cuda_squared_error
 from quinr_pl.ops.cuda import upsampling as cuda_upsampling
 from quinr_pl.ops.dispatch import ByDevice
-from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.laplace import LaplaceContext, weight_shapes
 
 pytestmark = NEEDS_COMPILER
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-12}
@@ -70,12 +70,15 @@ def pyramid(shape, grids, scale=3.0):
 
 @dtypes
 @pytest.mark.parametrize(
-    ("shape", "neighbours", "width", "first"),
-    [((37, 53), 12, 12, 0), ((1, 1), 1, 3, 1), ((16, 40), 24, 32, 0), ((9, 7), 5, 4, 2)],
+    ("shape", "neighbours", "width", "second", "first"),
+    [
+        *(((37, 53), 12, 12, 0, 0), ((1, 1), 1, 3, 0, 1), ((16, 40), 24, 32, 0, 0), ((9, 7), 5, 4, 0, 2)),
+        *(((37, 53), 12, 12, 12, 0), ((1, 1), 1, 3, 3, 1), ((16, 40), 24, 24, 24, 0), ((9, 7), 5, 4, 4, 2)),
+    ],
 )
-def test_bits_are_those_of_torch(shape, neighbours, width, first, dtype, monkeypatch):
+def test_bits_are_those_of_torch(shape, neighbours, width, second, first, dtype, monkeypatch):
     seen = LaplaceContext(NEIGHBOURS[:neighbours], SCALE_OCTAVES, LEAST_PROBABILITY)
-    weights = [(width, neighbours + 1), (width,), (2, width), (2,), (3,)]
+    weights = weight_shapes(seen, width, second, 3)
     tensors = [draw(10 + i, *size, scale=0.3) for i, size in enumerate(weights)] + pyramid(shape, 3)
     settings = {"context": seen, "first": first}
     run, right = partial(cuda_context.context_bits, **settings), partial(context._in_torch, **settings)

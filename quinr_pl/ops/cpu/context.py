@@ -17,7 +17,7 @@ from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.rows import Plane, RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import context as emitter
-from quinr_pl.ops.laplace import TWO_LAYERS, LaplaceContext, weight_count
+from quinr_pl.ops.laplace import TWO_LAYERS, LaplaceContext, weight_count, weight_shapes
 from quinr_pl.ops.window import Window
 
 _KERNELS = RowKernels(
@@ -37,10 +37,8 @@ def context_bits(
     count = weight_count(tensors)
     (*matrices, output_bias), (shifts, *grids) = tensors[:count], tensors[count:]
     width = len(tensors[1])
-    shapes: list[tuple[int, ...]] = [(width, len(context.offsets) + 1), (width,), (2, width), (2,)]
-    if count == TWO_LAYERS:
-        shapes[2:2] = (width, width), (width,)
-    check_shapes("context model", tensors[: count + 1], [*shapes, (len(grids),)])
+    shapes = weight_shapes(context, width, width if count == TWO_LAYERS else 0, len(grids))
+    check_shapes("context model", tensors[: count + 1], shapes)
     weights = [tensor.contiguous() for tensor in matrices]
     biases = output_bias + torch.stack([torch.zeros_like(shifts), shifts], 1)  # (grids, 2)
     windows = counted or [Window.whole((grid.shape[0], grid.shape[1])) for grid in grids]

@@ -5,14 +5,18 @@
 
 #define INPUTS (NEIGHBOURS + 1)                         // the neighbours, and the latent of the coarser grid
 #define PITCH ((INPUTS + 3) / 4 * 4)                    // of a row of the hidden layer's matrix
-#define SUM_COUNT (1 + WIDTH * (INPUTS + 1) + 2 * WIDTH + 2)  // bits; gradients of the weights in their order
+// SECOND is the width of the second hidden layer, that of the first one, or 0 without one.
+#define SUM_COUNT (1 + WIDTH * (INPUTS + 1) + SECOND * (WIDTH + 1) + 2 * WIDTH + 2)  // bits; gradients of the weights
 
 enum {
     SEEN = 0,
     ONES = INPUTS,
     OF_HIDDEN = ONES + 1,
     HIDDEN = OF_HIDDEN + WIDTH,
-    OF_OUTPUT = HIDDEN + WIDTH,  // of mean and scale
+    OF_SECOND = HIDDEN + WIDTH,
+    UNITS = SECOND ? OF_SECOND + SECOND : HIDDEN,  // of the last hidden layer
+    OF_UNITS = SECOND ? OF_SECOND : OF_HIDDEN,
+    OF_OUTPUT = OF_SECOND + 2 * SECOND,  // of mean and scale
     BITS = OF_OUTPUT + 2,
     LINES
 };
@@ -30,7 +34,7 @@ struct Levels {
 };
 
 struct Weights {
-    const real *hidden_weight, *hidden_bias, *output_weight, *output_bias, *shifts;
+    const real *hidden_weight, *hidden_bias, *second_weight, *second_bias, *output_weight, *output_bias, *shifts;
 };
 
 struct Priced {
@@ -68,7 +72,11 @@ __device__ Factors factors(int sum) {
     sum -= WIDTH * INPUTS;
     if (sum < WIDTH) return {OF_HIDDEN + sum, ONES};
     sum -= WIDTH;
-    if (sum < 2 * WIDTH) return {OF_OUTPUT + sum / WIDTH, HIDDEN + sum % WIDTH};
+    if (sum < SECOND * WIDTH) return {OF_SECOND + sum / WIDTH, HIDDEN + sum % WIDTH};
+    sum -= SECOND * WIDTH;
+    if (sum < SECOND) return {OF_SECOND + sum, ONES};
+    sum -= SECOND;
+    if (sum < 2 * WIDTH) return {OF_OUTPUT + sum / WIDTH, UNITS + sum % WIDTH};
     return {OF_OUTPUT + sum - 2 * WIDTH, ONES};
 }
 
@@ -76,6 +84,7 @@ __device__ Factors factors(int sum) {
 extern "C" __global__ void __launch_bounds__(THREADS) bits(
     const __grid_constant__ Levels levels, const __grid_constant__ Weights weights, real *partial) {
     alignas(16) __shared__ real hidden_weight[WIDTH * PITCH], hidden_bias[WIDTH], output_weight[2 * WIDTH];
+    alignas(16) __shared__ real second_weight[SECOND * WIDTH + 1], second_bias[SECOND + 1];
     alignas(16) __shared__ Line lines[LINES];
     const int thread = threadIdx.x, block = blockIdx.x;
     const int index = level_of(levels, block, &Level::last_block);
@@ -84,6 +93,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) bits(
     for (int i = thread; i < WIDTH * INPUTS; i += THREADS)
         hidden_weight[i / INPUTS * PITCH + i % INPUTS] = weights.hidden_weight[i];
     for (int i = thread; i < WIDTH; i += THREADS) hidden_bias[i] = weights.hidden_bias[i];
+    for (int i = thread; i < SECOND * WIDTH; i += THREADS) second_weight[i] = weights.second_weight[i];
+    for (int i = thread; i < SECOND; i += THREADS) second_bias[i] = weights.second_bias[i];
     for (int i = thread; i < 2 * WIDTH; i += THREADS) output_weight[i] = weights.output_weight[i];
     const real mean_bias = weights.output_bias[0], scale_bias = weights.output_bias[1] + weights.shifts[index];
     lines[ONES][thread] = 1;
@@ -108,10 +119,16 @@ extern "C" __global__ void __launch_bounds__(THREADS) bits(
             real total = hidden_bias[j];
 #pragma unroll
             for (int i = 0; i < INPUTS; ++i) total += hidden_weight[j * PITCH + i] * seen[i];
-            total = max(total, real(0));
-            lines[HIDDEN + j][thread] = total;
-            mean += output_weight[j] * total;
-            scale += output_weight[WIDTH + j] * total;
+            lines[HIDDEN + j][thread] = max(total, real(0));
+        }
+        for (int j = 0; j < SECOND; ++j) {
+            real total = second_bias[j] + lines[HIDDEN + j][thread];
+            for (int i = 0; i < WIDTH; ++i) total += second_weight[j * WIDTH + i] * lines[HIDDEN + i][thread];
+            lines[UNITS + j][thread] = max(total, real(0));
+        }
+        for (int j = 0; j < WIDTH; ++j) {
+            mean += output_weight[j] * lines[UNITS + j][thread];
+            scale += output_weight[WIDTH + j] * lines[UNITS + j][thread];
         }
         const Priced priced = laplace_bits(valid ? level.grid[at] - mean : real(0), scale);
         lines[BITS][thread] = valid ? priced.bits : real(0);
@@ -119,11 +136,18 @@ extern "C" __global__ void __launch_bounds__(THREADS) bits(
             const real of_mean = valid ? -priced.of_deviation : real(0), of_scale = valid ? priced.of_scale : real(0);
             lines[OF_OUTPUT][thread] = of_mean;
             lines[OF_OUTPUT + 1][thread] = of_scale;
-            real received[INPUTS] = {};
             for (int j = 0; j < WIDTH; ++j) {
                 const real of = output_weight[j] * of_mean + output_weight[WIDTH + j] * of_scale;
-                const real of_hidden = lines[HIDDEN + j][thread] > 0 ? of : real(0);
-                lines[OF_HIDDEN + j][thread] = of_hidden;
+                lines[OF_UNITS + j][thread] = lines[UNITS + j][thread] > 0 ? of : real(0);
+            }
+            for (int i = 0; i < SECOND; ++i) {
+                real of = lines[OF_SECOND + i][thread];
+                for (int j = 0; j < SECOND; ++j) of += second_weight[j * WIDTH + i] * lines[OF_SECOND + j][thread];
+                lines[OF_HIDDEN + i][thread] = lines[HIDDEN + i][thread] > 0 ? of : real(0);
+            }
+            real received[INPUTS] = {};
+            for (int j = 0; j < WIDTH; ++j) {
+                const real of_hidden = lines[OF_HIDDEN + j][thread];
 #pragma unroll
                 for (int i = 0; i < INPUTS; ++i) received[i] += hidden_weight[j * PITCH + i] * of_hidden;
             }

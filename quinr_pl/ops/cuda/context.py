@@ -24,12 +24,14 @@ from quinr_pl.ops.cuda.programs import (
     kernel,
     pieces,
 )
+from quinr_pl.ops.dispatch import NoKernelsError
 from quinr_pl.ops.kernels.context import sums_count
-from quinr_pl.ops.laplace import LaplaceContext
+from quinr_pl.ops.laplace import TWO_LAYERS, LaplaceContext, weight_count, weight_shapes
 
 _TILES = 4
 """Latents of a thread: more of them leave fewer sums to add up, and fewer blocks to fill the device."""
 _TOTAL_ROWS = 8
+_LAYERS = "hidden", "second", "output"
 
 
 class _Level(Structure):
@@ -50,9 +52,9 @@ class _Level(Structure):
 class _Weights(Structure):
     """As in context.cu."""
 
-    _fields_ = tuple(
-        (name, c_void_p)
-        for name in ("hidden_weight", "hidden_bias", "output_weight", "output_bias", "shifts")
+    _fields_ = (
+        *((f"{layer}_{part}", c_void_p) for layer in _LAYERS for part in ("weight", "bias")),
+        ("shifts", c_void_p),
     )
 
 
@@ -63,11 +65,13 @@ class _Kernels:
     Attributes:
         context: What the model sees, and the bounds of its distributions.
         width: Its hidden units.
+        second: Those of the second hidden layer, as many; 0 without one.
         like: A tensor of the model's precision and device.
     """
 
     context: LaplaceContext
     width: int
+    second: int
     like: Tensor
 
     @property
@@ -77,13 +81,17 @@ class _Kernels:
 
     @property
     def threads(self) -> int:
-        """Threads of a block: as many as have room for what they find."""
-        numbers = self.width * (self.inputs + 6)  # of the weights, more or less
-        lines = self.inputs + 1 + 2 * self.width + 3
-        for threads in (THREADS, THREADS // 2):
+        """Threads of a block: as many as have room for what they find.
+
+        Raises:
+            NoKernelsError: If not even a warp has.
+        """
+        numbers = self.width * (self.inputs + 6) + self.second * (self.width + 1)  # of the weights, about
+        lines = self.inputs + 1 + 2 * (self.width + self.second) + 3
+        for threads in (THREADS, THREADS // 2, THREADS // 4):
             if (numbers + lines * (threads + 4)) * self.like.element_size() <= SHARED_BYTES:
                 return threads
-        return THREADS // 4
+        raise NoKernelsError(f"a context model of width {self.width} is too wide for kernels for CUDA")
 
     def __getitem__(self, name: str) -> Kernel:
         down, right = zip(*self.context.offsets, strict=True)
@@ -91,6 +99,7 @@ class _Kernels:
         constants: Constants = {
             "NEIGHBOURS": len(self.context.offsets),
             "WIDTH": self.width,
+            "SECOND": self.second,
             "DOWNS": _list(down),
             "RIGHTS": _list(right),
             "LOW": low,
@@ -127,23 +136,25 @@ def context_bits(
 ) -> tuple[Tensor, Gradients]:
     """See quinr_pl.ops.context.context_bits and Operation.run."""
     check_readable("context model", *tensors, device=tensors[0].device.type)
-    width, grids = len(tensors[1]), tensors[5:]
-    inputs = len(context.offsets) + 1
-    shapes = [(width, inputs), (width,), (2, width), (2,), (len(grids),)]
-    check_shapes("context model", tensors[: len(shapes)], shapes)
+    count = weight_count(tensors)
+    width, grids = len(tensors[1]), tensors[count + 1 :]
+    inputs, second = len(context.offsets) + 1, width if count == TWO_LAYERS else 0
+    check_shapes("context model", tensors[: count + 1], weight_shapes(context, width, second, len(grids)))
     check_grids("context model", grids)
-    weights = [tensor.contiguous() for tensor in tensors[:5]]
+    weights = [tensor.contiguous() for tensor in tensors[: count + 1]]
     seen = [grid.contiguous() for grid in grids[first:]]
-    kernels = _Kernels(context, width, weights[0])
-    sums = sums_count(len(context.offsets), width)
+    kernels = _Kernels(context, width, second, weights[0])
+    sums = sums_count(len(context.offsets), width, second)
     levels, blocks = _levels(seen, kernels.threads * _TILES)
     received = [grid.numel() * (inputs + 1) for grid in seen] if keep else []
     (partial_sums, *places), memory = pieces(weights[0], [blocks * sums, *received])
     for level, place in zip(levels, places, strict=False):
         level.received = place
     totals = weights[0].new_empty(len(seen), sums)
-    addresses = [tensor.data_ptr() for tensor in weights]
-    addresses[-1] += first * weights[-1].element_size()
+    addresses: list[int | None] = [tensor.data_ptr() for tensor in weights]
+    addresses[-1] = weights[-1].data_ptr() + first * weights[-1].element_size()
+    if not second:
+        addresses[2:2] = None, None
     kernels["bits"](blocks, kernels.threads, levels, _Weights(*addresses), partial_sums)
     by_sums = (blocks_of(sums, 32), len(seen))
     kernels["totals"](by_sums, (32, _TOTAL_ROWS), levels, partial_sums, totals)
@@ -155,9 +166,10 @@ def context_bits(
 def _gradients(found: _Pass, cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
     """The gradients of each grid's bits are known by now: here they are only gathered and weighed."""
     totals, first, shapes = found.totals, found.first, found.shapes
-    ordered = [*shapes[5 + first :], *shapes[:5]]  # latents at the beginning: aligned
-    sizes = [shape.numel() for shape in ordered]
     count = len(totals)
+    of_model = shapes[: len(shapes) - first - count]  # its weights, and the shifts of scales
+    ordered = [*shapes[len(shapes) - count :], *of_model]  # latents at the beginning: aligned
+    sizes = [shape.numel() for shape in ordered]
     latents, weights = sum(sizes[:count]), sum(sizes[count:-1])
     flat = totals.new_zeros(sum(sizes)) if first else totals.new_empty(sum(sizes))
     of_weights, of_shifts = (
