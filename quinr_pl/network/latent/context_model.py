@@ -46,8 +46,8 @@ class ContextModel(nn.Module):
         nn.init.normal_(self.output.weight, std=0.05)
         nn.init.zeros_(self.hidden.bias)
         nn.init.zeros_(self.output.bias)
-        if self.second is not None:  # little more than its units of the first layer, at the beginning
-            nn.init.normal_(self.second.weight, std=0.1 / math.sqrt(width))
+        if self.second is not None:  # which changes nothing until it is trained
+            nn.init.zeros_(self.second.weight)
             nn.init.zeros_(self.second.bias)
 
     @property
@@ -66,7 +66,11 @@ class ContextModel(nn.Module):
         return NEIGHBOURS[: self.neighbours]
 
     def forward(
-        self, grids: Sequence[Tensor], first: int = 0, counted: Sequence[Window] | None = None
+        self,
+        grids: Sequence[Tensor],
+        first: int = 0,
+        counted: Sequence[Window] | None = None,
+        second: bool = True,
     ) -> Tensor:
         """Bits of grids, differentiable in latents and weights.
 
@@ -74,12 +78,14 @@ class ContextModel(nn.Module):
             grids: (rows, columns) of each grid, the finest first, of integers or of integers with noise.
             first: Grids before this one are left out.
             counted: Of parts of grids, the window of each whose latents count; see `context_bits`.
+            second: Whether the second hidden layer has its part.
 
         Returns:
             Bits of each grid from ``first`` on, (grids - first,).
         """
         seen = LaplaceContext(self.offsets, SCALE_OCTAVES, LEAST_PROBABILITY)
-        layers, shifts = self.layers, self.grid.bias
+        layers = self.layers if second else (self.hidden, self.output)
+        shifts = self.grid.bias
         if all(is_plain(layer, nn.Linear) for layer in layers):
             weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
             return context_bits(*weights, shifts, *grids, context=seen, first=first, counted=counted)

@@ -32,6 +32,7 @@ from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.ops.noise import draw_key
 from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.squared_error import squared_error
+from quinr_pl.ops.window import Window
 
 
 class LatentQuINR(LatentFormat, SignalNetwork):
@@ -240,7 +241,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         latents = self._relaxed(list(self.pyramid.grids), settings, octave)
         picture, known = self._pictures(targets, octave)
         mse = squared_error(self._render(latents, octave), picture, known)
-        return mse, self.context(latents, max(0, octave - self.pyramid.finest)).sum()
+        return mse, self._bits(latents, octave).sum()
 
     def _on_tile(self, targets: Tensor, settings: Tensor | None, octave: int) -> tuple[Tensor, Tensor]:
         """What ``_on_all`` gives, estimated from the tile of this step: exact on average over a pass."""
@@ -256,9 +257,20 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         error = (known * (tile.within(shown).of(values) - picture).square()).sum()
         seen = [part.around.of(values) for part, values in zip(parts, latents, strict=True)]
         counted = [part.own.within(part.around) for part in parts]
-        bits = self.context(seen, max(0, octave - self.pyramid.finest), counted).sum()
+        bits = self._bits(seen, octave, counted).sum()
         tiles = self._tiles.count(octave)
         return tiles * error / (self.out_features * shape[0] * shape[1]), tiles * bits
+
+    def _bits(
+        self, latents: Sequence[Tensor], octave: int, counted: Sequence[Window] | None = None
+    ) -> Tensor:
+        """Bits of each grid that has its part in steps at a resolution.
+
+        A second hidden layer of the context model joins at the full one: from the first step on it holds
+        latents to what it predicts, and the picture never gets as near.
+        """
+        first = max(0, octave - self.pyramid.finest)
+        return self.context(latents, first, counted, second=octave == 0)
 
     def begin_step(self, step: int) -> None:
         """See Network: the number says which tile is next."""
