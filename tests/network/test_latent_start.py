@@ -31,3 +31,20 @@ def test_a_latent_of_a_new_network_changes_less_where_bits_are_cheap():
     weights = [LatentQuINR(rate_weight=weight).skip.weight.mean().item() for weight in (1e-2, 1e-3, 5e-5)]
     assert weights == sorted(weights, reverse=True)
     assert weights[-1] < weights[0] / 3
+
+
+def test_a_second_hidden_layer_of_the_context_model_joins_at_the_full_resolution():
+    torch.manual_seed(0)
+    network = LatentQuINR(height=16, width=16, finest=0, grids=3, context_layers=2, coarse_steps=(0.4, 0.3))
+    layer = network.context.second
+    for grid in network.pyramid.grids:
+        grid.data.normal_(std=2.0)
+    alone = network.context(network.pyramid.rounded(), second=False)
+    torch.testing.assert_close(network.integer_bits(), alone.double().sum(), rtol=1e-6, atol=0)
+    for share, joined in ((0.1, False), (0.6, False), (0.8, True)):
+        network.zero_grad()
+        targets = torch.rand(256, 3)
+        network.loss(coordinates((16, 16)), targets, network.progress(share))[0].backward()
+        assert network.context.hidden.weight.grad.abs().max() > 0
+        assert (layer.weight.grad is not None) is joined
+        assert not joined or layer.weight.grad.abs().max() > 0

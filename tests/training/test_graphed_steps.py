@@ -112,7 +112,7 @@ def test_latents_take_their_numbers_from_the_schedule(tmp_path, recordings, monk
 
     def latent():
         torch.manual_seed(0)
-        return LatentQuINR(height=16, width=16, grids=3, qubits=2, angles=4, hard_share=0.2)
+        return LatentQuINR(height=16, width=16, grids=3, qubits=2, angles=4, hard_share=0.2, context_layers=2)
 
     def steered(losses, trainer, module, outputs, *_):
         if trainer.global_step == 20:
