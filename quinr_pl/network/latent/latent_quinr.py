@@ -135,6 +135,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self._step_pixels, self._tiles = step_pixels, Tiles(height, width, finest + grids - 1, step_pixels)
         self._stages = Stages(coarse_steps, self._tiles.count)
         self._step, self._touched = 0, Touched()
+        self._begun_with_second: bool | None = None  # known from the first step on
         self.pyramid = LatentPyramid(height, width, finest, grids)
         # A latent of the next grid is seen on four times the pixels: half the step gives an equal error.
         units = 0.5 ** torch.arange(grids)
@@ -266,15 +267,18 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     ) -> Tensor:
         """Bits of each grid that has its part in steps at a resolution.
 
-        A second hidden layer of the context model joins at the full one: from the first step on it holds
-        latents to what it predicts, and the picture never gets as near.
+        A second hidden layer of the context model joins at the full one, which most bits are of; one that a
+        fit begins with, as another signal's file has it, is there from the first step on.
         """
         first = max(0, octave - self.pyramid.finest)
-        return self.context(latents, first, counted, second=octave == 0)
+        return self.context(latents, first, counted, second=octave == 0 or bool(self._begun_with_second))
 
     def begin_step(self, step: int) -> None:
         """See Network: the number says which tile is next."""
         self._step = step
+        if self._begun_with_second is None:
+            second = self.context.second
+            self._begun_with_second = second is not None and bool(second.weight.any())
 
     def partial_gradients(self) -> list[PartialGradient]:
         """See Network: those of the latents of the last step's tile."""
