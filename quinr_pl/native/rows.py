@@ -50,6 +50,7 @@ class RowKernels:
         least_rows: A chunk has as many rows, or more, but for the last one of a plane.
         most_chunks: A plane has as many chunks, or fewer; None for no such bound.
         unit: Rows of a chunk are a multiple of it, but for the last one of a plane.
+        sources: Modules beside the emitter that take part in emitting them.
     """
 
     emitter: ModuleType
@@ -58,6 +59,7 @@ class RowKernels:
     least_rows: int
     most_chunks: int | None = None
     unit: int = 1
+    sources: tuple[ModuleType, ...] = ()
 
     def chunks(self, rows: int) -> npt.NDArray[np.int64]:
         """First row of each chunk of a plane, and the row past its last: (chunks, 2)."""
@@ -138,7 +140,7 @@ class RowKernels:
     ) -> npt.NDArray[Any]:
         """The sums of each chunk as an array of NumPy, whose operations on so few numbers begin sooner."""
         precision = Precision.of(like)
-        kernel = load(self.emitter, self.title, *settings, precision)[name]
+        kernel = load(self.emitter, self.title, *settings, precision, sources=self.sources)[name]
         at = _positions(self.emitter)
         words = self._words(shared, planes)
         totals = np.zeros((len(words), sums), precision.dtype)

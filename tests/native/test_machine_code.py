@@ -10,12 +10,12 @@ from quinr_pl.circuit.engines.cpu import compile as cpu_compile
 from quinr_pl.circuit.engines.cpu import kernels as cpu_kernels
 from quinr_pl.native import llvm, machine_code
 from quinr_pl.native.precision import Precision
-from quinr_pl.ops.kernels import context, filters, relaxation, upsampling
+from quinr_pl.ops.kernels import context, filters, laplace, relaxation, upsampling
 
 FLOAT32 = Precision("float32")
 EMITTING = {
     "circuit": (cpu_kernels, cpu_compile._SOURCES, (2, True, FLOAT32)),
-    "context": (context, (), (((0, -1), (-1, 1)), (-5.0, 6.0), 2.0**-20, 3, FLOAT32)),
+    "context": (context, (laplace,), (((0, -1), (-1, 1)), (-5.0, 6.0), 2.0**-20, 3, FLOAT32)),
     "filters": (filters, (), (FLOAT32,)),
     "relaxation": (relaxation, (), (FLOAT32,)),
     "upsampling": (upsampling, (), (FLOAT32,)),

@@ -17,11 +17,18 @@ from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.rows import Plane, RowKernels
 from quinr_pl.ops.cpu.framed import Framed
 from quinr_pl.ops.kernels import context as emitter
+from quinr_pl.ops.kernels import laplace
 from quinr_pl.ops.laplace import TWO_LAYERS, LaplaceContext, weight_count, weight_shapes
 from quinr_pl.ops.window import Window
 
 _KERNELS = RowKernels(
-    emitter, "the context model of latents", thread_numbers=40_000, least_rows=16, most_chunks=16, unit=2
+    emitter,
+    "the context model of latents",
+    thread_numbers=40_000,
+    least_rows=16,
+    most_chunks=16,
+    unit=2,
+    sources=(laplace,),
 )
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import log
 
 from quinr_pl.native.arguments import Arguments
 from quinr_pl.native.arrays import Numbers, Vectors, pick
 from quinr_pl.native.code import Code, Program, Variable
-from quinr_pl.native.mathematics import exp2, log2
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.values import (
     AnyIndex,
@@ -24,9 +22,9 @@ from quinr_pl.native.values import (
     fma,
     interleave,
     maximum,
-    minimum,
     where,
 )
+from quinr_pl.ops.kernels.laplace import Laplace
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -109,7 +107,7 @@ def build(
     """
 
     def emit(code: Code, gradient: bool) -> None:
-        _Grid(Kernel(code), offsets, _Laplace(octaves, least), second, gradient).emit()
+        _Grid(Kernel(code), offsets, Laplace(octaves, least), second, gradient).emit()
 
     return Program(
         "context",
@@ -148,7 +146,7 @@ class _Grid:
         gradient: Whether gradients are wanted.
     """
 
-    def __init__(self, k: Kernel, offsets: Offsets, laplace: _Laplace, second: int, gradient: bool) -> None:
+    def __init__(self, k: Kernel, offsets: Offsets, laplace: Laplace, second: int, gradient: bool) -> None:
         self.k, self.offsets, self.laplace, self.gradient = k, offsets, laplace, gradient
         self.second = second
         self.inputs = len(offsets) + 1
@@ -373,40 +371,3 @@ class _Grid:
             even, odd = deinterleave(*pair)
             at = start + index * lanes
             k.of_coarser.set_vector(at, k.of_coarser.vector(at) + (even + odd))
-
-
-@dataclass(frozen=True)
-class _Laplace:
-    """A Laplace distribution that is integrated over half a unit to either side.
-
-    Attributes:
-        octaves: Binary logarithms of the smallest and of the largest scale.
-        least: The smallest probability.
-    """
-
-    octaves: tuple[float, float]
-    least: float
-
-    def bits(self, deviation: Vector, log_scale: Vector) -> tuple[Vector, Vector, Vector]:
-        """Bits, and their derivatives by the deviation and by the binary logarithm of the scale."""
-        low, high = self.octaves
-        inverse = exp2(-minimum(maximum(log_scale, low), high))
-        steepness = inverse * (-1 / log(2))  # of exponents of two
-        distance = abs(deviation)
-        beyond, outer = distance - 0.5, distance + 0.5
-        near = exp2(abs(beyond) * steepness)
-        far = exp2(outer * steepness)
-        inside = distance < 0.5
-        mass = where(inside, fma(-0.5, near + far, 1.0), 0.5 * (near - far))
-        kept = mass < self.least
-        mass = maximum(mass, self.least)
-        bits = -log2(mass)
-        # d bits / d mass, times the half that both derivatives of the mass have.
-        slope = where(kept, 0.0, -0.5 / log(2) / mass)
-        of_distance = -(slope * (inverse * (near - far)))
-        of_deviation = where(deviation < 0.0, -of_distance, of_distance)
-        of_inverse = slope * (outer * far - beyond * near)
-        of_scale = of_inverse * (inverse * -log(2))
-        for clipped in (log_scale < low, high < log_scale):
-            of_scale = where(clipped, 0.0, of_scale)
-        return bits, of_deviation, of_scale
