@@ -16,6 +16,7 @@ from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.codec import Progress
 from quinr_pl.fields import require_at_least
 from quinr_pl.network import Network
+from quinr_pl.training.follow import follow
 
 _MOST_OF_A_FIT = 0.25
 _JUDGED = 3  # the last of so many parts of the steps, whose mean loss counts
@@ -58,7 +59,7 @@ class BestStart(Callback):
         if trainer.ckpt_path is not None or follows or not steps:
             return
         network, lowest = fitted_network(pl_module), math.inf
-        best = _weights(network)
+        best, state = _weights(network), network.training_state()
         with isolate_rng():
             for number in range(self.starts):
                 for listener in self.listeners:
@@ -68,6 +69,7 @@ class BestStart(Callback):
                     module.calibrate()
                 drawn = _weights(network)
                 loss = self._loss_after(steps, trainer, module)
+                network.load_training_state(state)
                 if loss < lowest:
                     best, lowest = drawn, loss
         network.load_state_dict(best)
@@ -81,7 +83,7 @@ class BestStart(Callback):
         for step in range(steps):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * module.learning_rate_factor(step, total)
-            network.begin_step(step)
+            follow(optimizer, network.begin_step(step, total))
             batch = _batch(data, module)
             loss, _ = network.loss(*batch, module.work_done(step, total))
             optimizer.zero_grad()

@@ -22,6 +22,7 @@ from quinr_pl.fields import require_at_least
 from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import Network
 from quinr_pl.training.adam import Adam
+from quinr_pl.training.follow import follow
 from quinr_pl.training.graphable import reason_against_graphs
 from quinr_pl.training.graphed_steps import CudaRecorder, GraphedSteps, Schedule
 from quinr_pl.training.soap import SOAP
@@ -203,11 +204,13 @@ class CoordinateNetworkModule(pl.LightningModule):
         return Schedule(first, rates, [self.work_done(step, total) for step in steps])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes which signal was fitted."""
+        """Notes which signal was fitted, and what the network needs to go on."""
         checkpoint["signal"] = self._signal_digest()
+        checkpoint["network_training"] = self.network.training_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint of another signal; older checkpoints do not tell."""
+        self.network.load_training_state(checkpoint.get("network_training", {}))
         fitted, given = checkpoint.get("signal"), self._signal_digest()
         if fitted is not None and given is not None and fitted != given:
             raise QuinrError(
@@ -231,9 +234,10 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The network's loss over one block of coordinates."""
-        self.network.begin_step(self.global_step)
+        steps = self.trainer.estimated_stepping_batches
+        follow(self.trainer.optimizers[0], self.network.begin_step(self.global_step, steps))
         loss, figures = self._replayed_step(batch) or self.network.loss(
-            *batch, self.work_done(self.global_step, self.trainer.estimated_stepping_batches)
+            *batch, self.work_done(self.global_step, steps)
         )
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]

@@ -51,6 +51,19 @@ class PartialGradient:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """What a network has done to the elements of a parameter by itself: an optimizer's moments follow.
+
+    Attributes:
+        parameter: The parameter.
+        order: Where each element along the last axis was before; None where all elements are new.
+    """
+
+    parameter: Tensor
+    order: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
 class TrainingStage:
     """Successive steps of a training that cost alike.
 
@@ -285,8 +298,24 @@ class Network(NetworkFormat, nn.Module):
         mse = known_mse(self(coordinates), targets)
         return mse, {"mse": mse.detach()}
 
-    def begin_step(self, step: int) -> None:
-        """Told the number of each training step, from 0, before ``loss``, which may look at a part by it."""
+    def begin_step(self, step: int, steps: float) -> Sequence[Moved]:
+        """Told the number of each training step before ``loss``, which may look at a part by it.
+
+        Args:
+            step: From 0.
+            steps: Of the training.
+
+        Returns:
+            Parameters whose elements have been moved, for the optimizer's moments to follow.
+        """
+        return ()
+
+    def training_state(self) -> dict[str, int]:
+        """What a training needs to go on, beside the parameters."""
+        return {}
+
+    def load_training_state(self, state: Mapping[str, int]) -> None:
+        """Goes on from a state; of an earlier version, one that tells less."""
 
     def partial_gradients(self) -> list[PartialGradient]:
         """Gradients of the parameters of which the last loss looked at a part only; the others have ``grad``.

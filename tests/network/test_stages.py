@@ -13,10 +13,10 @@ def test_octaves_fall_where_the_work_of_the_coarser_ones_is_done():
     work = [0.5 / 16, 0.25 / 4, 0.25]
     edges = [0.0, work[0] / sum(work), (work[0] + work[1]) / sum(work)]
     for octave, edge in zip((2, 1, 0), edges, strict=True):
-        assert stages.beginning(octave) == pytest.approx(edge)
+        assert stages.joining(octave) == pytest.approx(edge)
         assert stages.octave(edge) == octave
         assert stages.octave(edge + 1e-3) == octave
-    assert stages.beginning(3) == 0
+    assert stages.joining(3) == 0
     shares = [0.1, 0.5, 0.6, 0.75, 0.9, 1.0]
     assert [stages.octave(stages.progress(share)) for share in shares] == [2, 1, 1, 0, 0, 0]
     assert stages.progress(1.0) == pytest.approx(1)
@@ -26,3 +26,23 @@ def test_octaves_fall_where_the_work_of_the_coarser_ones_is_done():
 def test_shares_that_leave_nothing_are_refused(coarse_steps):
     with pytest.raises(QuinrError, match="coarse_steps"):
         Stages(coarse_steps)
+
+
+def test_grids_that_an_enlargement_fills_take_part_from_the_start():
+    stages = Stages((0.5, 0.25), enlargements=1)
+    assert stages.joining(1) == 0
+    assert stages.joining(0) == Stages((0.5, 0.25)).joining(0) > 0
+    done = [stages.enlarged(stages.progress(share)) for share in (0.0, 0.49, 0.51, 0.74, 0.76, 1.0)]
+    assert done == [0, 0, 1, 1, 1, 1]
+    twice = Stages((0.5, 0.25), enlargements=2)
+    assert twice.joining(0) == 0
+    assert [twice.enlarged(twice.progress(share)) for share in (0.49, 0.51, 0.76)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("coarse_steps", "enlargements", "finest"),
+    [((0.5, 0.25), 3, 0), ((0.5, 0.25), 2, 1), ((0.5, 0.25), -1, 0), ((0.0, 0.25), 1, 0), ((), 1, 0)],
+)
+def test_more_enlargements_than_stages_are_refused(coarse_steps, enlargements, finest):
+    with pytest.raises(QuinrError, match=rf"enlargements {enlargements}: from 0 to"):
+        Stages(coarse_steps, enlargements=enlargements, finest=finest)

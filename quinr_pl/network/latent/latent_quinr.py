@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from quinr_pl.circuit.ansatz import Pairs
 from quinr_pl.circuit.engines.registry import EngineLike
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.base import PartialGradient, SignalNetwork, TrainingStage
+from quinr_pl.network.base import Moved, PartialGradient, SignalNetwork, TrainingStage
 from quinr_pl.network.decoders.latent import LatentFormat
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.context_model import ContextModel
@@ -70,6 +70,9 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         rate_weight: λ, what a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
+        enlargements: How many of these stages, from the first on, end by moving each grid to the next finer
+            one, interpolated, and its weights with it. So a grid keeps what it holds relative to the pixels;
+            after the other stages a finer grid joins at zero, and the coarser ones keep what they hold.
         step_pixels: A signal of more pixels is trained on tiles of about as many, which bounds the memory of
             a step.
         hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
@@ -104,6 +107,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         context_layers: int = 1,
         rate_weight: float = 6e-3,
         coarse_steps: Sequence[float] = (0.5, 0.35),
+        enlargements: int = 0,
         hard_share: float = 0.08,
         latent_learning_rate: float = 6.0,
         step_pixels: int = STEP_PIXELS,
@@ -133,7 +137,9 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self.rate_weight, self.hard_share = rate_weight, hard_share
         self.latent_learning_rate = latent_learning_rate
         self._step_pixels, self._tiles = step_pixels, Tiles(height, width, finest + grids - 1, step_pixels)
-        self._stages = Stages(coarse_steps, self._tiles.count)
+        self._coarse_steps = tuple(coarse_steps)
+        self._stages = Stages(self._coarse_steps, self._tiles.count, enlargements, finest)
+        self._enlarged = 0  # how often all grids have been
         self._step, self._touched = 0, Touched()
         self._begun_with_second: bool | None = None  # known from the first step on
         self.pyramid = LatentPyramid(height, width, finest, grids)
@@ -152,6 +158,9 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         for parameter in self.filters.parameters():
             nn.init.zeros_(parameter)
         self.context = ContextModel(grids, neighbours, context_width, context_layers)
+        with torch.no_grad():
+            for weight in self._weights_of_grids():
+                weight.copy_(weight.roll(enlargements, -1))
         self._pictures = Pictures(height, width)
         self.predicted: Tensor | None
         self.register_buffer("predicted", None, persistent=False)
@@ -159,7 +168,15 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def drawn_anew(self) -> Self:
         """See Network: λ says how large the first weights are."""
         arguments: dict[str, Any] = {**self.architecture(), "rate_weight": self.rate_weight}
-        return type(self)(**arguments)
+        stages: dict[str, Any] = {
+            "coarse_steps": self._coarse_steps,
+            "enlargements": self._stages.enlargements,
+        }
+        return type(self)(**arguments, **stages)
+
+    def _weights_of_grids(self) -> list[Tensor]:
+        """Those whose last axis is that of the grids, the finest first."""
+        return [self.synthesis.of_features, self.skip.weight, self.context.grid.bias]
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
@@ -205,12 +222,14 @@ class LatentQuINR(LatentFormat, SignalNetwork):
 
     def schedule(self, progress: float) -> tuple[float, ...]:
         """What a bit costs; then temperature and spread of each grid that is relaxed, the finest first."""
-        numbers = [self.rate_weight / (self.height * self.width)]
+        # Grids that are to be enlarged have so many fewer latents for as much of the signal.
+        to_come = self._stages.enlargements - max(self._enlarged, self._stages.enlarged(progress))
+        numbers = [4**to_come * self.rate_weight / (self.height * self.width)]
         octave, hard = self._stages.octave(progress), self._is_hard(progress)
         soft = 1 - self.hard_share
         for level in range(max(octave, self.pyramid.finest), 0 if hard else self.pyramid.coarsest + 1):
             # A grid that joins late, at zero, would hardly leave it through a hard staircase.
-            begins = self._stages.beginning(level)
+            begins = self._stages.joining(level)
             relaxation = Relaxation.at(max(0.0, (progress - begins) / (soft - begins)))
             numbers += [relaxation.temperature, relaxation.spread]
         return tuple(numbers)
@@ -273,12 +292,37 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         first = max(0, octave - self.pyramid.finest)
         return self.context(latents, first, counted, second=octave == 0 or bool(self._begun_with_second))
 
-    def begin_step(self, step: int) -> None:
-        """See Network: the number says which tile is next."""
+    def begin_step(self, step: int, steps: float) -> list[Moved]:
+        """See Network: the number says which tile is next, and whether grids are to be enlarged before."""
         self._step = step
         if self._begun_with_second is None:
             second = self.context.second
             self._begun_with_second = second is not None and bool(second.weight.any())
+        due = self._stages.enlarged(self.progress(min(step / steps, 1.0)))
+        moved: list[Moved] = []
+        while self._enlarged < due:
+            moved += self._enlarge()
+        return moved
+
+    @torch.no_grad()
+    def _enlarge(self) -> list[Moved]:
+        """Moves all grids to the next finer ones, and their weights with them."""
+        self.pyramid.enlarge(len(self._coarse_steps) - self._enlarged)
+        self._enlarged += 1
+        grids = len(self.pyramid.grids)
+        order = [*range(1, grids), 0]  # the last one is what was drawn for a grid that has not joined yet
+        weights = self._weights_of_grids()
+        for weight in weights:
+            weight.copy_(weight.roll(-1, -1))
+        return [*map(Moved, self.pyramid.grids), *(Moved(weight, order) for weight in weights)]
+
+    def training_state(self) -> dict[str, int]:
+        """See Network: how often all grids have been enlarged."""
+        return {"enlarged": self._enlarged}
+
+    def load_training_state(self, state: Mapping[str, int]) -> None:
+        """See Network; weights of which nothing is known are where they belong."""
+        self._enlarged = state.get("enlarged", self._stages.enlargements)
 
     def partial_gradients(self) -> list[PartialGradient]:
         """See Network: those of the latents of the last step's tile."""
@@ -358,10 +402,12 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
         """See Network."""
         grids = self.integers()
+        self._enlarged = self._stages.enlargements
         self.pyramid.follow([others[name].to(grid) for name, grid in grids.items()])
 
     def add_values_to(self, predicted: Tensor) -> None:
         """See Network; no steps fit weights to rounded latents."""
+        self._enlarged = self._stages.enlargements
         self.predicted, self.hard_share = predicted.to(self.skip.weight), 0.0
 
     def context_model(self) -> ContextModel:

@@ -94,6 +94,19 @@ class LatentPyramid(nn.Module):
             features = joined(self.interpolation, known, shapes)
         return self._with_absent(features)
 
+    @torch.no_grad()
+    def enlarge(self, octave: int) -> None:
+        """Moves each grid to the next finer one, interpolated; the coarsest becomes zero.
+
+        Args:
+            octave: Binary logarithm of the pixels a side for a latent of the finest grid that moves.
+        """
+        for index in range(octave - self.finest, len(self.grids)):
+            finer = self.grids[index - 1]
+            twice: Tensor = self.interpolation(self.grids[index][None])[0]
+            finer.copy_(twice[: finer.shape[0], : finer.shape[1]])
+        self.grids[-1].zero_()
+
     def windows(self, window: Window, height: int, width: int, octave: int = 0) -> list[Window]:
         """What interpolation to a window looks at: of each resolution, from the window's to the coarsest.
 

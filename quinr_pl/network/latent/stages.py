@@ -15,16 +15,34 @@ class Stages:
             share a of the steps at 1/4, then a share b at 1/2. The rest are at the full one.
         tiles: Into how many tiles, of which a step takes one, the signal is cut at an octave. A step then
             costs 4**-octave / tiles of one that takes the whole signal at the full resolution.
+        enlargements: How many stages, from the first on, end by enlarging all grids; see `LatentQuINR`.
+        finest: Octave of the finest grid, beyond which none can be enlarged.
 
     Raises:
-        QuinrError: If a share is negative or nothing is left.
+        QuinrError: If a share is negative, nothing is left, or there are fewer stages to enlarge grids at.
+
+    Attributes:
+        enlargements: See above.
     """
 
-    def __init__(self, coarse_steps: Sequence[float], tiles: Callable[[int], int] = lambda _: 1) -> None:
+    def __init__(
+        self,
+        coarse_steps: Sequence[float],
+        tiles: Callable[[int], int] = lambda _: 1,
+        enlargements: int = 0,
+        finest: int = 0,
+    ) -> None:
         if min(coarse_steps, default=0) < 0 or not sum(coarse_steps) < 1:
             raise QuinrError(
                 f"--model.network.coarse_steps {list(coarse_steps)}: each 0 or more, and below 1 in sum"
             )
+        most = max(0, len(coarse_steps) - finest)
+        if not 0 <= enlargements <= most or not all(coarse_steps[:enlargements]):
+            raise QuinrError(
+                f"--model.network.enlargements {enlargements}: from 0 to {most} by coarse_steps "
+                f"{list(coarse_steps)} and finest {finest}, each with a share of the steps; give as many"
+            )
+        self.enlargements = enlargements
         shares = [*coarse_steps, 1 - sum(coarse_steps)]
         self._stages = [(len(shares) - 1 - index, share) for index, share in enumerate(shares)]
         self._costs = {octave: 4.0**-octave / tiles(octave) for octave, _ in self._stages}
@@ -53,6 +71,14 @@ class Stages:
         """Octave of the stage that is under way after a share of the work."""
         return min(octave for octave, begins in self._beginnings.items() if begins <= progress + 1e-9)
 
-    def beginning(self, octave: int) -> float:
-        """Share of the work that is done when the stage of an octave begins; 0 if it has none."""
-        return self._beginnings.get(octave, 0.0)
+    def joining(self, level: int) -> float:
+        """Share of the work that is done when the grid of a level joins, with latents of zero.
+
+        One that an enlargement fills has been there from the start, under the name of a coarser one.
+        """
+        coarsest = max(self._beginnings)
+        return self._beginnings.get(level, 0.0) if level < coarsest - self.enlargements else 0.0
+
+    def enlarged(self, progress: float) -> int:
+        """How often all grids should have been enlarged after a share of the work."""
+        return min(max(self._beginnings) - self.octave(progress), self.enlargements)

@@ -50,6 +50,11 @@ class CircuitSynthesis(nn.Module):
         self.embedding.weight.data.mul_(units)
         self.readout.weight.data.mul_(_QUIET)
 
+    @property
+    def of_features(self) -> Tensor:
+        """The weights whose last axis is that of the features."""
+        return self.embedding.weight
+
     def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """Values of pixels, with a linear function of their features.
 
@@ -87,6 +92,11 @@ class ReluSynthesis(nn.Module):
             self.hidden.weight.mul_(units)
             self.readout.weight.mul_(_QUIET)
             self.readout.bias.fill_(0.5)
+
+    @property
+    def of_features(self) -> Tensor:
+        """The weights whose last axis is that of the features."""
+        return self.hidden.weight
 
     def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """Values of pixels, with a linear function of their features; see CircuitSynthesis."""
