@@ -157,6 +157,12 @@ _COARSE_BELOW = 0.05  # bits a pixel, up to which grids of the pixels' own resol
 _COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coarsest grid
 
 
+_ENLARGEMENTS = ((0.3, 2), (0.14, 1))
+"""How many coarse stages of a photograph end by enlarging all grids, from which bits a pixel on.
+
+Others let a finer grid join. docs/research/enlarged-grids.md has the figures."""
+
+
 def network_kind(most_bytes: int, spec: SignalSpec) -> str:
     """Which kind of network suits a file of so many bytes.
 
@@ -203,10 +209,17 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
         "model.network.grids": coarsest - finest + 1,
         "model.network.rate_weight": float(f"{rate_weight:.3g}"),
         "model.network.coarse_steps": list(shares),
+        "model.network.enlargements": _enlargements(bpp, finest),
         "model.network.hard_share": training.hard_share,
         "model.precondition_frequency": training.precondition_frequency,
         **length,
     }
+
+
+def _enlargements(bpp: float, finest: int) -> int:
+    """How many coarse stages end by enlarging all grids."""
+    number = next((number for least, number in _ENLARGEMENTS if bpp >= least), 0)
+    return min(number, 2 - finest)
 
 
 def _on_tiles(
