@@ -62,6 +62,28 @@ def weights_of_plan(bpp: float, effort: int) -> int:
     return LatentQuINR(height=64, width=96, **own).parameter_count()
 
 
+@pytest.mark.parametrize(
+    ("bpp", "height", "width", "enlargements"),
+    [
+        (0.03, 512, 768, 0),
+        (0.1, 512, 768, 0),
+        (0.2, 512, 768, 1),
+        (0.3, 512, 768, 2),
+        (1.0, 512, 768, 2),
+        (0.3, 3000, 4000, 2),
+        (1.0, 8, 8, 2),
+        (1.0, 1, 3000, 2),
+    ],
+)
+def test_grids_are_enlarged_where_bits_are_many(bpp, height, width, enlargements):
+    spec = SignalSpec(IMAGE_8, (height, width), 3, 0.0, 255.0)
+    plan = latent_plan(spec, int(bpp * spec.pixels / 8), 3, 4e-3)
+    prefix = "model.network."
+    assert plan[f"{prefix}enlargements"] == enlargements
+    own = {name.removeprefix(prefix): plan[name] for name in plan if name.startswith(prefix)}
+    LatentQuINR(height=height, width=width, **own)  # which says if it cannot be
+
+
 @pytest.mark.parametrize("effort", TRAININGS)
 def test_a_larger_file_never_gets_a_smaller_network_for_a_rate(effort):
     for rates in ((0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.29), (0.3, 0.5), (0.8, 2.0)):

@@ -106,13 +106,15 @@ def test_fits_go_on_with_and_without_graphs(tmp_path, recordings, optimizer, fir
     assert rest.losses == pytest.approx(whole.losses[15:], rel=1e-4)
 
 
-def test_latents_take_their_numbers_from_the_schedule(tmp_path, recordings, monkeypatch):
+@pytest.mark.parametrize("enlargements", [0, 2])
+def test_latents_take_their_numbers_from_the_schedule(tmp_path, recordings, monkeypatch, enlargements):
     # Their kernels for the CPU are no operations of torch: what is recorded is run by Python again.
     monkeypatch.setattr(Recording, "record", lambda _, function: function)
 
     def latent():
         torch.manual_seed(0)
-        return LatentQuINR(height=16, width=16, grids=3, qubits=2, angles=4, hard_share=0.2, context_layers=2)
+        sizes = {"height": 16, "width": 16, "finest": 0, "grids": 4, "qubits": 2, "angles": 4}
+        return LatentQuINR(**sizes, hard_share=0.2, context_layers=2, enlargements=enlargements)
 
     def steered(losses, trainer, module, outputs, *_):
         if trainer.global_step == 20:
