@@ -38,7 +38,14 @@ def test_a_training_on_tiles_visits_pixels_about_as_often_as_one_on_the_whole(ef
 
 @pytest.mark.parametrize(
     ("effort", "jpeg2000", "measured"),  # kodim05, 20 and 23 and a photograph of CLIC, of docs/compress.md
-    [(1, 30.72, 31.38), (3, 30.17, 32.41), (3, 39.68, 40.12), (3, 42.09, 41.53), (2, 39.64, 39.31)],
+    [
+        (1, 30.72, 31.38),
+        (3, 30.17, 32.41),
+        (3, 39.68, 40.70),
+        (3, 38.42, 39.90),
+        (3, 42.09, 41.82),
+        (2, 39.64, 39.31),
+    ],
 )
 def test_the_quality_that_is_told_is_near_what_was_measured(effort, jpeg2000, measured):
     photograph = SignalSpec(IMAGE_8, (512, 768), 3, 0.0, 255.0)
