@@ -40,9 +40,23 @@ def test_grids_that_an_enlargement_fills_take_part_from_the_start():
 
 
 @pytest.mark.parametrize(
-    ("coarse_steps", "enlargements", "finest"),
-    [((0.5, 0.25), 3, 0), ((0.5, 0.25), 2, 1), ((0.5, 0.25), -1, 0), ((0.0, 0.25), 1, 0), ((), 1, 0)],
+    ("coarse_steps", "finest", "most"),
+    [
+        ((0.5, 0.25), 0, 2),
+        ((0.5, 0.25), 1, 1),
+        ((0.0, 0.25), 0, 1),
+        ((0.5, 0.0), 0, 2),
+        ((0, 0), 0, 0),
+        ((), 0, 0),
+    ],
 )
-def test_more_enlargements_than_stages_are_refused(coarse_steps, enlargements, finest):
-    with pytest.raises(QuinrError, match=rf"enlargements {enlargements}: from 0 to"):
-        Stages(coarse_steps, enlargements=enlargements, finest=finest)
+def test_grids_are_enlarged_no_more_often_than_the_resolution_rises(coarse_steps, finest, most):
+    stages = Stages(coarse_steps, enlargements=5, finest=finest)
+    assert stages.enlargements == most
+    assert stages.enlarged(0.0) == 0
+    assert stages.enlarged(1.0) == most
+
+
+def test_a_negative_number_of_enlargements_is_refused():
+    with pytest.raises(QuinrError, match="enlargements -1: must be 0 or more"):
+        Stages((0.5, 0.25), enlargements=-1)

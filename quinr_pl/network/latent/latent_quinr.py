@@ -70,9 +70,10 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         rate_weight: λ, what a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
-        enlargements: How many of these stages, from the first on, end by moving each grid to the next finer
-            one, interpolated, and its weights with it. So a grid keeps what it holds relative to the pixels;
-            after the other stages a finer grid joins at zero, and the coarser ones keep what they hold.
+        enlargements: How many of these stages at most, from the first on, end by moving each grid to the next
+            finer one, interpolated, and its weights with it. So a grid keeps what it holds relative to the
+            pixels. After the other stages a finer grid joins at zero, and the coarser ones keep what they
+            hold; so it is in all stages of a frame that is told by another one.
         step_pixels: A signal of more pixels is trained on tiles of about as many, which bounds the memory of
             a step.
         hard_share: Share of the work, at the end, that fits the weights to rounded latents, which stay.
@@ -160,7 +161,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self.context = ContextModel(grids, neighbours, context_width, context_layers)
         with torch.no_grad():
             for weight in self._weights_of_grids():
-                weight.copy_(weight.roll(enlargements, -1))
+                weight.copy_(weight.roll(self._stages.enlargements, -1))
         self._pictures = Pictures(height, width)
         self.predicted: Tensor | None
         self.register_buffer("predicted", None, persistent=False)
@@ -307,7 +308,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     @torch.no_grad()
     def _enlarge(self) -> list[Moved]:
         """Moves all grids to the next finer ones, and their weights with them."""
-        self.pyramid.enlarge(len(self._coarse_steps) - self._enlarged)
+        self.pyramid.enlarge(self._stages.coarsest - self._enlarged)
         self._enlarged += 1
         grids = len(self.pyramid.grids)
         order = [*range(1, grids), 0]  # the last one is what was drawn for a grid that has not joined yet
@@ -402,13 +403,17 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
         """See Network."""
         grids = self.integers()
-        self._enlarged = self._stages.enlargements
+        self._keep_grids_where_they_are()
         self.pyramid.follow([others[name].to(grid) for name, grid in grids.items()])
 
     def add_values_to(self, predicted: Tensor) -> None:
         """See Network; no steps fit weights to rounded latents."""
-        self._enlarged = self._stages.enlargements
+        self._keep_grids_where_they_are()
         self.predicted, self.hard_share = predicted.to(self.skip.weight), 0.0
+
+    def _keep_grids_where_they_are(self) -> None:
+        """The weights are those of another frame, whose grids have been enlarged already."""
+        self._stages = Stages(self._coarse_steps, self._tiles.count)
 
     def context_model(self) -> ContextModel:
         """The model that prices the latents."""

@@ -15,14 +15,16 @@ class Stages:
             share a of the steps at 1/4, then a share b at 1/2. The rest are at the full one.
         tiles: Into how many tiles, of which a step takes one, the signal is cut at an octave. A step then
             costs 4**-octave / tiles of one that takes the whole signal at the full resolution.
-        enlargements: How many stages, from the first on, end by enlarging all grids; see `LatentQuINR`.
-        finest: Octave of the finest grid, beyond which none can be enlarged.
+        enlargements: How often all grids are enlarged where the resolution rises, from the first time on; see
+            `LatentQuINR`. It rises no further than to the finest grid's, and so they are no more often.
+        finest: Octave of the finest grid.
 
     Raises:
-        QuinrError: If a share is negative, nothing is left, or there are fewer stages to enlarge grids at.
+        QuinrError: If a share is negative or nothing is left, or the number is negative.
 
     Attributes:
-        enlargements: See above.
+        coarsest: Octave of the first stage.
+        enlargements: How often all grids are enlarged.
     """
 
     def __init__(
@@ -36,15 +38,12 @@ class Stages:
             raise QuinrError(
                 f"--model.network.coarse_steps {list(coarse_steps)}: each 0 or more, and below 1 in sum"
             )
-        most = max(0, len(coarse_steps) - finest)
-        if not 0 <= enlargements <= most or not all(coarse_steps[:enlargements]):
-            raise QuinrError(
-                f"--model.network.enlargements {enlargements}: from 0 to {most} by coarse_steps "
-                f"{list(coarse_steps)} and finest {finest}, each with a share of the steps; give as many"
-            )
-        self.enlargements = enlargements
+        if enlargements < 0:
+            raise QuinrError(f"--model.network.enlargements {enlargements}: must be 0 or more")
         shares = [*coarse_steps, 1 - sum(coarse_steps)]
         self._stages = [(len(shares) - 1 - index, share) for index, share in enumerate(shares)]
+        self.coarsest = max(octave for octave, share in self._stages if share)
+        self.enlargements = min(enlargements, max(0, self.coarsest - finest))
         self._costs = {octave: 4.0**-octave / tiles(octave) for octave, _ in self._stages}
         self._total = sum(steps * self._costs[octave] for octave, steps in self._stages)
         self._beginnings: dict[int, float] = {}
@@ -76,9 +75,9 @@ class Stages:
 
         One that an enlargement fills has been there from the start, under the name of a coarser one.
         """
-        coarsest = max(self._beginnings)
-        return self._beginnings.get(level, 0.0) if level < coarsest - self.enlargements else 0.0
+        joins = level < self.coarsest - self.enlargements
+        return self._beginnings.get(level, 0.0) if joins else 0.0
 
     def enlarged(self, progress: float) -> int:
         """How often all grids should have been enlarged after a share of the work."""
-        return min(max(self._beginnings) - self.octave(progress), self.enlargements)
+        return min(self.coarsest - self.octave(progress), self.enlargements)
