@@ -29,19 +29,23 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.mark.parametrize(
-    ("config", "steps", "at"),
+    ("config", "steps", "at", "enlargements"),
     [
-        (TINY, 10, 8),
-        pytest.param(TINY, 10, 3, marks=pytest.mark.slow),
-        pytest.param(TINY_LATENT, 40, 31, marks=pytest.mark.slow),
+        (TINY, 10, 8, None),
+        pytest.param(TINY, 10, 3, None, marks=pytest.mark.slow),
+        pytest.param(TINY_LATENT, 40, 31, 0, marks=pytest.mark.slow),
+        pytest.param(TINY_LATENT, 40, 9, 2, marks=pytest.mark.slow),
+        pytest.param(TINY_LATENT, 40, 31, 2, marks=pytest.mark.slow),
     ],
     ids=lambda value: Path(str(value)).stem,
 )
 def test_an_interrupted_compress_goes_on_and_ends_in_the_same_bytes(
-    config, steps, at, folder, monkeypatch, capsys
+    config, steps, at, enlargements, folder, monkeypatch, capsys
 ):
     write_gray("photo.png", 32, 40)
     fit = ["--config", config, *QUICK, "--trainer.max_steps", str(steps)]
+    if enlargements is not None:
+        fit += ["--model.network.finest", "0", "--model.network.enlargements", str(enlargements)]
     assert main(["compress", "photo.png", "-o", "whole.quinr", *fit]) == 0
     command = ["compress", "photo.png", "-o", "again.quinr", *fit]
     with monkeypatch.context() as patch:
