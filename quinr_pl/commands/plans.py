@@ -157,7 +157,7 @@ _COARSE_BELOW = 0.05  # bits a pixel, up to which grids of the pixels' own resol
 _COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coarsest grid
 
 
-_ENLARGEMENTS = ((0.28, 2), (0.14, 1))
+_ENLARGEMENTS = ((0.28, 2), (0.07, 1))
 """How many coarse stages of a photograph end by enlarging all grids, from which bits a pixel on.
 
 Others let a finer grid join. docs/research/enlarged-grids.md has the figures."""

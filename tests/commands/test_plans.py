@@ -73,7 +73,7 @@ def weights_of_plan(bpp: float, effort: int) -> int:
     ("bpp", "height", "width", "enlargements"),
     [
         (0.03, 512, 768, 0),
-        (0.1, 512, 768, 0),
+        (0.1, 512, 768, 1),
         (0.2, 512, 768, 1),
         (0.3, 512, 768, 2),
         (1.0, 512, 768, 2),
