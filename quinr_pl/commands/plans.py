@@ -158,9 +158,11 @@ _COARSEST = 6  # binary logarithm of the pixels a side for a latent of the coars
 
 
 _ENLARGEMENTS = ((0.28, 2), (0.07, 1))
-"""How many coarse stages of a photograph end by enlarging all grids, from which bits a pixel on.
+"""How many coarse stages end by enlarging all grids, from which bits a pixel on.
 
 Others let a finer grid join. docs/research/enlarged-grids.md has the figures."""
+_LARGE_ENLARGEMENTS = ((0.56, 2), (0.28, 1))
+"""The same of a picture that is trained on tiles: it shows less in a pixel."""
 
 
 def network_kind(most_bytes: int, spec: SignalSpec) -> str:
@@ -209,16 +211,17 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
         "model.network.grids": coarsest - finest + 1,
         "model.network.rate_weight": float(f"{rate_weight:.3g}"),
         "model.network.coarse_steps": list(shares),
-        "model.network.enlargements": _enlargements(bpp, finest),
+        "model.network.enlargements": _enlargements(bpp, finest, tiles.count(0) > 1),
         "model.network.hard_share": training.hard_share,
         "model.precondition_frequency": training.precondition_frequency,
         **length,
     }
 
 
-def _enlargements(bpp: float, finest: int) -> int:
+def _enlargements(bpp: float, finest: int, large: bool) -> int:
     """How many coarse stages end by enlarging all grids."""
-    number = next((number for least, number in _ENLARGEMENTS if bpp >= least), 0)
+    table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS
+    number = next((number for least, number in table if bpp >= least), 0)
     return min(number, 2 - finest)
 
 
