@@ -161,6 +161,8 @@ _ENLARGEMENTS = ((0.28, 2), (0.07, 1))
 """How many coarse stages end by enlarging all grids, from which bits a pixel on.
 
 Others let a finer grid join. docs/research/enlarged-grids.md has the figures."""
+_ENLARGEMENTS_IN_MASK = ((0.56, 2), (0.07, 1))
+"""The same of range images, the mask left out."""
 _LARGE_ENLARGEMENTS = ((0.56, 2), (0.28, 1))
 """The same of a picture that is trained on tiles: it shows less in a pixel."""
 
@@ -211,16 +213,18 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
         "model.network.grids": coarsest - finest + 1,
         "model.network.rate_weight": float(f"{rate_weight:.3g}"),
         "model.network.coarse_steps": list(shares),
-        "model.network.enlargements": _enlargements(bpp, finest, tiles.count(0) > 1),
+        "model.network.enlargements": _enlargements(bpp, spec, finest, tiles.count(0) > 1),
         "model.network.hard_share": training.hard_share,
         "model.precondition_frequency": training.precondition_frequency,
         **length,
     }
 
 
-def _enlargements(bpp: float, finest: int, large: bool) -> int:
-    """How many coarse stages end by enlarging all grids."""
-    table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS
+def _enlargements(bpp: float, spec: SignalSpec, finest: int, large: bool) -> int:
+    """How many coarse stages end by enlarging all grids; none of a single axis, of which none was measured."""
+    if math.prod(spec.shape[:-1]) == 1:
+        return 0
+    table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS if spec.mask is None else _ENLARGEMENTS_IN_MASK
     number = next((number for least, number in table if bpp >= least), 0)
     return min(number, 2 - finest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from quinr_pl.commands.ask import COORDINATES, LATENTS
@@ -81,7 +82,7 @@ def weights_of_plan(bpp: float, effort: int) -> int:
         (0.3, 3000, 4000, 1),
         (1.0, 3000, 4000, 2),
         (1.0, 8, 8, 2),
-        (1.0, 1, 3000, 2),
+        (1.0, 1, 3000, 0),
     ],
 )
 def test_grids_are_enlarged_where_bits_are_many(bpp, height, width, enlargements):
@@ -91,6 +92,14 @@ def test_grids_are_enlarged_where_bits_are_many(bpp, height, width, enlargements
     assert plan[f"{prefix}enlargements"] == enlargements
     own = {name.removeprefix(prefix): plan[name] for name in plan if name.startswith(prefix)}
     LatentQuINR(height=height, width=width, **own)  # which says if it cannot be
+
+
+def test_grids_of_a_range_image_are_enlarged_twice_at_higher_rates():
+    mask = np.ones((64, 1024), bool)
+    for bpp, enlargements in ((0.2, 1), (0.5, 1), (0.8, 2)):
+        spec = SignalSpec(RANGE_IMAGE, mask.shape, 1, 0.0, 80.0, mask=mask)
+        plan = latent_plan(spec, int(bpp * spec.pixels / 8), 3, 1e-4)
+        assert plan["model.network.enlargements"] == enlargements
 
 
 @pytest.mark.parametrize("effort", TRAININGS)
