@@ -221,7 +221,7 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
 
 
 def _enlargements(bpp: float, spec: SignalSpec, finest: int, large: bool) -> int:
-    """How many coarse stages end by enlarging all grids; none of a single axis, of which none was measured."""
+    """How many coarse stages end by enlarging all grids: none of a single axis, which was not measured."""
     if math.prod(spec.shape[:-1]) == 1:
         return 0
     table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS if spec.mask is None else _ENLARGEMENTS_IN_MASK
