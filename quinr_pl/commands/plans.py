@@ -161,7 +161,7 @@ _ENLARGEMENTS = ((0.28, 2), (0.07, 1))
 """How many coarse stages end by enlarging all grids, from which bits a pixel on.
 
 Others let a finer grid join. docs/research/enlarged-grids.md has the figures."""
-_ENLARGEMENTS_IN_MASK = ((0.56, 2), (0.07, 1))
+_ENLARGEMENTS_IN_MASK = ((0.56, 2), (0.2, 0), (0.07, 1))
 """The same of range images, the mask left out."""
 _LARGE_ENLARGEMENTS = ((0.56, 2), (0.28, 1))
 """The same of a picture that is trained on tiles: it shows less in a pixel."""
