@@ -18,7 +18,6 @@ from quinr_pl.commands.plans import NETWORKS
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import LatentQuINR
 from quinr_pl.signals import IMAGE_8, SignalSpec, coordinates
-from quinr_pl.training.follow import follow
 
 HEIGHT, WIDTH = 256, 384
 PHOTOGRAPH = 512 * 768
@@ -126,7 +125,7 @@ def train(network: LatentQuINR, crop: Crop, steps: int, **settings: Any) -> dict
     for step in range(steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * module.learning_rate_factor(step, steps)
-        follow(optimizer, network.begin_step(step, steps))
+        module.begin_step(optimizer, step, steps)
         loss, figures = network.loss(places, targets, module.work_done(step, steps))
         optimizer.zero_grad()
         loss.backward()

@@ -16,7 +16,6 @@ from quinr_pl.callbacks.quantization import fitted_network
 from quinr_pl.codec import Progress
 from quinr_pl.fields import require_at_least
 from quinr_pl.network import Network
-from quinr_pl.training.follow import follow
 
 _MOST_OF_A_FIT = 0.25
 _JUDGED = 3  # the last of so many parts of the steps, whose mean loss counts
@@ -83,7 +82,7 @@ class BestStart(Callback):
         for step in range(steps):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * module.learning_rate_factor(step, total)
-            follow(optimizer, network.begin_step(step, total))
+            module.begin_step(optimizer, step, total)
             batch = _batch(data, module)
             loss, _ = network.loss(*batch, module.work_done(step, total))
             optimizer.zero_grad()

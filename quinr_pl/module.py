@@ -235,7 +235,7 @@ class CoordinateNetworkModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The network's loss over one block of coordinates."""
         steps = self.trainer.estimated_stepping_batches
-        follow(self.trainer.optimizers[0], self.network.begin_step(self.global_step, steps))
+        self.begin_step(self.trainer.optimizers[0], self.global_step, steps)
         loss, figures = self._replayed_step(batch) or self.network.loss(
             *batch, self.work_done(self.global_step, steps)
         )
@@ -253,6 +253,16 @@ class CoordinateNetworkModule(pl.LightningModule):
             self.log_dict({f"train/{name}": figures[name] for name in sorted(others)})
             self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
+
+    def begin_step(self, optimizer: torch.optim.Optimizer, step: int, steps: float) -> None:
+        """Tells the network of a step before its loss; the optimizer follows what the network moves.
+
+        Args:
+            optimizer: Of the network's parameters.
+            step: From 0.
+            steps: Of the training.
+        """
+        follow(optimizer, self.network.begin_step(step, steps))
 
     def _replayed_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]] | None:
         """Loss and figures of a step that a GPU has taken as a whole; None where it has not."""

@@ -12,7 +12,6 @@ from quinr_pl.datamodules import SampleDataModule
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import LatentQuINR
 from quinr_pl.signals import coordinates
-from quinr_pl.training.follow import follow
 
 STEPS = 24  # a quarter of them at each of the reduced resolutions
 
@@ -149,7 +148,7 @@ def test_tiles_are_enlarged_too():
     module = CoordinateNetworkModule(one, 1e-2, "soap")
     optimizer = module.make_optimizer()
     for step in range(STEPS):
-        follow(optimizer, one.begin_step(step, STEPS))
+        module.begin_step(optimizer, step, STEPS)
         optimizer.zero_grad()
         one.loss(coordinates((128, 128)), targets, module.work_done(step, STEPS))[0].backward()
         optimizer.step()
