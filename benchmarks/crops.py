@@ -125,8 +125,8 @@ def train(network: LatentQuINR, crop: Crop, steps: int, **settings: Any) -> dict
     for step in range(steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * module.learning_rate_factor(step, steps)
-        module.begin_step(optimizer, step, steps)
-        loss, figures = network.loss(places, targets, module.work_done(step, steps))
+        progress = module.begin_step(optimizer, step, steps)
+        loss, figures = network.loss(places, targets, progress)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

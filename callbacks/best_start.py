@@ -82,9 +82,8 @@ class BestStart(Callback):
         for step in range(steps):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * module.learning_rate_factor(step, total)
-            module.begin_step(optimizer, step, total)
-            batch = _batch(data, module)
-            loss, _ = network.loss(*batch, module.work_done(step, total))
+            progress = module.begin_step(optimizer, step, total)
+            loss, _ = network.loss(*_batch(data, module), progress)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -235,10 +235,8 @@ class CoordinateNetworkModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The network's loss over one block of coordinates."""
         steps = self.trainer.estimated_stepping_batches
-        self.begin_step(self.trainer.optimizers[0], self.global_step, steps)
-        loss, figures = self._replayed_step(batch) or self.network.loss(
-            *batch, self.work_done(self.global_step, steps)
-        )
+        progress = self.begin_step(self.trainer.optimizers[0], self.global_step, steps)
+        loss, figures = self._replayed_step(batch) or self.network.loss(*batch, progress)
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.global_step % interval == 0:
@@ -254,15 +252,20 @@ class CoordinateNetworkModule(pl.LightningModule):
             self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
-    def begin_step(self, optimizer: torch.optim.Optimizer, step: int, steps: float) -> None:
+    def begin_step(self, optimizer: torch.optim.Optimizer, step: int, steps: float) -> float:
         """Tells the network of a step before its loss; the optimizer follows what the network moves.
 
         Args:
             optimizer: Of the network's parameters.
             step: From 0.
             steps: Of the training.
+
+        Returns:
+            Share of the work that is done before the step.
         """
-        follow(optimizer, self.network.begin_step(step, steps))
+        progress = self.work_done(step, steps)
+        follow(optimizer, self.network.begin_step(step, progress))
+        return progress
 
     def _replayed_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]] | None:
         """Loss and figures of a step that a GPU has taken as a whole; None where it has not."""

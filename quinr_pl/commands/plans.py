@@ -213,20 +213,19 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
         "model.network.grids": coarsest - finest + 1,
         "model.network.rate_weight": float(f"{rate_weight:.3g}"),
         "model.network.coarse_steps": list(shares),
-        "model.network.enlargements": _enlargements(bpp, spec, finest, tiles.count(0) > 1),
+        "model.network.enlargements": _enlargements(bpp, spec, tiles.count(0) > 1),
         "model.network.hard_share": training.hard_share,
         "model.precondition_frequency": training.precondition_frequency,
         **length,
     }
 
 
-def _enlargements(bpp: float, spec: SignalSpec, finest: int, large: bool) -> int:
+def _enlargements(bpp: float, spec: SignalSpec, large: bool) -> int:
     """How many coarse stages end by enlarging all grids: none of a single axis, which was not measured."""
     if math.prod(spec.shape[:-1]) == 1:
         return 0
     table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS if spec.mask is None else _ENLARGEMENTS_IN_MASK
-    number = next((number for least, number in table if bpp >= least), 0)
-    return min(number, 2 - finest)
+    return next((number for least, number in table if bpp >= least), 0)
 
 
 def _on_tiles(

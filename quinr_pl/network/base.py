@@ -298,12 +298,12 @@ class Network(NetworkFormat, nn.Module):
         mse = known_mse(self(coordinates), targets)
         return mse, {"mse": mse.detach()}
 
-    def begin_step(self, step: int, steps: float) -> Sequence[Moved]:
+    def begin_step(self, step: int, progress: float) -> Sequence[Moved]:
         """Told the number of each training step before ``loss``, which may look at a part by it.
 
         Args:
             step: From 0.
-            steps: Of the training.
+            progress: As for ``loss``.
 
         Returns:
             Parameters whose elements have been moved, for the optimizer's moments to follow.

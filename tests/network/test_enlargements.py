@@ -71,7 +71,7 @@ def test_an_enlargement_leaves_the_picture_as_it_is(enlargements, synthesis):
     latents = [grid.detach().clone() for grid in one.pyramid.grids]
     moved = 0
     for step, octave in enumerate([2, 2, 1, 1, 0, 0, 0, 0]):
-        moved += bool(one.begin_step(step, 8))
+        moved += bool(one.begin_step(step, one.progress(step / 8)))
         assert moved == min(2 - octave, enlargements)
         torch.testing.assert_close(picture(one), before, rtol=0, atol=1e-5)
     assert before.std() > 0.1
@@ -132,11 +132,11 @@ def test_a_choice_of_starts_leaves_the_enlargements_to_the_fit(tmp_path):
 def test_a_frame_that_is_told_by_another_keeps_that_ones_order():
     first, second = network(2), network(2)
     for step in range(8):
-        first.begin_step(step, 8)
+        first.begin_step(step, first.progress(step / 8))
     values = {name: value.detach().numpy() for name, value in first.state_dict().items()}
     second.follow(values)
     for step in range(8):
-        assert not second.begin_step(step, 8)
+        assert not second.begin_step(step, second.progress(step / 8))
     torch.testing.assert_close(second.skip.weight, first.skip.weight)
     for progress in (0.0, 0.1, 0.3, 0.8):
         assert second.schedule(progress) == network(0).schedule(progress)
@@ -148,8 +148,8 @@ def test_tiles_are_enlarged_too():
     module = CoordinateNetworkModule(one, 1e-2, "soap")
     optimizer = module.make_optimizer()
     for step in range(STEPS):
-        module.begin_step(optimizer, step, STEPS)
+        progress = module.begin_step(optimizer, step, STEPS)
         optimizer.zero_grad()
-        one.loss(coordinates((128, 128)), targets, module.work_done(step, STEPS))[0].backward()
+        one.loss(coordinates((128, 128)), targets, progress)[0].backward()
         optimizer.step()
     assert all(bool(grid.any()) for grid in one.pyramid.grids[:3])

@@ -41,7 +41,7 @@ def test_a_second_hidden_layer_of_the_context_model_joins_at_the_full_resolution
         grid.data.normal_(std=2.0)
     alone = network.context(network.pyramid.rounded(), second=False)
     torch.testing.assert_close(network.integer_bits(), alone.double().sum(), rtol=1e-6, atol=0)
-    network.begin_step(0, 10)
+    network.begin_step(0, 0.0)
     for share, joined in ((0.1, False), (0.6, False), (0.8, True)):
         network.zero_grad()
         targets = torch.rand(256, 3)
@@ -54,7 +54,7 @@ def test_a_second_hidden_layer_of_the_context_model_joins_at_the_full_resolution
 def test_a_second_hidden_layer_of_a_trained_network_is_there_from_the_first_step_on():
     network = LatentQuINR(height=16, width=16, finest=0, grids=3, context_layers=2, coarse_steps=(0.4, 0.3))
     network.context.second.weight.data.normal_(std=0.1)
-    network.begin_step(0, 10)
+    network.begin_step(0, 0.0)
     network.pyramid.grids[2].data.normal_(std=2.0)
     network.loss(coordinates((16, 16)), torch.rand(256, 3), 0.0)[0].backward()
     assert network.context.second.weight.grad.abs().max() > 0

@@ -100,7 +100,7 @@ def test_losses_of_tiles_average_to_that_of_the_whole(monkeypatch, progress, fin
     assert count > 1
     total, bpp, compared = 0.0, 0.0, 0
     for step in range(count):
-        tiled.begin_step(step, count)
+        tiled.begin_step(step, progress)
         loss, estimate = tiled.loss(grid, targets, progress)
         (loss / count).backward()
         total, bpp = total + float(loss.detach()) / count, bpp + float(estimate["bpp"]) / count

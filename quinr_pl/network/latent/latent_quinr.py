@@ -168,12 +168,13 @@ class LatentQuINR(LatentFormat, SignalNetwork):
 
     def drawn_anew(self) -> Self:
         """See Network: λ says how large the first weights are."""
-        arguments: dict[str, Any] = {**self.architecture(), "rate_weight": self.rate_weight}
-        stages: dict[str, Any] = {
+        arguments: dict[str, Any] = {
+            **self.architecture(),
+            "rate_weight": self.rate_weight,
             "coarse_steps": self._coarse_steps,
             "enlargements": self._stages.enlargements,
         }
-        return type(self)(**arguments, **stages)
+        return type(self)(**arguments)
 
     def _weights_of_grids(self) -> list[Tensor]:
         """Those whose last axis is that of the grids, the finest first."""
@@ -293,15 +294,14 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         first = max(0, octave - self.pyramid.finest)
         return self.context(latents, first, counted, second=octave == 0 or bool(self._begun_with_second))
 
-    def begin_step(self, step: int, steps: float) -> list[Moved]:
+    def begin_step(self, step: int, progress: float) -> list[Moved]:
         """See Network: the number says which tile is next, and whether grids are to be enlarged before."""
         self._step = step
         if self._begun_with_second is None:
             second = self.context.second
             self._begun_with_second = second is not None and bool(second.weight.any())
-        due = self._stages.enlarged(self.progress(min(step / steps, 1.0)))
         moved: list[Moved] = []
-        while self._enlarged < due:
+        while self._enlarged < self._stages.enlarged(progress):
             moved += self._enlarge()
         return moved
 

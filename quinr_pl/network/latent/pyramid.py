@@ -102,9 +102,8 @@ class LatentPyramid(nn.Module):
             octave: Binary logarithm of the pixels a side for a latent of the finest grid that moves.
         """
         for index in range(octave - self.finest, len(self.grids)):
-            finer = self.grids[index - 1]
-            twice: Tensor = self.interpolation(self.grids[index][None])[0]
-            finer.copy_(twice[: finer.shape[0], : finer.shape[1]])
+            rows, columns = self.grids[index - 1].shape
+            self.grids[index - 1].copy_(self._finer(self.grids[index][None], (rows, columns))[0])
         self.grids[-1].zero_()
 
     def windows(self, window: Window, height: int, width: int, octave: int = 0) -> list[Window]:
@@ -133,13 +132,6 @@ class LatentPyramid(nn.Module):
         Returns:
             (grids, rows, columns), zero for grids that are finer.
         """
-
-        def finer(values: Tensor, shape: Shape) -> Tensor:
-            if is_plain(self.interpolation, Upsampling):
-                return upsampled(values, self.interpolation.weight, shape)
-            twice: Tensor = self.interpolation(values)
-            return twice[:, : shape[0], : shape[1]]
-
         shape = height, width
         parts = [
             self._sum(index, part, windows[index + self.finest - octave])
@@ -147,8 +139,15 @@ class LatentPyramid(nn.Module):
             else part
             for index, part in enumerate(parts)
         ]
-        found = interpolated_windows(parts, windows, shape, self.finest, octave, finer, torch.cat)
+        found = interpolated_windows(parts, windows, shape, self.finest, octave, self._finer, torch.cat)
         return self._with_absent(found)
+
+    def _finer(self, values: Tensor, shape: Shape) -> Tensor:
+        """Values at the next finer resolution: (grids, rows, columns) -> (grids, *shape)."""
+        if is_plain(self.interpolation, Upsampling):
+            return upsampled(values, self.interpolation.weight, shape)
+        twice: Tensor = self.interpolation(values)
+        return twice[:, : shape[0], : shape[1]]
 
     def rounded(self) -> list[Tensor]:
         """Integers, with the derivatives of the latents themselves."""
