@@ -141,14 +141,14 @@ def compress_job(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
 
 
 def input_files(names: Sequence[str], remedy: str) -> list[InputFile]:
-    """The inputs that names lead to; of a folder all that can be read, in it and below.
+    """The inputs that names lead to; of a folder all that can be read and is not hidden, in it and below.
 
     Args:
         names: As the user gave them.
         remedy: What to give instead of an input that cannot be read.
 
     Raises:
-        QuinrError: If one is missing, or a folder has nothing to compress.
+        QuinrError: If one is missing, or a folder cannot be read or has nothing to compress.
     """
     found: list[InputFile] = []
     for name in names:
@@ -159,11 +159,28 @@ def input_files(names: Sequence[str], remedy: str) -> list[InputFile]:
             require_file(name, remedy)
             found.append(InputFile(path, with_suffix(Path(path.name), ".quinr")))
             continue
-        inside = [one for one in sorted(path.rglob("*")) if _is_readable(one) and one.is_file()]
+        inside = [one for one in sorted(_visible_files(path)) if _is_readable(one)]
         if not inside:
             raise QuinrError(f"{name}: nothing in this folder can be compressed; {remedy}")
         found += [InputFile(one, with_suffix(one.relative_to(path), ".quinr")) for one in inside]
     return found
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """Files of a folder and those below, without names that begin with a dot, as shells expand a ``*``.
+
+    Hidden files are no inputs: what another process is writing, or what macOS lays beside a photograph.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise QuinrError(
+            f"{error.filename}: cannot read this folder ({error.strerror}); give others or files"
+        )
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = (Path(parent, name) for name in names if not name.startswith("."))
+        yield from (file for file in files if file.is_file())
 
 
 def _is_readable(path: Path) -> bool:

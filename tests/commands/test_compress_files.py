@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +59,9 @@ def test_files_and_folders_become_files_of_one_folder(executor, capsys):
     write_gray("a.png")
     write_waves("more/inner/b.png")
     Path("more/notes.txt").write_text("no picture")
+    Path("more/._a.png").write_bytes(b"what macOS lays beside a picture")
+    Path("more/.thumbnails").mkdir()
+    write_gray("more/.thumbnails/c.png")
     assert main(["compress", "a.png", "more", "--out-dir", "packed", "--json", *FEW_STEPS]) == 0
     assert sorted(outputs()) == ["a.quinr", str(Path("inner/b.quinr"))]
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -101,6 +106,23 @@ def test_an_interrupted_command_goes_on(executor):
     assert outputs().items() > done.items()
 
 
+def test_a_folder_that_cannot_be_read_is_named(capsys, monkeypatch):
+    no_fit(monkeypatch)
+    Path("more/closed").mkdir(parents=True)
+    write_gray("more/a.png")
+    scandir = os.scandir
+
+    def closed(path):
+        if Path(path) == Path("more/closed"):  # root may read all
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert main(["compress", "more", "--out-dir", "packed", *FEW_STEPS]) == 2
+    (line,) = error_lines(capsys)
+    assert f"{Path('more/closed')}: cannot read this folder (Permission denied)" in line
+
+
 @pytest.mark.parametrize(
     ("inputs", "flags", "told"),
     [
@@ -143,7 +165,8 @@ def test_a_killed_command_ends_with_the_same_files():
     command = [*COMMAND, *arguments, "--trainer.max_steps", "30", "--out-dir"]
     assert completed([*command, "whole"]).returncode == 0
     with started([*command, "packed"]) as killed:
-        wait_until(lambda: Path("packed").exists() and outputs() != {}, killed)
+        # By their names: what else lies there is moved while one looks.
+        wait_until(lambda: any(Path("packed", f"{name}.quinr").is_file() for name in "abc"), killed)
     assert completed([*command, "packed"]).returncode == 0
     assert outputs() == {path.name: path.read_bytes() for path in Path("whole").glob("*.quinr")}
     assert len(outputs()) == 3
