@@ -35,7 +35,7 @@ from quinr_pl.signals.distortion import psnr
 Row = dict[str, Any]
 _AROUND = (0.8, 0.95, 1.05, 1.25)
 """Rates at which anchors are measured, in units of the file's."""
-_ANCHORS = ("JPEG 2000", "WebP", "AVIF", "Cool-Chic")
+ANCHORS = ("JPEG 2000", "WebP", "AVIF", "Cool-Chic")
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def _row(folder: Path, image: Path, bpp: float, effort: int) -> Row:
         "lambda": figures["lambda"],
         "encode_seconds": encoding,
         "decode_seconds": decoding,
-        **dict(zip(_ANCHORS, _anchors(image.stem, original, spec, rate), strict=True)),
+        **dict(zip(ANCHORS, _anchors(image.stem, original, spec, rate), strict=True)),
     }
     write_bytes(kept, (json.dumps(row, indent=1) + "\n").encode())
     return row
@@ -98,7 +98,7 @@ def _timed(arguments: Sequence[str]) -> tuple[float, str]:
 
 
 def _anchors(name: str, values: npt.NDArray, spec: SignalSpec, rate: float) -> list[float | None]:
-    """PSNR of other codecs at the rate of a file, in the order of `_ANCHORS`."""
+    """PSNR of other codecs at the rate of a file, in the order of `ANCHORS`."""
     found = []
     for codec in (JPEG2000(), PillowCodec("webp"), PillowCodec("avif")):
         points = []
@@ -134,7 +134,7 @@ def _table(rows: Iterable[Row]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        others = " | ".join(_difference(row, name) for name in _ANCHORS)
+        others = " | ".join(_difference(row, name) for name in ANCHORS)
         lines.append(
             f"| {row['image']} | {row['effort']} | {row['asked']:g} | {row['bytes']} | "
             f"{row['of_asked']:.3f} | {row['psnr']:.2f} | {others} | "
