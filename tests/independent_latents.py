@@ -22,6 +22,7 @@ LATENT_FIELDS = [
     ("pairs", ("choice", "ordered", "unordered", "ring", "none", "strong"), "ring"),
     ("in_features", "integer", 2),
     ("context_layers", "integer", 1),
+    ("upsampling", ("switch", "own"), "shared"),
 ]
 NEIGHBOURS = [
     *[(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1)],
@@ -45,7 +46,9 @@ def tensor_shapes(network: dict[str, Any], channels: int, pairs: int) -> list[tu
     second = [(width, width), (width,)] * (network["context_layers"] - 1)
     context = [(width, network["neighbours"] + 1), (width,), *second, (2, width), (2,), (grids,)]
     filters = [(channels, channels, 3, 3), (channels,)] * network["filters"]
-    return [(4,), *middle, (channels,), (channels, grids), *filters, *context]
+    doublings = max(1, network["finest"] + grids - 1)
+    taps = (doublings, 4) if network["upsampling"] == "own" else (4,)
+    return [taps, *middle, (channels,), (channels, grids), *filters, *context]
 
 
 def layer_sizes(network: dict[str, Any]) -> list[int]:
@@ -153,7 +156,8 @@ def interpolate(
     coarsest = network["finest"] + network["grids"] - 1
     u = grids[-1][:, :, None].astype(float)
     for k in range(coarsest - 1, -1, -1):
-        u = doubled(doubled(u, taps).swapaxes(0, 1), taps).swapaxes(0, 1)
+        own = taps[k] if network["upsampling"] == "own" else taps
+        u = doubled(doubled(u, own).swapaxes(0, 1), own).swapaxes(0, 1)
         u = u[: -(-height >> k), : -(-width >> k)]
         if k >= network["finest"]:
             u = np.concatenate([grids[k - network["finest"]][:, :, None], u], axis=2)

@@ -78,7 +78,7 @@ def cases(height: int, width: int) -> dict[str, Case]:
     shapes = [grid_shape(height, width, level) for level in range(GRIDS)]
     grids = [drawn(*shape, scale=2.0) for shape in shapes]
     weights = [drawn(*shape, scale=0.3) for shape in [(12, 13), (12,), (2, 12), (2,), (GRIDS,)]]
-    taps = torch.tensor([0, 0.25, 0.75, 0]).double() + drawn(4, scale=0.05)
+    taps = torch.tensor([0, 0.25, 0.75, 0]).double() + drawn(GRIDS - 1, 4, scale=0.05)
     convolutions = [drawn(*shape, scale=0.1) for shape in [(3, 3, 3, 3), (3,)] * 2]
     planes = [drawn(3, height, width) for _ in range(2)]
     seen = LaplaceContext(NEIGHBOURS[:12], SCALE_OCTAVES, LEAST_PROBABILITY)

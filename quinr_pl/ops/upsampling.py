@@ -22,7 +22,7 @@ def upsampled(values: Tensor, weight: Tensor, shape: Shape | None = None) -> Ten
 
     Args:
         values: (grids, rows, columns).
-        weight: (4,); see quinr_pl.network.latent.pyramid.Upsampling.
+        weight: Taps, (4,); see quinr_pl.network.latent.pyramid.Upsampling.
         shape: Rows and columns of the result, each twice as many as those of the values or one less. When
             left out, twice as many.
 
@@ -38,7 +38,7 @@ def interpolated(weight: Tensor, grids: Sequence[Tensor], shapes: Sequence[Shape
     """Grids at the resolution of the finest of ``shapes``, differentiable in the taps and in the grids.
 
     Args:
-        weight: (4,); see quinr_pl.network.latent.pyramid.Upsampling.
+        weight: Taps of each doubling, that to the finest of ``shapes`` first, (doublings, 4).
         grids: (rows, columns) of each, from the coarsest on.
         shapes: Rows and columns of all resolutions from that of the coarsest grid on, each of half the next,
             rounded up. A grid joins at the resolution that is its own; there are at least as many.
@@ -49,11 +49,16 @@ def interpolated(weight: Tensor, grids: Sequence[Tensor], shapes: Sequence[Shape
     return _interpolated(weight, *grids, shapes=tuple((rows, columns) for rows, columns in shapes))
 
 
-def joined(upsample: Callable[[Tensor], Tensor], grids: Sequence[Tensor], shapes: Sequence[Shape]) -> Tensor:
-    """What :func:`interpolated` gives, by any (grids, rows, columns) -> (grids, 2 rows, 2 columns)."""
+def joined(
+    upsample: Callable[[Tensor, int], Tensor], grids: Sequence[Tensor], shapes: Sequence[Shape]
+) -> Tensor:
+    """What :func:`interpolated` gives, by any (grids, rows, columns) -> (grids, 2 rows, 2 columns).
+
+    It is told how many doublings come after its own.
+    """
     result = grids[0][None]  # (grids so far, rows, columns)
     for level, (rows, columns) in enumerate(shapes[1:], 1):
-        result = upsample(result)[:, :rows, :columns]
+        result = upsample(result, len(shapes) - 1 - level)[:, :rows, :columns]
         if level < len(grids):
             result = torch.cat([grids[level][None], result])
     return result
@@ -67,7 +72,7 @@ def _upsampled_in_torch(values: Tensor, weight: Tensor, *, shape: Shape) -> Tens
 
 
 def _interpolated_in_torch(weight: Tensor, *grids: Tensor, shapes: Sequence[Shape]) -> Tensor:
-    return joined(lambda values: upsampled(values, weight), grids, shapes)
+    return joined(lambda values, after: upsampled(values, weight[after]), grids, shapes)
 
 
 _upsampled = ByDevice(_upsampled_in_torch, cpu=on_cpu.upsampled, cuda=on_cuda.upsampled)

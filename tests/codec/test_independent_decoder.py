@@ -118,6 +118,20 @@ def test_two_hidden_layers_of_the_context_model() -> None:
     np.testing.assert_allclose(independent_decoder.decode(data), decompress(data).astype(float), atol=1)
 
 
+@pytest.mark.parametrize(("finest", "grids"), [(0, 1), (0, 4), (1, 3)])
+def test_filters_of_each_doubling(finest: int, grids: int) -> None:
+    torch.manual_seed(0)
+    network = LatentQuINR(height=29, width=18, finest=finest, grids=grids, upsampling="own")
+    with torch.no_grad():
+        taps = network.pyramid.interpolation.weight
+        assert len(taps) == max(1, finest + grids - 1)
+        taps.add_(0.2 * torch.randn_like(taps))
+        for grid in network.integers().values():
+            grid.normal_(std=2.0)
+    data = compress(network, SignalSpec(IMAGE_8, (29, 18), 3, 0.0, 255.0)).data
+    np.testing.assert_allclose(independent_decoder.decode(data), decompress(data).astype(float), atol=1)
+
+
 def test_large_levels() -> None:
     network = COIN(layers=1, width=5)
     config = Nearest(bits=16)

@@ -32,6 +32,8 @@ CASES: list[dict[str, Any]] = [
     {"finest": 0, "grids": 3, "qubits": 2, "angles": 5, "uploads": 1, "pairs": "ordered", "angle_scale": 0.7},
     {"finest": 2, "grids": 1, "qubits": 3, "layers": 2, "filters": 0, "neighbours": 24},
     {"finest": 0, "grids": 3, "neighbours": 8, "context_width": 9, "context_layers": 2},
+    {"finest": 1, "grids": 3, "upsampling": "own"},
+    {"finest": 0, "grids": 1, "upsampling": "own"},
 ]
 
 

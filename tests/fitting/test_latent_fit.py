@@ -14,7 +14,7 @@ from quinr_pl.codec import decode, decompress
 from quinr_pl.commands.main import main
 from quinr_pl.datamodules import SampleDataModule, SyntheticScanDataModule
 from quinr_pl.network import LatentQuINR
-from quinr_pl.network.latent.pyramid import Upsampling
+from quinr_pl.network.latent.pyramid import LatentPyramid, Upsampling
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.soft_rounding import soft_round
@@ -157,6 +157,21 @@ def test_weights_that_decay_are_those_of_latents_and_their_features(synthesis, l
     names = {name for name, parameter in network.named_parameters() if id(parameter) in decayed}
     maps = {f"synthesis.{layer}.weight" for layer in layers}
     assert names == maps | {"skip.weight", "context.hidden.weight", "context.output.weight"}
+
+
+def test_filters_of_each_doubling_start_as_the_one_of_all():
+    grids = [torch.rand(-(-13 >> level), -(-22 >> level)) for level in range(1, 4)]
+    shared, own = (LatentPyramid(13, 22, 1, 3, kind) for kind in ("shared", "own"))
+    expected = shared.interpolate(grids, 13, 22)
+    torch.testing.assert_close(own.interpolate(grids, 13, 22), expected)
+    for octave in range(3):  # each has its part in the picture
+        with torch.no_grad():
+            own.interpolation.weight[octave, 1] += 1
+            assert not torch.allclose(own.interpolate(grids, 13, 22), expected)
+            own.interpolation.weight[octave, 1] -= 1
+    of_weight = torch.autograd.grad(own.interpolate(grids, 13, 22, 1).sum(), own.interpolation.weight)[0]
+    assert not of_weight[0].any()  # at half the resolution the last doubling has none
+    assert of_weight[1:].abs().sum(1).min() > 0
 
 
 def test_interpolation_starts_bilinear():

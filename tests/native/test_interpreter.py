@@ -250,7 +250,9 @@ def test_filters(precision, both_ways):
 @precisions
 def test_interpolation(precision, both_ways):
     sizes = [(3, precision.lanes // 2 + 1), (5, precision.lanes + 2)]
-    leaves = [draw(i, *shape, precision=precision).requires_grad_() for i, shape in enumerate([(4,), *sizes])]
+    leaves = [
+        draw(i, *shape, precision=precision).requires_grad_() for i, shape in enumerate([(1, 4), *sizes])
+    ]
     found, compiled = both_ways(
         lambda: derived(lambda weight, *grids: interpolated(weight, grids, sizes), leaves)
     )

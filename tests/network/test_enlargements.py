@@ -56,15 +56,17 @@ def picture(network: LatentQuINR) -> torch.Tensor:
         return network._render(list(network.pyramid.grids), 0)
 
 
+@pytest.mark.parametrize("upsampling", ["shared", "own"])
 @pytest.mark.parametrize("synthesis", ["circuit", "relu"])
 @pytest.mark.parametrize("enlargements", [1, 2])
-def test_an_enlargement_leaves_the_picture_as_it_is(enlargements, synthesis):
-    one = network(enlargements, synthesis=synthesis, filters=1)
+def test_an_enlargement_leaves_the_picture_as_it_is(enlargements, synthesis, upsampling):
+    one = network(enlargements, synthesis=synthesis, filters=1, upsampling=upsampling)
     for module in one.filters:
         torch.nn.init.normal_(module.weight, std=0.1)
     with torch.no_grad():
         one.context.grid.bias.copy_(torch.arange(5.0))
-        one.pyramid.interpolation.weight.copy_(torch.tensor([-0.05, 0.35, 0.75, -0.05]))
+        taps = one.pyramid.interpolation.weight
+        taps.copy_(torch.tensor([-0.05, 0.35, 0.75, -0.05]) + 0.03 * torch.randn_like(taps))
         for grid in one.pyramid.grids[2:]:
             grid.normal_(std=2.0)
     before = picture(one)

@@ -80,8 +80,10 @@ def well_inside(partial):
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("finest", [0, 1])
 @pytest.mark.parametrize("plain", [True, False])
-def test_losses_of_tiles_average_to_that_of_the_whole(monkeypatch, progress, finest, plain):
-    arguments = {"finest": finest, "grids": 4 - finest, "neighbours": 24, "coarse_steps": (0.3,)}
+@pytest.mark.parametrize("upsampling", ["shared", "own"])
+def test_losses_of_tiles_average_to_that_of_the_whole(monkeypatch, progress, finest, plain, upsampling):
+    sizes = {"finest": finest, "grids": 4 - finest, "neighbours": 24}
+    arguments = {**sizes, "coarse_steps": (0.3,), "upsampling": upsampling}
     whole, tiled = networks(monkeypatch, **arguments)
     if not plain:  # as users of torch may: hooks go another way than kernels
         for module in tiled.modules():

@@ -212,7 +212,7 @@ KERNELS = {
     ),
     "interpolation": (
         lambda weight, *grids: interpolated(weight, grids, [(2, 1), (3, 2), (5, 4)]),
-        [draw(0, 4), draw(1, 2, 1), draw(2, 3, 2)],
+        [draw(0, 2, 4), draw(1, 2, 1), draw(2, 3, 2)],
     ),
     "relaxation": (
         lambda *grids: torch.cat(

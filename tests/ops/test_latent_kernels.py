@@ -146,14 +146,15 @@ def by_convolution(values, weight):
 @shapes
 @pytest.mark.parametrize(("levels", "grids"), [(4, 4), (3, 1), (1, 1)])
 def test_interpolation_is_that_of_torch(dtype, shape, levels, grids):
-    weight = (torch.tensor([0, 0.25, 0.75, 0]).to(dtype) + 0.1 * draw(5, 4, dtype=dtype)).requires_grad_()
+    taps = torch.tensor([0, 0.25, 0.75, 0]).to(dtype)
+    weight = (taps + 0.1 * draw(5, levels - 1, 4, dtype=dtype)).requires_grad_()
     sizes = [grid_shape(*shape, level) for level in reversed(range(levels))]
     known = [draw(i, *size, dtype=dtype).requires_grad_() for i, size in enumerate(sizes[:grids])]
 
     def in_torch():
         result = known[0][None]
         for level, (rows, columns) in enumerate(sizes[1:], 1):
-            result = by_convolution(result, weight)[:, :rows, :columns]
+            result = by_convolution(result, weight[-level])[:, :rows, :columns]
             result = torch.cat([known[level][None], result]) if level < grids else result
         return result
 
@@ -193,7 +194,7 @@ def test_gradients_of_the_torch_form_are_those_of_finite_differences(axis):
 def test_results_do_not_depend_on_threads():
     model = ContextModel(2, 12, 12)
     convolution = nn.Conv2d(3, 3, 3)
-    weight = Upsampling().weight
+    weight = Upsampling(1).weight
     values = draw(3, 3, 300, 200, dtype=torch.float32).requires_grad_()
     grids = [draw(i, 300 >> i, 200 >> i, dtype=torch.float32).requires_grad_() for i in range(2)]
     sizes, key = [(150, 100), (300, 200)], torch.tensor([1, 2])

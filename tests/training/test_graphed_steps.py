@@ -114,7 +114,10 @@ def test_latents_take_their_numbers_from_the_schedule(tmp_path, recordings, monk
     def latent():
         torch.manual_seed(0)
         sizes = {"height": 16, "width": 16, "finest": 0, "grids": 4, "qubits": 2, "angles": 4}
-        return LatentQuINR(**sizes, hard_share=0.2, context_layers=2, enlargements=enlargements)
+        own = "own" if enlargements else "shared"
+        return LatentQuINR(
+            **sizes, hard_share=0.2, context_layers=2, enlargements=enlargements, upsampling=own
+        )
 
     def steered(losses, trainer, module, outputs, *_):
         if trainer.global_step == 20:

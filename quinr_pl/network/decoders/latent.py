@@ -54,6 +54,7 @@ class LatentFormat(NetworkFormat):
         "pairs": Choice(get_args(Pairs), "ring"),
         "in_features": Integer(1, MOST_AXES, 2),
         "context_layers": Integer(1, 2, 1),
+        "upsampling": Switch("shared", "own"),
     }
     ansatz: Ansatz
 
@@ -83,7 +84,8 @@ class LatentFormat(NetworkFormat):
         width = architecture["context_width"]
         of_second = (architecture["context_layers"] - 1) * width * (width + 1)
         context = width * (architecture["neighbours"] + 2) + of_second + 2 * (width + 1) + grids
-        parameters = synthesis + channels * grids + of_filters + context + 4
+        taps = math.prod(_taps_shape(architecture))
+        parameters = synthesis + channels * grids + of_filters + context + taps
         operations = pixel + of_filters * _FILTER + grids * (_GRID + channels)
         numbers = 4 * grids + 2 * hidden + (filters + 8) * channels
         margin = filters + _INTERPOLATION_MARGIN
@@ -100,7 +102,7 @@ class LatentDecoder(LatentFormat, Decoder):
         arguments: Mapping[str, Any] = self._architecture
         grids, channels, width = (arguments[key] for key in ("grids", "out_features", "context_width"))
         second = layer_shapes("context.second", width, width) if arguments["context_layers"] == 2 else {}
-        shapes: dict[str, Shape] = {"pyramid.interpolation.weight": (TAPS,)}
+        shapes: dict[str, Shape] = {"pyramid.interpolation.weight": _taps_shape(arguments)}
         if arguments["synthesis"] == "circuit":
             shapes |= layer_shapes("synthesis.embedding", grids, self.ansatz.features_count)
             shapes["synthesis.circuit.weight"] = self.ansatz.weights_shape
@@ -162,8 +164,10 @@ class LatentDecoder(LatentFormat, Decoder):
         windows = looked_at(whole, shape, finest + grids - 1)
         parts = [windows[finest + index].of(values[f"pyramid.grids.{index}"]) for index in range(grids)]
 
-        def finer(features: Floats, size: Shape) -> Floats:
-            return upsampled(False, features, values["pyramid.interpolation.weight"], shape=size)[0]
+        taps = values["pyramid.interpolation.weight"]
+
+        def finer(features: Floats, size: Shape, octave: int) -> Floats:
+            return upsampled(False, features, taps if taps.ndim == 1 else taps[octave], shape=size)[0]
 
         return interpolated_windows(parts, windows, shape, finest, 0, finer, np.concatenate)
 
@@ -178,6 +182,12 @@ class LatentDecoder(LatentFormat, Decoder):
         hidden = of_columns(values, "synthesis.hidden", features)
         units = np.maximum(hidden, 0, out=hidden)
         return of_columns(values, "synthesis.readout", units)
+
+
+def _taps_shape(architecture: Mapping[str, Any]) -> Shape:
+    """Of the interpolation; see quinr_pl.network.latent.pyramid.Upsampling."""
+    coarsest = int(architecture["finest"]) + int(architecture["grids"]) - 1
+    return (max(1, coarsest), TAPS) if architecture["upsampling"] == "own" else (TAPS,)
 
 
 def circuit_parameters(ansatz: Ansatz, in_features: int, out_features: int) -> int:

@@ -38,7 +38,7 @@ def interpolated_windows(
     shape: Shape,
     finest: int,
     octave: int,
-    upsampled: Callable[[AnyArray, Shape], AnyArray],
+    upsampled: Callable[[AnyArray, Shape, int], AnyArray],
     joined: Callable[[list[AnyArray]], AnyArray],
 ) -> AnyArray:
     """All grids at a window of one resolution.
@@ -50,7 +50,8 @@ def interpolated_windows(
         shape: Rows and columns of the signal.
         finest: Binary logarithm of the pixels a side for a latent of the finest grid.
         octave: That for a value of the result.
-        upsampled: Twice the resolution of (grids, rows, columns), cut to the rows and columns asked for.
+        upsampled: Twice the resolution of (grids, rows, columns), cut to the rows and columns asked for; it
+            is told the octave of what it gives.
         joined: Puts arrays together along their first axis.
 
     Returns:
@@ -60,7 +61,7 @@ def interpolated_windows(
     for level in range(finest + len(parts) - 2, octave - 1, -1):
         coarse, fine = windows[level + 1 - octave], windows[level - octave]
         known = coarse.finer(1, grid_shape(*shape, level))
-        features = fine.within(known).of(upsampled(features, known.shape))
+        features = fine.within(known).of(upsampled(features, known.shape, level))
         if level >= finest:
             features = joined([parts[level - finest][None], features])
     return features

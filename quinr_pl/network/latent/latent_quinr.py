@@ -17,7 +17,7 @@ from quinr_pl.network.decoders.latent import LatentFormat
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.context_model import ContextModel
 from quinr_pl.network.latent.pictures import Pictures
-from quinr_pl.network.latent.pyramid import LatentPyramid
+from quinr_pl.network.latent.pyramid import LatentPyramid, UpsamplingKind
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.stages import Stages
 from quinr_pl.network.latent.synthesis import (
@@ -67,6 +67,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         neighbours: Latents around a latent that the context model sees.
         context_width: Hidden units of each layer of the context model.
         context_layers: Hidden layers of the context model, 1 or 2.
+        upsampling: "shared", one filter of all doublings of the resolution, or "own", one of each.
         rate_weight: λ, what a bit for each pixel costs, in units of the mean squared error.
         coarse_steps: Shares of the steps at reduced resolutions, the coarsest first: (a, b) begins with a
             share a of the steps at 1/4, then a share b at 1/2.
@@ -106,6 +107,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         neighbours: int = 12,
         context_width: int = 12,
         context_layers: int = 1,
+        upsampling: UpsamplingKind = "shared",
         rate_weight: float = 6e-3,
         coarse_steps: Sequence[float] = (0.5, 0.35),
         enlargements: int = 0,
@@ -132,6 +134,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             neighbours=neighbours,
             context_width=context_width,
             context_layers=context_layers,
+            upsampling=upsampling,
         )
         _check_training(rate_weight, hard_share, latent_learning_rate)
         self.height, self.width = height, width
@@ -143,7 +146,7 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         self._enlarged = 0  # how often all grids have been
         self._step, self._touched = 0, Touched()
         self._begun_with_second: bool | None = None  # known from the first step on
-        self.pyramid = LatentPyramid(height, width, finest, grids)
+        self.pyramid = LatentPyramid(height, width, finest, grids, upsampling)
         # A latent of the next grid is seen on four times the pixels: half the step gives an equal error.
         units = 0.5 ** torch.arange(grids)
         self.synthesis = make_synthesis(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,45 +14,60 @@ from quinr_pl.ops.upsampling import interpolated, joined, upsampled
 from quinr_pl.ops.window import Shape, Window
 
 _BILINEAR = (0.0, 0.25, 0.75, 0.0)
+UpsamplingKind = Literal["shared", "own"]
 
 
 class Upsampling(nn.Module):
-    """Twice the resolution along both axes, by a symmetric filter of eight taps that starts bilinear.
+    """Twice the resolution along both axes, by symmetric filters of eight taps that start bilinear.
+
+    Args:
+        octaves: Number of doublings that have a filter of their own; None for one filter of all.
 
     Attributes:
-        weight: What an even sample gives to the four values from two before it to one after it. An odd one
-            takes them in reverse, from one before it to two after it.
+        weight: What an even sample gives to the four values from two before it to one after it, (4,), or
+            that of each doubling, to the octave 0 first, (octaves, 4). An odd sample takes them in reverse,
+            from one before it to two after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, octaves: int | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.tensor(_BILINEAR))
+        taps = torch.tensor(_BILINEAR)
+        self.weight = nn.Parameter(taps if octaves is None else taps.repeat(octaves, 1))
 
-    def forward(self, values: Tensor) -> Tensor:
-        """(grids, rows, columns) -> (grids, 2 rows, 2 columns); edges are repeated."""
-        return upsampled(values, self.weight)
+    def taps(self, octave: int, doublings: int) -> Tensor:
+        """Those of so many doublings, to an octave and to the coarser ones before it: (doublings, 4)."""
+        if self.weight.ndim == 1:
+            return self.weight.expand(doublings, -1)
+        return self.weight[octave : octave + doublings]
+
+    def forward(self, values: Tensor, octave: int = 0) -> Tensor:
+        """(grids, rows, columns) -> (grids, 2 rows, 2 columns) of an octave; edges are repeated."""
+        return upsampled(values, self.taps(octave, 1)[0])
 
 
 class LatentPyramid(nn.Module):
-    """Grids of latents and one interpolation filter, learned, for every factor of two.
+    """Grids of latents and a learned interpolation for every factor of two.
 
     Args:
         height: Rows of the signal.
         width: Columns of the signal.
         finest: The finest grid has one latent for ``2**finest`` pixels a side.
         grids: Number of grids, each of half the resolution of the one before.
+        upsampling: Whether all factors of two have one filter, or each its own.
 
     Attributes:
         grids: (rows, columns) of each, the finest first; zero at first. What is interpolated is their sum
             with the grids of another frame where `follow` has named some.
     """
 
-    def __init__(self, height: int, width: int, finest: int, grids: int) -> None:
+    def __init__(
+        self, height: int, width: int, finest: int, grids: int, upsampling: UpsamplingKind = "shared"
+    ) -> None:
         super().__init__()
         self.finest = finest
         shapes = [grid_shape(height, width, finest + index) for index in range(grids)]
         self.grids = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
-        self.interpolation = Upsampling()
+        self.interpolation = Upsampling(max(1, self.coarsest) if upsampling == "own" else None)
         for index in range(grids):
             self.register_buffer(f"other{index}", None, persistent=False)
 
@@ -89,9 +105,9 @@ class LatentPyramid(nn.Module):
         indices = [level - self.finest for level in levels if level >= self.finest]
         known = [self._sum(index, grids[index]) for index in indices]
         if is_plain(self.interpolation, Upsampling):
-            features = interpolated(self.interpolation.weight, known, shapes)
+            features = interpolated(self.interpolation.taps(octave, len(shapes) - 1), known, shapes)
         else:
-            features = joined(self.interpolation, known, shapes)
+            features = joined(lambda values, after: self.interpolation(values, octave + after), known, shapes)
         return self._with_absent(features)
 
     @torch.no_grad()
@@ -103,7 +119,8 @@ class LatentPyramid(nn.Module):
         """
         for index in range(octave - self.finest, len(self.grids)):
             rows, columns = self.grids[index - 1].shape
-            self.grids[index - 1].copy_(self._finer(self.grids[index][None], (rows, columns))[0])
+            twice = self._finer(self.grids[index][None], (rows, columns), self.finest + index - 1)
+            self.grids[index - 1].copy_(twice[0])
         self.grids[-1].zero_()
 
     def windows(self, window: Window, height: int, width: int, octave: int = 0) -> list[Window]:
@@ -142,11 +159,11 @@ class LatentPyramid(nn.Module):
         found = interpolated_windows(parts, windows, shape, self.finest, octave, self._finer, torch.cat)
         return self._with_absent(found)
 
-    def _finer(self, values: Tensor, shape: Shape) -> Tensor:
-        """Values at the next finer resolution: (grids, rows, columns) -> (grids, *shape)."""
+    def _finer(self, values: Tensor, shape: Shape, octave: int) -> Tensor:
+        """Values at the next finer resolution, an octave: (grids, rows, columns) -> (grids, *shape)."""
         if is_plain(self.interpolation, Upsampling):
-            return upsampled(values, self.interpolation.weight, shape)
-        twice: Tensor = self.interpolation(values)
+            return upsampled(values, self.interpolation.taps(octave, 1)[0], shape)
+        twice: Tensor = self.interpolation(values, octave)
         return twice[:, : shape[0], : shape[1]]
 
     def rounded(self) -> list[Tensor]:

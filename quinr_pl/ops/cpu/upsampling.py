@@ -16,7 +16,6 @@ from quinr_pl.native.memory import (
     empty,
     numbers,
     strides,
-    zeros,
 )
 from quinr_pl.native.precision import Precision
 from quinr_pl.native.rows import RowKernels, Words
@@ -56,13 +55,13 @@ def interpolated(
     """See quinr_pl.ops.upsampling.interpolated and Operation.run."""
     check_readable("interpolation of latents", weight, *grids)
     expected = [tuple(shape) for shape in shapes[: len(grids)]]
-    check_shapes("interpolation of latents", (weight, *grids), [(TAPS,), *expected])
+    check_shapes("interpolation of latents", (weight, *grids), [(len(shapes) - 1, TAPS), *expected])
     weight = contiguous(weight)
     frames = [Framed.around(grids[0][None], MARGIN)]
     for level, shape in enumerate(shapes[1:], 1):
         joins = int(level < len(grids))
         last = level == len(shapes) - 1
-        finer = _upsampled(weight, frames[-1], len(frames[-1].whole) + joins, shape, last)
+        finer = _upsampled(weight[-level], frames[-1], len(frames[-1].whole) + joins, shape, last)
         if joins:
             finer.signal[0] = grids[level]
         frames.append(finer)
@@ -75,13 +74,12 @@ def _gradients(
 ) -> list[Tensor]:
     """Gradients in the taps and in the grids, of which the coarsest ``joined`` have a frame of their own."""
     given = Framed.of(cotangent, _least_margin(cotangent.shape[1:]))
-    of_weight = zeros(weight, *weight.shape)
+    of_weight = empty(weight, *weight.shape)
     of_grids = []
     for level in range(len(frames), 0, -1):
         if level < joined:
             of_grids.append(given.signal[0].clone())
-        given, sums = _back(weight, frames[level - 1], given)
-        of_weight += sums
+        given, of_weight[-level] = _back(weight[-level], frames[level - 1], given)
     of_grids.append(given.signal[0].clone())
     return [of_weight, *reversed(of_grids)]
 

@@ -7,6 +7,7 @@ from ctypes import c_void_p
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from quinr_pl.errors import QuinrError
@@ -99,7 +100,7 @@ def interpolated(
     """See quinr_pl.ops.upsampling.interpolated and Operation.run."""
     check_readable("interpolation of latents", weight, *grids, device=weight.device.type)
     expected = [tuple(shape) for shape in shapes[: len(grids)]]
-    check_shapes("interpolation of latents", (weight, *grids), [(TAPS,), *expected])
+    check_shapes("interpolation of latents", (weight, *grids), [(len(shapes) - 1, TAPS), *expected])
     weight, grids = weight.contiguous(), tuple(grid.contiguous() for grid in grids)
     steps = []
     for level, fine in enumerate(shapes[1:], 1):
@@ -107,13 +108,13 @@ def interpolated(
         steps.append(_Doubling(min(level, len(grids)), joins, _shape(shapes[level - 1]), _shape(fine)))
         steps[-1].check()
     if not steps:
-        return grids[0][None].clone(), lambda cotangent, needed: (weight.new_zeros(TAPS), cotangent[0])
+        return grids[0][None].clone(), lambda cotangent, needed: (torch.zeros_like(weight), cotangent[0])
     between, memory = pieces(weight, [step.size for step in steps[:-1]])
     result = weight.new_empty(steps[-1].planes + steps[-1].joins, *steps[-1].fine)
     values: list[_Planes] = [grids[0], *between, result]
     for level, step in enumerate(steps):
         joining = grids[level + 1] if step.joins else None
-        step.run(weight, values[level], joining, values[level + 1])
+        step.run(weight[-1 - level], values[level], joining, values[level + 1])
     # Not the result: what the gradients hold must not hold them.
     return result, partial(_gradients, weight, steps, values[:-1], (memory, grids))
 
@@ -141,9 +142,10 @@ def _gradients(
                 given[0] if given.ndim == 3 else given[: step.fine[0] * step.fine[1]].view(step.fine)
             )
         first = sum(blocks[:level]) * TAPS * sums.element_size()
-        step.back(weight, values[level], given, parts[level], c_void_p(sums.data_ptr() + first))
+        step.back(weight[-1 - level], values[level], given, parts[level], c_void_p(sums.data_ptr() + first))
         given = parts[level]
-    return [summed(sums), given.view(steps[0].coarse), *reversed(of_grids)]
+    of_weight = torch.stack([summed(part) for part in reversed(sums.split(blocks))])
+    return [of_weight, given.view(steps[0].coarse), *reversed(of_grids)]
 
 
 def _kernel(name: str, weight: Tensor) -> Kernel:
