@@ -165,6 +165,11 @@ _ENLARGEMENTS_IN_MASK = ((0.56, 2), (0.2, 0), (0.07, 1))
 """The same of range images, the mask left out."""
 _LARGE_ENLARGEMENTS = ((0.56, 2), (0.28, 1))
 """The same of a picture that is trained on tiles: it shows less in a pixel."""
+_OWN_FILTERS, _LARGE_OWN_FILTERS = 0.15, 0.3
+"""Bits a pixel from which each doubling of the resolution has a filter of its own, and those on tiles.
+
+docs/research/filters-and-steps-of-grids.md has the figures. Range images gain nothing."""
+_OWN_FILTERS_BYTES = 7_000  # of smaller files filters take a larger share than they save
 
 
 def network_kind(most_bytes: int, spec: SignalSpec) -> str:
@@ -203,7 +208,8 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
     coarsest = min(_COARSEST, max(2, int(math.log2(max(spec.shape))) - 1))
     *rows, width = spec.shape
     tiles = Tiles(math.prod(rows), width, coarsest, STEP_PIXELS)
-    if tiles.count(0) > 1:
+    large = tiles.count(0) > 1
+    if large:
         shares, length = _on_tiles(steps, shares, tiles, spec.pixels)
     else:
         length = _length(steps)
@@ -213,7 +219,8 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
         "model.network.grids": coarsest - finest + 1,
         "model.network.rate_weight": float(f"{rate_weight:.3g}"),
         "model.network.coarse_steps": list(shares),
-        "model.network.enlargements": _enlargements(bpp, spec, tiles.count(0) > 1),
+        "model.network.enlargements": _enlargements(bpp, spec, large),
+        "model.network.upsampling": _upsampling(own_bytes, bpp, spec, large),
         "model.network.hard_share": training.hard_share,
         "model.precondition_frequency": training.precondition_frequency,
         **length,
@@ -226,6 +233,13 @@ def _enlargements(bpp: float, spec: SignalSpec, large: bool) -> int:
         return 0
     table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS if spec.mask is None else _ENLARGEMENTS_IN_MASK
     return next((number for least, number in table if bpp >= least), 0)
+
+
+def _upsampling(own_bytes: float, bpp: float, spec: SignalSpec, large: bool) -> str:
+    """Whether each doubling has a filter of its own; of a single axis it was not measured."""
+    least = _LARGE_OWN_FILTERS if large else _OWN_FILTERS
+    picture = spec.mask is None and math.prod(spec.shape[:-1]) > 1
+    return "own" if picture and own_bytes >= _OWN_FILTERS_BYTES and bpp >= least else "shared"
 
 
 def _on_tiles(

@@ -102,6 +102,29 @@ def test_grids_of_a_range_image_are_enlarged_at_other_rates():
         assert plan["model.network.enlargements"] == enlargements
 
 
+@pytest.mark.parametrize(
+    ("bpp", "height", "width", "upsampling"),
+    [
+        (0.1, 512, 768, "shared"),
+        (0.2, 512, 768, "own"),
+        (1.0, 512, 768, "own"),
+        (1.0, 100, 80, "shared"),
+        (1.0, 1, 100_000, "shared"),
+        (0.2, 3000, 4000, "shared"),
+        (0.5, 3000, 4000, "own"),
+    ],
+)
+def test_doublings_have_filters_of_their_own_where_bits_are_many(bpp, height, width, upsampling):
+    spec = SignalSpec(IMAGE_8, (height, width), 3, 0.0, 255.0)
+    for effort in TRAININGS:
+        plan = latent_plan(spec, int(bpp * spec.pixels / 8), effort, 4e-3)
+        assert plan["model.network.upsampling"] == upsampling
+    mask = np.ones((height, width), bool)
+    masked = SignalSpec(RANGE_IMAGE, mask.shape, 1, 0.0, 80.0, mask=mask)
+    plan = latent_plan(masked, int(bpp * spec.pixels / 8), 3, 4e-3)
+    assert plan["model.network.upsampling"] == "shared"
+
+
 @pytest.mark.parametrize("effort", TRAININGS)
 def test_a_larger_file_never_gets_a_smaller_network_for_a_rate(effort):
     for rates in ((0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.29), (0.3, 0.5), (0.8, 2.0)):
