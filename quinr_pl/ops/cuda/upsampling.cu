@@ -128,11 +128,12 @@ __device__ void weigh(
 #define PLACES (TILE_ROWS * TILE_COLUMNS)  // of a tile of values; each has a thread
 #define LINES (2 * TILE_ROWS + 6)           // rows of results that the values of a tile have a part in
 
-// Gradients in the planes of values, and for each block sums of those in the taps. ``joins`` planes come first in
-// the gradient that is given. A block takes a tile: rows of the gradient are gathered first, then columns.
+// Gradients in the planes of values, and for each block sums of those in the taps, ``partial_row`` numbers apart.
+// ``joins`` planes come first in the gradient that is given. A block takes a tile: rows of the gradient are gathered
+// first, then columns.
 extern "C" __global__ void __launch_bounds__(PLACES) of_upsampled(
     const real *values, const real *given, const real *weights, real *of_values, real *partial,
-    int joins, int rows, int columns, int finer_rows, int finer_columns) {
+    int partial_row, int joins, int rows, int columns, int finer_rows, int finer_columns) {
     __shared__ real lines[LINES][TILE_COLUMNS], found[TAPS][PLACES];
     const int thread = threadIdx.x, plane = blockIdx.y;
     const int across = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
@@ -171,5 +172,6 @@ extern "C" __global__ void __launch_bounds__(PLACES) of_upsampled(
             for (int tap = 0; tap < TAPS; ++tap) found[tap][thread] += found[tap][thread + half];
     }
     __syncthreads();
-    if (thread < TAPS) partial[(size_t(blockIdx.y) * gridDim.x + blockIdx.x) * TAPS + thread] = found[thread][0];
+    const size_t block = size_t(blockIdx.y) * gridDim.x + blockIdx.x;
+    if (thread < TAPS) partial[block * partial_row + thread] = found[thread][0];
 }

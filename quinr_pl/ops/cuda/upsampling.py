@@ -64,11 +64,14 @@ class _Doubling:
         _kernel("upsample", weight)(grid, THREADS, values, joining, weight, result, *sizes)
 
     def back(
-        self, weight: Tensor, values: _Planes, given: _Planes, of_values: _Planes, partial_sums: _Planes
+        self, weight: Tensor, values: _Planes, given: _Planes, of_values: _Planes, partial_sums: Tensor
     ) -> None:
-        """From the gradient in the result to that in the values, and to TAPS sums for each tile."""
+        """From the gradient in the result to that in the values, and to TAPS sums for each block.
+
+        ``partial_sums`` is (blocks or more, TAPS), of any stride from block to block.
+        """
         grid = (self.tiles, self.planes)
-        sizes = ints(self.joins, *self.coarse, *self.fine)
+        sizes = ints(partial_sums.stride(0), self.joins, *self.coarse, *self.fine)
         run = _kernel("of_upsampled", weight)
         run(grid, TILE[0] * TILE[1], values, given, weight, of_values, partial_sums, *sizes)
 
@@ -129,8 +132,8 @@ def _gradients(
 ) -> list[Tensor]:
     """Gradients in the taps and in the grids; ``values`` before each step, whose memory is ``kept``."""
     given = cotangent.contiguous()
-    blocks = [step.tiles * step.planes for step in steps]
-    sums = weight.new_empty(sum(blocks), TAPS)
+    # Those of all doublings side by side, so that one kernel adds them up; coarse ones have fewer blocks.
+    sums = weight.new_zeros(max(step.tiles * step.planes for step in steps), *weight.shape)
     # The gradients of all planes before each step, those of the coarsest grid alone first.
     sizes = [step.planes * step.coarse[0] * step.coarse[1] for step in steps]
     parts = weight.new_empty(sum(sizes)).split(sizes)
@@ -141,11 +144,9 @@ def _gradients(
             of_grids.append(
                 given[0] if given.ndim == 3 else given[: step.fine[0] * step.fine[1]].view(step.fine)
             )
-        first = sum(blocks[:level]) * TAPS * sums.element_size()
-        step.back(weight[-1 - level], values[level], given, parts[level], c_void_p(sums.data_ptr() + first))
+        step.back(weight[-1 - level], values[level], given, parts[level], sums[:, -1 - level])
         given = parts[level]
-    of_weight = torch.stack([summed(part) for part in reversed(sums.split(blocks))])
-    return [of_weight, given.view(steps[0].coarse), *reversed(of_grids)]
+    return [summed(sums), given.view(steps[0].coarse), *reversed(of_grids)]
 
 
 def _kernel(name: str, weight: Tensor) -> Kernel:
