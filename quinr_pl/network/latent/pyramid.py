@@ -25,8 +25,8 @@ class Upsampling(nn.Module):
 
     Attributes:
         weight: What an even sample gives to the four values from two before it to one after it, (4,), or
-            that of each doubling, the one to octave 0 first, (octaves, 4). An odd sample takes them in reverse,
-            from one before it to two after it.
+            that of each doubling, the one to octave 0 first, (octaves, 4). An odd sample takes them in
+            reverse, from one before it to two after it.
     """
 
     def __init__(self, octaves: int | None = None) -> None:
