@@ -50,7 +50,7 @@ def rates(rows: Sequence[Row]) -> list[str]:
             own = [row for row in rows if row["effort"] == effort and row["image"] == image]
             if len(own) < 2:
                 continue
-            differences = {name: bjontegaard_rate(_anchor(own, name), _curve(own)) for name in names}
+            differences = {name: bjontegaard_rate(_curve(own, name), _curve(own)) for name in names}
             for name, rate in differences.items():
                 if rate is not None:
                     found[name].append(rate)
@@ -94,7 +94,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     for axis, image in zip(axes[: len(images)], images, strict=True):
         own = [row for row in rows if row["image"] == image]
         for number, name in enumerate(name for name in ANCHORS if name != _COOL_CHIC):
-            _line(axis, _anchor(own, name), name, color=f"C{number + 1}")
+            _line(axis, _curve(own, name), name, color=f"C{number + 1}")
         published = envelope(point for curve in kodak_image(image).values() for point in curve.points)
         least, most = min(row["bpp"] for row in own), max(row["bpp"] for row in own)
         near = [point for point in published if 0.6 * least <= point[0] <= 1.2 * most]
@@ -131,11 +131,8 @@ def _values(rows: Iterable[Row], name: str) -> list:
     return sorted({row[name] for row in rows})
 
 
-def _curve(rows: Iterable[Row]) -> list[tuple[float, float]]:
-    return sorted((row["bpp"], row["psnr"]) for row in rows)
-
-
-def _anchor(rows: Iterable[Row], name: str) -> list[tuple[float, float]]:
+def _curve(rows: Iterable[Row], name: str = "psnr") -> list[tuple[float, float]]:
+    """Points of our files, or of the codec that a column is of."""
     return sorted((row["bpp"], row[name]) for row in rows if row[name] is not None)
 
 

@@ -228,18 +228,23 @@ def latent_plan(spec: SignalSpec, most_bytes: int, effort: int, rate_weight: flo
 
 
 def _enlargements(bpp: float, spec: SignalSpec, large: bool) -> int:
-    """How many coarse stages end by enlarging all grids: none of a single axis, which was not measured."""
-    if math.prod(spec.shape[:-1]) == 1:
+    """How many coarse stages end by enlarging all grids."""
+    if _is_row(spec):
         return 0
     table = _LARGE_ENLARGEMENTS if large else _ENLARGEMENTS if spec.mask is None else _ENLARGEMENTS_IN_MASK
     return next((number for least, number in table if bpp >= least), 0)
 
 
 def _upsampling(own_bytes: float, bpp: float, spec: SignalSpec, large: bool) -> str:
-    """Whether each doubling has a filter of its own; of a single axis it was not measured."""
+    """Whether each doubling has a filter of its own."""
     least = _LARGE_OWN_FILTERS if large else _OWN_FILTERS
-    picture = spec.mask is None and math.prod(spec.shape[:-1]) > 1
+    picture = spec.mask is None and not _is_row(spec)
     return "own" if picture and own_bytes >= _OWN_FILTERS_BYTES and bpp >= least else "shared"
+
+
+def _is_row(spec: SignalSpec) -> bool:
+    """Whether a signal has one axis, of which neither enlargements nor filters were measured."""
+    return math.prod(spec.shape[:-1]) == 1
 
 
 def _on_tiles(

@@ -20,7 +20,7 @@ from quinr_pl.network.decoders.protocol import (
     Shape,
     Values,
 )
-from quinr_pl.network.latent.bands import grid_shape, interpolated_windows, looked_at
+from quinr_pl.network.latent.bands import filters_of_doublings, grid_shape, interpolated_windows, looked_at
 from quinr_pl.network.latent.context_shape import NEIGHBOURS, ContextShape
 from quinr_pl.ops.cpu.filters import filtered
 from quinr_pl.ops.cpu.upsampling import upsampled
@@ -163,7 +163,6 @@ class LatentDecoder(LatentFormat, Decoder):
         whole = Window(*rows, 0, shape[1])
         windows = looked_at(whole, shape, finest + grids - 1)
         parts = [windows[finest + index].of(values[f"pyramid.grids.{index}"]) for index in range(grids)]
-
         taps = values["pyramid.interpolation.weight"]
 
         def finer(features: Floats, size: Shape, octave: int) -> Floats:
@@ -187,7 +186,7 @@ class LatentDecoder(LatentFormat, Decoder):
 def _taps_shape(architecture: Mapping[str, Any]) -> Shape:
     """Of the interpolation; see quinr_pl.network.latent.pyramid.Upsampling."""
     coarsest = int(architecture["finest"]) + int(architecture["grids"]) - 1
-    return (max(1, coarsest), TAPS) if architecture["upsampling"] == "own" else (TAPS,)
+    return (filters_of_doublings(coarsest), TAPS) if architecture["upsampling"] == "own" else (TAPS,)
 
 
 def circuit_parameters(ansatz: Ansatz, in_features: int, out_features: int) -> int:

@@ -15,6 +15,15 @@ def grid_shape(height: int, width: int, octave: int) -> Shape:
     return -(-height >> octave), -(-width >> octave)
 
 
+def filters_of_doublings(coarsest: int) -> int:
+    """How many filters interpolation has where each doubling has its own; one where there is none to do.
+
+    Args:
+        coarsest: Binary logarithm of the pixels a side for a latent of the coarsest grid.
+    """
+    return max(1, coarsest)
+
+
 def looked_at(window: Window, shape: Shape, coarsest: int, octave: int = 0) -> list[Window]:
     """What interpolation to a window looks at: of each resolution, from the window's to the coarsest.
 

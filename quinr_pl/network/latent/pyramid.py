@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from quinr_pl.network.latent.bands import grid_shape, interpolated_windows, looked_at
+from quinr_pl.network.latent.bands import filters_of_doublings, grid_shape, interpolated_windows, looked_at
 from quinr_pl.network.layers.plain_modules import is_plain
 from quinr_pl.ops.upsampling import interpolated, joined, upsampled
 from quinr_pl.ops.window import Shape, Window
@@ -67,7 +67,8 @@ class LatentPyramid(nn.Module):
         self.finest = finest
         shapes = [grid_shape(height, width, finest + index) for index in range(grids)]
         self.grids = nn.ParameterList(nn.Parameter(torch.zeros(shape)) for shape in shapes)
-        self.interpolation = Upsampling(max(1, self.coarsest) if upsampling == "own" else None)
+        filters = filters_of_doublings(self.coarsest) if upsampling == "own" else None
+        self.interpolation = Upsampling(filters)
         for index in range(grids):
             self.register_buffer(f"other{index}", None, persistent=False)
 
