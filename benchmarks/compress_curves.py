@@ -39,7 +39,7 @@ def main() -> None:
 
 def rates(rows: Sequence[Row]) -> list[str]:
     """A table of Bjøntegaard rates in %, of pictures with at least two files of an effort."""
-    names = [name for name in ANCHORS if any(row[name] is not None for row in rows)]
+    names = [name for name in ANCHORS if any(row.get(name) is not None for row in rows)]
     lines = [
         f"| effort | image | files | {' | '.join(names)} |",
         "|---:|---|---:|" + "---:|" * len(names),
@@ -133,7 +133,7 @@ def _values(rows: Iterable[Row], name: str) -> list:
 
 def _curve(rows: Iterable[Row], name: str = "psnr") -> list[tuple[float, float]]:
     """Points of our files, or of the codec that a column is of."""
-    return sorted((row["bpp"], row[name]) for row in rows if row[name] is not None)
+    return sorted((row["bpp"], row[name]) for row in rows if row.get(name) is not None)
 
 
 if __name__ == "__main__":

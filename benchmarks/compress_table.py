@@ -1,10 +1,10 @@
 """`quinr-pl compress` beside other codecs: ``python -m benchmarks.compress_table FOLDER IMAGE...``.
 
 Each file is made by the command and decoded by `quinr-pl decompress`, in processes of their own. Its bytes,
-its PSNR against the picture and the seconds of both commands stand beside the PSNR that JPEG 2000 (9/7), WebP
-and AVIF have at the same bytes, and beside the envelope of what all versions of Cool-Chic publish for Kodak.
-Each curve is interpolated along the logarithm of the rate, and empty where it does not reach. Files
-that are in FOLDER already are not made again.
+its PSNR against the picture and the seconds of both commands stand beside the PSNR that JPEG 2000 (9/7),
+WebP, AVIF and, where pillow-heif is installed, intra frames of HEVC have at the same bytes, and beside the
+envelope of what all versions of Cool-Chic publish for Kodak. Each curve is interpolated along the logarithm
+of the rate, and empty where it does not reach. Files that are in FOLDER already are not made again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from benchmarks import hevc
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.baselines.jpeg2000 import JPEG2000
 from quinr_pl.baselines.pillow import PillowCodec
@@ -35,7 +36,8 @@ from quinr_pl.signals.distortion import psnr
 Row = dict[str, Any]
 _AROUND = (0.8, 0.95, 1.05, 1.25)
 """Rates at which anchors are measured, in units of the file's."""
-ANCHORS = ("JPEG 2000", "WebP", "AVIF", "Cool-Chic")
+HEVC = "HEVC"
+ANCHORS = ("JPEG 2000", "WebP", "AVIF", HEVC, "Cool-Chic")
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def _row(folder: Path, image: Path, bpp: float, effort: int) -> Row:
     kept = folder / f"{image.stem}-{bpp:g}-effort{effort}.json"
     if kept.is_file():
         row: Row = json.loads(kept.read_text())
-        return row
+        return _with_hevc(row, image, kept)
     file, picture = kept.with_suffix(".quinr"), kept.with_suffix(".png")
     asked = ["--bpp", f"{bpp:g}", "--effort", str(effort), "--json"]
     encoding, said = _timed(["compress", str(image), "-o", str(file), *asked])
@@ -82,10 +84,10 @@ def _row(folder: Path, image: Path, bpp: float, effort: int) -> Row:
         "lambda": figures["lambda"],
         "encode_seconds": encoding,
         "decode_seconds": decoding,
-        **dict(zip(ANCHORS, _anchors(image.stem, original, spec, rate), strict=True)),
+        **_anchors(image.stem, original, spec, rate),
     }
     write_bytes(kept, (json.dumps(row, indent=1) + "\n").encode())
-    return row
+    return _with_hevc(row, image, kept)
 
 
 def _timed(arguments: Sequence[str]) -> tuple[float, str]:
@@ -97,19 +99,29 @@ def _timed(arguments: Sequence[str]) -> tuple[float, str]:
     return time.perf_counter() - start, done.stdout
 
 
-def _anchors(name: str, values: npt.NDArray, spec: SignalSpec, rate: float) -> list[float | None]:
-    """PSNR of other codecs at the rate of a file, in the order of `ANCHORS`."""
-    found = []
-    for codec in (JPEG2000(), PillowCodec("webp"), PillowCodec("avif")):
+def _anchors(name: str, values: npt.NDArray, spec: SignalSpec, rate: float) -> dict[str, float | None]:
+    """PSNR at the rate of a file of codecs that need nothing installed, and of those that are published."""
+    found: dict[str, float | None] = {}
+    codecs = {"JPEG 2000": JPEG2000(), "WebP": PillowCodec("webp"), "AVIF": PillowCodec("avif")}
+    for anchor, codec in codecs.items():
         points = []
         for bpp in (rate * factor for factor in _AROUND):
             data = codec.encode(values, spec, bpp)
             points.append(
                 (bits_per_pixel(len(data), spec.pixels), psnr(values, codec.decode(data, spec), spec.peak))
             )
-        found.append(psnr_at(points, rate))
+        found[anchor] = psnr_at(points, rate)
     published = (psnr_at(curve.points, rate) for curve in kodak_image(name).values())
-    return [*found, max((quality for quality in published if quality is not None), default=None)]
+    found["Cool-Chic"] = max((quality for quality in published if quality is not None), default=None)
+    return found
+
+
+def _with_hevc(row: Row, image: Path, kept: Path) -> Row:
+    """A row with the PSNR of HEVC, which is measured once where it can be."""
+    if HEVC not in row and hevc.available():
+        row = {**row, HEVC: psnr_at(hevc.curve(image), row["bpp"])}
+        write_bytes(kept, (json.dumps(row, indent=1) + "\n").encode())
+    return row
 
 
 @cache
@@ -128,10 +140,10 @@ def _line(row: Row) -> str:
 
 def _table(rows: Iterable[Row]) -> list[str]:
     """Rows of Markdown: what others have is told as our PSNR less theirs."""
+    over = " | ".join(f"over {name}" for name in ANCHORS)
     lines = [
-        "| image | effort | asked | bytes | of asked | PSNR | over JPEG 2000 | over WebP | over AVIF | "
-        "over Cool-Chic | encode s | decode s |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| image | effort | asked | bytes | of asked | PSNR | {over} | encode s | decode s |",
+        "|---|" + "---:|" * (7 + len(ANCHORS)),
     ]
     for row in rows:
         others = " | ".join(_difference(row, name) for name in ANCHORS)
@@ -144,7 +156,8 @@ def _table(rows: Iterable[Row]) -> list[str]:
 
 
 def _difference(row: Row, name: str) -> str:
-    return "" if row[name] is None else f"{row['psnr'] - row[name]:+.2f}"
+    other = row.get(name)
+    return "" if other is None else f"{row['psnr'] - other:+.2f}"
 
 
 if __name__ == "__main__":
