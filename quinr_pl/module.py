@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics.image import PeakSignalNoiseRatio
 
@@ -19,19 +17,15 @@ from quinr_pl.checkpoint_io import write_checkpoints_atomically
 from quinr_pl.class_paths import class_path, find_class
 from quinr_pl.errors import QuinrError
 from quinr_pl.fields import require_at_least
-from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import Network
-from quinr_pl.training.adam import Adam
 from quinr_pl.training.follow import follow
-from quinr_pl.training.graphable import reason_against_graphs
-from quinr_pl.training.graphed_steps import CudaRecorder, GraphedSteps, Schedule
-from quinr_pl.training.soap import SOAP
+from quinr_pl.training.optimizers import OptimizerKind, OptimizerSettings
+from quinr_pl.training.replayed_module import ReplayedModule
 
 Batch = tuple[Tensor, Tensor]
-_LOG = logging.getLogger(__name__)
 
 
-class CoordinateNetworkModule(pl.LightningModule):
+class CoordinateNetworkModule(ReplayedModule):
     """Fits any coordinate network to one signal by mean squared error.
 
     Args:
@@ -61,7 +55,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         self,
         network: Network,
         learning_rate: float = 1e-2,
-        optimizer: Literal["adam", "soap"] = "adam",
+        optimizer: OptimizerKind = "adam",
         betas: tuple[float, float] = (0.9, 0.99),
         latent_betas: tuple[float, float] = (0.9, 0.99),
         precondition_frequency: int = 10,
@@ -72,7 +66,6 @@ class CoordinateNetworkModule(pl.LightningModule):
         frozen: Sequence[str] = (),
         graphs: bool = True,
     ) -> None:
-        super().__init__()
         if not 0 < learning_rate < math.inf:
             raise QuinrError(f"--model.learning_rate {learning_rate}: must be positive and finite")
         for flag, share in (("weight_decay", weight_decay), ("final_learning_rate", final_learning_rate)):
@@ -84,16 +77,23 @@ class CoordinateNetworkModule(pl.LightningModule):
         if warmup_steps < 0:
             raise QuinrError(f"--model.warmup_steps {warmup_steps}: must not be negative")
         require_at_least(1, {"--model.precondition_frequency": precondition_frequency})
-        self.network = network if isinstance(network, Network) else _build(network)
+        super().__init__(network if isinstance(network, Network) else _build(network), graphs)
         self._freeze(frozen)
-        self.betas = (betas[0], betas[1])
+        self.optimizer_settings = OptimizerSettings(
+            optimizer,
+            learning_rate,
+            (betas[0], betas[1]),
+            (latent_betas[0], latent_betas[1]),
+            precondition_frequency,
+            weight_decay,
+        )
         self.save_hyperparameters(
             {
                 "network": {"name": class_path(type(self.network)), **self.network.architecture()},
                 "learning_rate": learning_rate,
                 "optimizer": optimizer,
-                "betas": self.betas,
-                "latent_betas": (latent_betas[0], latent_betas[1]),
+                "betas": self.optimizer_settings.betas,
+                "latent_betas": self.optimizer_settings.latent_betas,
                 "precondition_frequency": precondition_frequency,
                 "schedule": schedule,
                 "warmup_steps": warmup_steps,
@@ -102,10 +102,7 @@ class CoordinateNetworkModule(pl.LightningModule):
                 "frozen": list(frozen),
             },
             logger=False,  # logged once, with the final figures, by the callback that knows them
-        )
-        self._graphs = graphs  # no hyperparameter: the results are the same
-        self._graphed: GraphedSteps | None = None
-        self._replayed = False
+        )  # without ``graphs``: the results are the same
         self._digest: str | None = None
         # Targets lie in [0, 1], and so does every decoded value: a tuple clamps the prediction.
         self.validation_psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0))
@@ -155,53 +152,11 @@ class CoordinateNetworkModule(pl.LightningModule):
         sample = torch.randperm(len(data.coordinates))[:4096]
         self.network.calibrate(data.coordinates[sample].to(self.device, self.dtype))
 
-    def on_train_start(self) -> None:
-        """Prepares steps that a GPU replays, where nothing needs to see gradients."""
-        reason = (
-            reason_against_graphs(self.trainer, self, self.network)
-            if self._graphs
-            else "they are switched off"
-        )
-        self._graphed = None if reason else self._prepared_graphs()
-        if not reason:  # in this fit alone: Lightning's own methods are the fewer frames in a traceback
-            vars(self).update(self._hooks_of_replays())
-        if reason and self.device.type == "cuda":
-            rank_zero_info(f"Steps are not replayed from graphs: {reason}")
-
-    def on_train_end(self) -> None:
-        """Lets go of the graphs."""
-        self._graphed = None
-        for name in self._hooks_of_replays():
-            vars(self).pop(name, None)
-
     def on_fit_end(self) -> None:
         """Tells what engines that count it have run, the rounding included."""
         for engine in dict.fromkeys(layer.engine for layer in self.network.quantum_layers()):
             if report := engine.report():
                 rank_zero_info(report)
-
-    def _hooks_of_replays(self) -> dict[str, Callable[..., None]]:
-        """Methods of Lightning's whose work a replayed step has done."""
-        return {
-            "backward": self._backward_unless_replayed,
-            "optimizer_zero_grad": self._zero_grad_unless_replayed,
-            "optimizer_step": self._step_unless_replayed,
-        }
-
-    def _prepared_graphs(self) -> GraphedSteps:
-        optimizer: Any = self.trainer.optimizers[0]
-        optimizer._opt_called = (
-            True  # schedulers warn where an optimizer's own `step` was not called before them
-        )
-        return GraphedSteps(self.network, optimizer, self._schedule(optimizer), CudaRecorder())
-
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> Schedule:
-        """Learning rates and progress of all steps from the present one on."""
-        first, total = self.global_step, self.trainer.estimated_stepping_batches
-        steps = range(first, max(first, int(total)))
-        factors = [self.learning_rate_factor(step, total) for step in steps]
-        rates = [[group["initial_lr"] * factor for group in optimizer.param_groups] for factor in factors]
-        return Schedule(first, rates, [self.work_done(step, total) for step in steps])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which signal was fitted, and what the network needs to go on."""
@@ -236,7 +191,7 @@ class CoordinateNetworkModule(pl.LightningModule):
         """The network's loss over one block of coordinates."""
         steps = self.trainer.estimated_stepping_batches
         progress = self.begin_step(self.trainer.optimizers[0], self.global_step, steps)
-        loss, figures = self._replayed_step(batch) or self.network.loss(*batch, progress)
+        loss, figures = self.replayed_step(batch) or self.network.loss(*batch, progress)
         # `log` costs as much as a small network: once in a while is enough for a curve.
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.global_step % interval == 0:
@@ -266,39 +221,6 @@ class CoordinateNetworkModule(pl.LightningModule):
         progress = self.work_done(step, steps)
         follow(optimizer, self.network.begin_step(step, progress))
         return progress
-
-    def _replayed_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]] | None:
-        """Loss and figures of a step that a GPU has taken as a whole; None where it has not."""
-        self._replayed = False
-        if self._graphed is None:
-            return None
-        try:
-            if not self._graphed.fits(self.global_step):
-                raise RuntimeError("the learning rates are not those of the schedule")
-            result = self._graphed(batch, self.global_step)
-        except Exception as error:  # whatever a recording meets, the step can be taken without one
-            first_line = str(error).strip().partition("\n")[0] or type(error).__name__
-            rank_zero_warn(f"Steps are not replayed from graphs: {first_line}")
-            _LOG.debug("Steps are not replayed from graphs", exc_info=True)
-            self._graphed = None
-            return None
-        self._replayed = True
-        return result
-
-    def _backward_unless_replayed(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        if not self._replayed:
-            super().backward(loss, *args, **kwargs)
-
-    def _zero_grad_unless_replayed(
-        self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer
-    ) -> None:
-        if not self._replayed:
-            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
-
-    def _step_unless_replayed(self, epoch: int, batch_idx: int, optimizer: Any, closure: Any) -> None:
-        """Takes a step; where a GPU replays it, the hooks around it are called all the same."""
-        stand_in: Any = _MovesUnlessReplayed(self, optimizer.optimizer)
-        self.trainer.strategy.optimizer_step(stand_in, closure, self)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """PSNR of the float weights over all coordinates."""
@@ -331,38 +253,7 @@ class CoordinateNetworkModule(pl.LightningModule):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """The optimizer at its peak learning rate."""
-        groups = self._parameter_groups()
-        optimizer: torch.optim.Optimizer
-        if self.hparams["optimizer"] == "soap":
-            frequency = self.hparams["precondition_frequency"]
-            optimizer = SOAP(groups, betas=self.betas, precondition_frequency=frequency)
-        else:
-            optimizer = Adam(groups, self.betas)
-        optimizer.register_step_post_hook(LazyAdam(self.network))
-        return optimizer
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameters of equal learning rate and weight decay, weights apart from latents."""
-        groups: dict[tuple[float, bool, bool], list[torch.nn.Parameter]] = {}
-        factors = self.network.learning_rate_factors()
-        decayed = {id(weight) for weight in self.network.feature_weights()}
-        weights = {id(weight) for weight in self.network.weights().values()}
-        for name, parameter in self.network.named_parameters():
-            factor = next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
-            key = factor, id(parameter) in decayed, id(parameter) in weights
-            groups.setdefault(key, []).append(parameter)
-        rate, decay = self.hparams["learning_rate"], self.hparams["weight_decay"]
-        # A grid is no linear map, and its sides are hundreds: SOAP leaves its elements apart.
-        latent = {"betas": self.hparams["latent_betas"], "max_precondition_dim": 1}
-        return [
-            {
-                "params": parameters,
-                "lr": factor * rate,
-                "weight_decay": decay if shrinks else 0.0,
-                **({} if is_weight else latent),
-            }
-            for (factor, shrinks, is_weight), parameters in groups.items()
-        ]
+        return self.optimizer_settings.optimizer(self.network)
 
     def work_done(self, step: int, total: float, first: int = 0) -> float:
         """Share of the work done before a step, counted from a first one."""
@@ -385,25 +276,6 @@ class CoordinateNetworkModule(pl.LightningModule):
 CoordinateNetworkModule.training_step.__signature__ = inspect.signature(  # type: ignore[attr-defined]
     CoordinateNetworkModule.training_step
 )
-
-
-class _MovesUnlessReplayed:
-    """An optimizer that leaves steps alone which were replayed.
-
-    Args:
-        module: Knows whether a step was.
-        optimizer: Takes the others.
-    """
-
-    def __init__(self, module: CoordinateNetworkModule, optimizer: torch.optim.Optimizer) -> None:
-        self._module, self._optimizer = module, optimizer
-
-    def step(self, closure: Callable[[], Any]) -> Any:
-        """Calls the closure, as every optimizer does."""
-        loss = closure()
-        if not self._module._replayed:
-            self._optimizer.step()
-        return loss
 
 
 def _build(description: Mapping[str, Any]) -> Network:

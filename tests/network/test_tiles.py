@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from quinr_pl.errors import QuinrError
-from quinr_pl.lazy_adam import LazyAdam
 from quinr_pl.network import LatentQuINR
 from quinr_pl.network.base import PartialGradient
 from quinr_pl.network.latent import pictures
@@ -16,6 +15,7 @@ from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.tiles import Tiles
 from quinr_pl.ops.window import Window
 from quinr_pl.signals import coordinates
+from quinr_pl.training.lazy_adam import LazyAdam
 
 SIZE = (77, 106)
 

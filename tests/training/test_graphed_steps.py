@@ -5,7 +5,6 @@ import pytorch_lightning as pl
 import torch
 from recording import Recording
 
-from quinr_pl import module as module_file
 from quinr_pl.callbacks import WeightQuantization
 from quinr_pl.codec.rounding.aware import QuantizationTraining
 from quinr_pl.datamodules import SampleDataModule
@@ -13,9 +12,9 @@ from quinr_pl.fitting.cli import read_settings
 from quinr_pl.module import CoordinateNetworkModule
 from quinr_pl.network import LatentQuINR, QuINR
 from quinr_pl.ops import adam
+from quinr_pl.training import replayed_module
 from quinr_pl.training.graphable import reason_against_graphs
 from quinr_pl.training.graphed_steps import GraphedSteps, Schedule
-from quinr_pl.training.soap import SOAP
 
 
 class Losses(pl.Callback):
@@ -49,8 +48,8 @@ def recordings(monkeypatch) -> list[Recording]:
         made.append(Recording())
         return made[-1]
 
-    monkeypatch.setattr(module_file, "reason_against_graphs", lambda *_: "")
-    monkeypatch.setattr(module_file, "CudaRecorder", recorder)
+    monkeypatch.setattr(replayed_module, "reason_against_graphs", lambda *_: "")
+    monkeypatch.setattr(replayed_module, "CudaRecorder", recorder)
     # As on a GPU, where Adam's steps are operations of torch, which can be recorded.
     monkeypatch.setattr(adam, "_has_kernels", lambda _: False)
     return made
@@ -171,7 +170,7 @@ def test_a_step_of_kodak_takes_so_many_operations():
     settings = read_settings(["--config", "kodak.yaml"])["model"]
     network = QuINR(**settings.pop("network")["init_args"])
     fit = CoordinateNetworkModule(network, **settings)
-    optimizer, recording, steps = SOAP(fit._parameter_groups(), betas=fit.betas), Recording(), 6
+    optimizer, recording, steps = fit.make_optimizer(), Recording(), 6
     rates = [[group["lr"] for group in optimizer.param_groups]] * steps
     graphed = GraphedSteps(network, optimizer, Schedule(0, rates, [0.0] * steps), recording)
     for step in range(steps):
