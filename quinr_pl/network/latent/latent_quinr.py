@@ -7,35 +7,28 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Pairs
 from quinr_pl.circuit.engines.registry import EngineLike
 from quinr_pl.errors import QuinrError
-from quinr_pl.network.base import Moved, PartialGradient, SignalNetwork, TrainingStage
-from quinr_pl.network.decoders.latent import LatentFormat
+from quinr_pl.network.base import Moved, PartialGradient, TrainingStage
 from quinr_pl.network.latent.bands import grid_shape
-from quinr_pl.network.latent.context_model import ContextModel
+from quinr_pl.network.latent.latent_signal import LatentSignal
 from quinr_pl.network.latent.pictures import Pictures
-from quinr_pl.network.latent.pyramid import LatentPyramid, UpsamplingKind
+from quinr_pl.network.latent.pyramid import UpsamplingKind
 from quinr_pl.network.latent.relaxation import Relaxation
 from quinr_pl.network.latent.stages import Stages
-from quinr_pl.network.latent.synthesis import (
-    CircuitSynthesis,
-    SynthesisKind,
-    make_synthesis,
-)
+from quinr_pl.network.latent.synthesis import SynthesisKind
 from quinr_pl.network.latent.tiles import STEP_PIXELS, Tiles
 from quinr_pl.network.latent.touched import Touched
-from quinr_pl.network.layers.filters import filtered
-from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
 from quinr_pl.ops.noise import draw_key
 from quinr_pl.ops.relaxation import relaxed
 from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.ops.window import Window
 
 
-class LatentQuINR(LatentFormat, SignalNetwork):
+class LatentQuINR(LatentSignal):
     """Latent grids, interpolated at each pixel, go through the circuit and past it to the values.
 
     Values are those of the circuit's read-out plus a linear function of the latents, followed by small
@@ -86,8 +79,6 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         QuinrError: If an argument is out of range.
     """
 
-    fixed_point_layers = ("context.hidden", "context.second", "context.output", "context.grid")
-
     def __init__(
         self,
         in_features: int = 2,
@@ -116,7 +107,11 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         step_pixels: int = STEP_PIXELS,
         engine: EngineLike = "auto",
     ) -> None:
+        _check_training(rate_weight, hard_share, latent_learning_rate)
         super().__init__(
+            gain=_first_gain(rate_weight),
+            band_pixels=step_pixels,
+            engine=engine,
             in_features=in_features,
             out_features=out_features,
             height=height,
@@ -136,38 +131,17 @@ class LatentQuINR(LatentFormat, SignalNetwork):
             context_layers=context_layers,
             upsampling=upsampling,
         )
-        _check_training(rate_weight, hard_share, latent_learning_rate)
-        self.height, self.width = height, width
         self.rate_weight, self.hard_share = rate_weight, hard_share
         self.latent_learning_rate = latent_learning_rate
-        self._step_pixels, self._tiles = step_pixels, Tiles(height, width, finest + grids - 1, step_pixels)
+        self._tiles = Tiles(height, width, finest + grids - 1, step_pixels)
         self._coarse_steps = tuple(coarse_steps)
         self._stages = Stages(self._coarse_steps, self._tiles.count, enlargements, finest)
         self._enlarged = 0  # how often all grids have been
-        self._step, self._touched = 0, Touched()
+        self._step, self._touched, self._pictures = 0, Touched(), Pictures(height, width)
         self._begun_with_second: bool | None = None  # known from the first step on
-        self.pyramid = LatentPyramid(height, width, finest, grids, upsampling)
-        # A latent of the next grid is seen on four times the pixels: half the step gives an equal error.
-        units = 0.5 ** torch.arange(grids)
-        self.synthesis = make_synthesis(
-            synthesis, grids, out_features, self.ansatz, angle_scale, engine, units
-        )
-        self.skip = nn.Linear(grids, out_features, bias=False)
-        # Pictures are mostly gray: what is alike in all channels need not be learned first. A latent's unit
-        # is the step of uniform quantization at a slope of λ (squared error step**2 / 12, 6 dB a bit).
-        gain = min(0.1, math.sqrt(12 / (2 * math.log(2)) * rate_weight))
-        nn.init.normal_(self.skip.weight, mean=gain, std=0.1 * gain)
-        self.skip.weight.data.mul_(units)
-        self.filters = nn.ModuleList(nn.Conv2d(out_features, out_features, 3) for _ in range(filters))
-        for parameter in self.filters.parameters():
-            nn.init.zeros_(parameter)
-        self.context = ContextModel(grids, neighbours, context_width, context_layers)
         with torch.no_grad():
             for weight in self._weights_of_grids():
                 weight.copy_(weight.roll(self._stages.enlargements, -1))
-        self._pictures = Pictures(height, width)
-        self.predicted: Tensor | None
-        self.register_buffer("predicted", None, persistent=False)
 
     def drawn_anew(self) -> Self:
         """See Network: λ says how large the first weights are."""
@@ -182,38 +156,6 @@ class LatentQuINR(LatentFormat, SignalNetwork):
     def _weights_of_grids(self) -> list[Tensor]:
         """Those whose last axis is that of the grids, the finest first."""
         return [self.synthesis.of_features, self.skip.weight, self.context.grid.bias]
-
-    def forward(self, coordinates: Tensor) -> Tensor:
-        """Values of the whole signal with rounded latents: (pixels, in_features) -> (pixels, out_features).
-
-        Raises:
-            QuinrError: If it is asked for less.
-        """
-        self._check_whole(coordinates)
-        if not torch.is_grad_enabled():
-            return self.signal(0, len(coordinates), (self.height, self.width))
-        return self._with_predicted(self._render(self.pyramid.rounded(), 0).flatten(1).T)
-
-    def _check_whole(self, coordinates: Tensor) -> None:
-        pixels = self.height * self.width
-        if len(coordinates) != pixels:
-            raise QuinrError(
-                f"--data.batch_size: LatentQuINR takes all {pixels} pixels at once, not {len(coordinates)}; "
-                "give null"
-            )
-
-    def signal(self, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
-        """See Network: works on whole rows, and where no gradients are wanted on bands of them."""
-        width = self.width
-        first, last = start // width, -(-stop // width)
-        band = last - first if torch.is_grad_enabled() else max(1, self._step_pixels // width)
-        parts = [self._pixels(row, min(row + band, last)) for row in range(first, last, band)]
-        values = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return self._with_predicted(values[start - first * width : stop - first * width], start)
-
-    def _with_predicted(self, values: Tensor, start: int = 0) -> Tensor:
-        """Values of the pixels from ``start`` on, with those that they are added to where there are any."""
-        return values if self.predicted is None else values + self.predicted[start : start + len(values)]
 
     def stage(self, progress: float) -> Hashable | None:
         """Octave, and whether latents are rounded; None on tiles, each of which is another one."""
@@ -360,83 +302,32 @@ class LatentQuINR(LatentFormat, SignalNetwork):
         first = max(0, octave - self.pyramid.finest)
         return [*grids[:first], *relaxed(grids[first:], draw_key(settings.device), settings)]
 
-    def _pixels(self, first: int, last: int) -> Tensor:
-        """Rows ``first`` to ``last`` of the signal with rounded latents, (pixels, out_features)."""
-        margin = len(self.filters)  # each looks one row further
-        top, bottom = max(0, first - margin), min(self.height, last + margin)
-        features = self.pyramid.interpolate_rows(top, bottom, self.height, self.width)
-        values = self._values(features)[:, first - top : last - top]
-        return values.flatten(1).T
-
-    def _render(self, grids: Sequence[Tensor], octave: int) -> Tensor:
-        """Values of all rows at a resolution, (out_features, rows, columns)."""
-        return self._values(self.pyramid.interpolate(grids, self.height, self.width, octave))
-
-    def _values(self, features: Tensor) -> Tensor:
-        """(grids, rows, columns) -> (out_features, rows, columns): what is added to predicted values."""
-        values = self._synthesized(features)
-        if self.predicted is None:
-            return values
-        return values - self._synthesized(features.new_zeros(len(features), 1, 1))
-
-    def _synthesized(self, features: Tensor) -> Tensor:
-        """(grids, rows, columns) -> (out_features, rows, columns)."""
-        flat = features.flatten(1)  # (grids, pixels)
-        if is_plain(self.skip, nn.Linear):
-            values = self.synthesis(flat, self.skip.weight)
-        else:
-            values = self.synthesis(flat) + linear_of_columns(self.skip, flat)
-        values = values.reshape(self.out_features, *features.shape[1:])
-        return filtered(values, list(self.filters))
-
-    def feature_weights(self) -> list[nn.Parameter]:
-        """Those of latents and of what the synthesis and the context model make of them."""
-        kept = ("synthesis.", "skip.", "context.")
-        periodic = self.parameter_periods()
-        return [
-            parameter
-            for name, parameter in self.named_parameters()
-            if name.startswith(kept) and name.endswith(".weight") and name not in periodic
-        ]
-
-    def integers(self) -> dict[str, nn.Parameter]:
-        """The latents, the finest grid first."""
-        return {f"pyramid.grids.{index}": grid for index, grid in enumerate(self.pyramid.grids)}
-
     def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
         """See Network."""
-        grids = self.integers()
         self._keep_grids_where_they_are()
-        self.pyramid.follow([others[name].to(grid) for name, grid in grids.items()])
+        super().add_integers_to(others)
 
     def add_values_to(self, predicted: Tensor) -> None:
         """See Network; no steps fit weights to rounded latents."""
         self._keep_grids_where_they_are()
-        self.predicted, self.hard_share = predicted.to(self.skip.weight), 0.0
+        super().add_values_to(predicted)
+        self.hard_share = 0.0
 
     def _keep_grids_where_they_are(self) -> None:
         """The weights are those of another frame, whose grids have been enlarged already."""
         self._stages = Stages(self._coarse_steps, self._tiles.count)
 
-    def context_model(self) -> ContextModel:
-        """The model that prices the latents."""
-        return self.context
-
-    def integer_bits(self) -> Tensor:
-        """Bits of all latents under the present context model."""
-        return self.context(self.pyramid.rounded()).double().sum()
-
     def learning_rate_factors(self) -> dict[str, float]:
         """Latents move in units of their rounding, and faster."""
         return {"pyramid.grids": self.latent_learning_rate}
 
-    def parameter_periods(self) -> dict[str, Tensor]:
-        """Biases of the embedding and rotations of the entangling layers are periodic."""
-        if not isinstance(self.synthesis, CircuitSynthesis):
-            return {}
-        rotations = torch.as_tensor(self.ansatz.weight_periods, dtype=torch.float32)
-        bias = torch.tensor(self.synthesis.embedding.bias_period)
-        return {"synthesis.embedding.bias": bias, "synthesis.circuit.weight": rotations}
+
+def _first_gain(rate_weight: float) -> float:
+    """What a latent of the finest grid first adds to the values.
+
+    Its unit is the step of uniform quantization at a slope of λ: squared error step**2 / 12, 6 dB a bit.
+    """
+    return min(0.1, math.sqrt(12 / (2 * math.log(2)) * rate_weight))
 
 
 def _check_training(rate_weight: float, hard_share: float, latent_learning_rate: float) -> None:
