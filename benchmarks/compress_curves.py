@@ -1,8 +1,8 @@
 """`quinr-pl compress` beside curves of other codecs: ``python -m benchmarks.compress_curves FOLDER PLOT``.
 
 FOLDER holds what `benchmarks.compress_table` has made. Printed are the Bjøntegaard rates of each effort
-against each other codec, and how far its files lie from the envelope of Cool-Chic at 0.04 to 0.3 bits a
-pixel. PLOT has a panel for each picture.
+against each other codec, how far its files lie from the envelope of Cool-Chic at 0.04 to 0.3 bits a pixel,
+and files of the sizes that Cool-Chic's have. PLOT has a panel for each picture.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from statistics import mean
 from matplotlib.figure import Figure
 
 from benchmarks.compress_table import ANCHORS, Row
-from quinr_pl.evaluation.rate_distortion import Points, bjontegaard_rate, envelope
+from quinr_pl.evaluation.rate_distortion import Points, bjontegaard_rate, envelope, psnr_at
 from quinr_pl.experiments.published import kodak_image
 
 _COOL_CHIC = "Cool-Chic"
 _LOW = 0.04, 0.3
 """The least and the most bits a pixel of files that are compared with Cool-Chic's."""
+_SAME = 0.01
+"""Of a published file's rate, that ours may be below it."""
 _COLUMNS = 3
 
 
@@ -33,7 +35,7 @@ def main() -> None:
     parser.add_argument("plot", type=Path)
     options = parser.parse_args()
     rows = [json.loads(path.read_text()) for path in sorted(options.folder.glob("*-effort*.json"))]
-    print("\n".join([*rates(rows), "", *below_cool_chic(rows)]))
+    print("\n".join([*rates(rows), "", *below_cool_chic(rows), "", *at_published_points(rows)]))
     draw(rows, options.plot)
 
 
@@ -80,6 +82,51 @@ def below_cool_chic(rows: Sequence[Row]) -> list[str]:
             seconds = mean(row["encode_seconds"] for row in low)
             lines.append(f"| {effort} | {len(low)} | {told} | {seconds:.0f} |")
     return lines
+
+
+def at_published_points(rows: Sequence[Row]) -> list[str]:
+    """A table of files that have the size of one that Cool-Chic publishes, or up to 1 % less.
+
+    Where another version's curve is higher at that rate, it counts. The last row of each effort is the mean.
+    """
+    names = [name for name in ANCHORS if name != _COOL_CHIC]
+    lines = [
+        f"| effort | image | bpp | PSNR | {' | '.join(f'over {name}' for name in (*names, _COOL_CHIC))} "
+        "| encode s | decode s |",
+        "|---:|---|" + "---:|" * (len(names) + 5),
+    ]
+    for effort in _values(rows, "effort"):
+        gains: dict[str, list[float]] = {name: [] for name in (*names, _COOL_CHIC)}
+        for row in sorted(rows, key=lambda row: (row["image"], row["bpp"])):
+            theirs = _published_at(row)
+            if row["effort"] != effort or theirs is None:
+                continue
+            others = {name: row.get(name) for name in names} | {_COOL_CHIC: theirs}
+            cells = []
+            for name, other in others.items():
+                cells.append("" if other is None else f"{row['psnr'] - other:+.2f}")
+                if other is not None:
+                    gains[name].append(row["psnr"] - other)
+            lines.append(
+                f"| {effort} | {row['image']} | {row['bpp']:.4f} | {row['psnr']:.2f} | {' | '.join(cells)} "
+                f"| {row['encode_seconds']:.0f} | {row['decode_seconds']:.1f} |"
+            )
+        if gains[_COOL_CHIC]:
+            cells = [f"{mean(values):+.2f}" if values else "" for values in gains.values()]
+            lines.append(f"| {effort} | **mean of {len(gains[_COOL_CHIC])}** | | | {' | '.join(cells)} | | |")
+    return lines
+
+
+def _published_at(row: Row) -> float | None:
+    """What Cool-Chic has at the published rate that a file has or is just below; None where there is none."""
+    curves = [curve.points for curve in kodak_image(row["image"]).values()]
+    points = [point for curve in curves for point in curve if _LOW[0] <= point[0] <= _LOW[1]]
+    near = [point for point in points if 1 - _SAME <= row["bpp"] / point[0] <= 1]
+    if not near:
+        return None
+    rate, quality = min(near)
+    others = (psnr_at(curve, rate) for curve in curves)
+    return max([quality, *(other for other in others if other is not None)])
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

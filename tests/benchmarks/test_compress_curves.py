@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from benchmarks.compress_curves import below_cool_chic, draw, rates
+from benchmarks.compress_curves import at_published_points, below_cool_chic, draw, rates
 from benchmarks.compress_table import Row
 
 RATES = (0.05, 0.1, 0.2, 0.5)
@@ -49,6 +49,21 @@ def test_files_of_low_rates_are_told_beside_cool_chic():
     rows = [row("a", 4, 0.1, -0.5), row("a", 4, 0.2, -1.0), row("a", 4, 0.5, 9.0), row("b", 1, 0.5, 0.0)]
     _, _, own = map(cells, below_cool_chic(rows))
     assert own == ["4", "2", "-0.75", "-1.00", "-0.50", "15"]
+
+
+def test_files_of_published_sizes_are_told_beside_what_is_published_there():
+    def file(effort: int, bpp: float, psnr: float) -> Row:
+        return {**row("kodim08", effort, 0.1, 0.0), "bpp": bpp, "psnr": psnr, "decode_seconds": 0.54}
+
+    rows = [file(4, 0.1629, 24.0), file(4, 0.1819, 24.4), file(4, 0.1, 22.0), file(3, 0.17, 24.2)]
+    _, _, first, second, average = map(cells, at_published_points(rows))
+    # Cool-Chic 5.0.1 has 24.3797 dB at 0.163177 bits a pixel.
+    assert [first[1:4], first[8]] == [["kodim08", "0.1629", "24.00"], "-0.38"]
+    assert first[-1] == "0.5"
+    # 3.4 has 24.2345 dB at 0.181946, where the curve of 5.0.1 is higher.
+    assert float(second[8]) < 24.4 - 24.2345 - 0.2
+    assert average[1] == "**mean of 2**"
+    assert float(average[8]) == pytest.approx((float(first[8]) + float(second[8])) / 2, abs=0.01)
 
 
 def test_the_plot_has_a_panel_for_each_picture(tmp_path):
