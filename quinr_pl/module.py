@@ -142,9 +142,23 @@ class CoordinateNetworkModule(ReplayedModule):
             )
 
     def on_fit_start(self) -> None:
-        """Calibrates a network that has not been trained yet."""
+        """Calibrates a network that has not been trained yet; says where steps are too few."""
         if self.trainer.ckpt_path is None:
             self.calibrate()
+        steps, needed = self.trainer.estimated_stepping_batches, self._fewest_steps()
+        if steps < needed:
+            rank_zero_info(
+                f"--trainer.max_steps {steps:.0f}: too few to look at all of the signal once at its full "
+                f"resolution; give {needed} or more"
+            )
+
+    def _fewest_steps(self) -> int:
+        """Steps of a training that sees the whole signal once with all that a file holds of it."""
+        return max(
+            math.ceil(stage.tiles / stage.steps)
+            for stage in self.network.training_stages()
+            if stage.steered and stage.steps
+        )
 
     def calibrate(self) -> None:
         """Prepares freshly drawn weights for the signal."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -118,6 +119,23 @@ def test_soap_takes_latents_one_by_one(tmp_path):
     step = 1e-3 * network.latent_learning_rate
     coarsest = network.pyramid.grids[-1].detach()
     torch.testing.assert_close(coarsest.abs(), torch.full_like(coarsest, step), rtol=1e-3, atol=0)
+
+
+def test_steps_that_never_see_parts_of_a_signal_are_told(tmp_path, caplog):
+    data = SampleDataModule(longer_side=64, batch_size=None, steps_per_epoch=4)
+    data.setup("fit")
+    height, width = data.spec.shape
+    sizes = {"height": height, "width": width, "finest": 0, "grids": 4, "step_pixels": 600}
+    module = CoordinateNetworkModule(LatentQuINR(**sizes, coarse_steps=(0.2, 0.3), hard_share=0.0))
+    tiles = max(stage.tiles for stage in module.network.training_stages())
+    assert tiles > 3
+    said = f"--trainer.max_steps 4: too few to look at all of the signal once.*; give {2 * tiles} or more"
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, max_steps=4).fit(module, datamodule=data)
+        assert re.search(said, caplog.text)
+        caplog.clear()
+        trainer(tmp_path, max_steps=2 * tiles).fit(module, datamodule=data)
+        assert "max_steps" not in caplog.text.replace("`max_steps=", "")
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "soap"])
