@@ -6,6 +6,7 @@ loaded when it is first asked for.
 
 from __future__ import annotations
 
+import os.path
 from typing import TYPE_CHECKING
 
 from quinr_pl._version import __version__
@@ -28,5 +29,10 @@ _HOMES = {
     "QuantumLayer": "quinr_pl.network.layers.quantum_layer",
 }
 
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_CLONE = os.path.dirname(_HERE)
+# In a clone three of the folders lie beside the package, and belong to it, whatever is installed elsewhere.
+if not os.path.isdir(os.path.join(_HERE, "callbacks")) and os.path.isdir(os.path.join(_CLONE, "callbacks")):
+    __path__.append(_CLONE)
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -37,6 +37,19 @@ def test_nothing_heavy_is_imported_before_it_is_asked_for():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_clone_takes_its_own_folders_whatever_is_installed(tmp_path):
+    root = Path(quinr_pl.__file__).parent.parent
+    if not (root / "callbacks").is_dir():
+        pytest.skip("the package is installed apart from its clone")
+    folders = ("callbacks", "configs", "datamodules")
+    for name in ("quinr_pl", *folders):
+        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import importlib; print(*(importlib.import_module('quinr_pl.' + name).__file__ for name in {}))"
+    done = completed([sys.executable, "-c", code.format(folders)], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / name / "__init__.py") for name in folders]
+
+
 def test_each_name_is_there():
     for name in quinr_pl.__all__:
         assert getattr(quinr_pl, name) is not None
