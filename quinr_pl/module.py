@@ -154,11 +154,8 @@ class CoordinateNetworkModule(ReplayedModule):
 
     def _fewest_steps(self) -> int:
         """Steps of a training that sees the whole signal once with all that a file holds of it."""
-        return max(
-            math.ceil(stage.tiles / stage.steps)
-            for stage in self.network.training_stages()
-            if stage.steered and stage.steps
-        )
+        full = [stage for stage in self.network.training_stages() if stage.steered and stage.steps]
+        return max((math.ceil(stage.tiles / stage.steps) for stage in full), default=0)
 
     def calibrate(self) -> None:
         """Prepares freshly drawn weights for the signal."""

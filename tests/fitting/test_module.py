@@ -138,6 +138,14 @@ def test_steps_that_never_see_parts_of_a_signal_are_told(tmp_path, caplog):
         assert "max_steps" not in caplog.text.replace("`max_steps=", "")
 
 
+def test_latents_may_be_rounded_for_good_at_all_of_the_full_resolution(tmp_path):
+    sizes = {"height": 16, "width": 16, "finest": 0, "grids": 3}
+    network = LatentQuINR(**sizes, coarse_steps=(0.4, 0.4), hard_share=0.95)
+    data = SampleDataModule(longer_side=16, batch_size=None, steps_per_epoch=4)
+    trainer(tmp_path, max_steps=4).fit(CoordinateNetworkModule(network), datamodule=data)
+    assert all(torch.isfinite(weight).all() for weight in network.weights().values())
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "soap"])
 def test_a_continued_fit_is_that_of_one_go(tmp_path, optimizer):
     def fitted(name: str, steps: int, checkpoint=None) -> CoordinateNetworkModule:
