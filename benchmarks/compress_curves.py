@@ -16,11 +16,10 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
-from benchmarks.compress_table import ANCHORS, Row
-from quinr_pl.evaluation.rate_distortion import Points, bjontegaard_rate, envelope, psnr_at
+from benchmarks.compress_table import ANCHORS, COOL_CHIC, Row, difference, published_psnr
+from quinr_pl.evaluation.rate_distortion import Points, bjontegaard_rate, envelope
 from quinr_pl.experiments.published import kodak_image
 
-_COOL_CHIC = "Cool-Chic"
 _LOW = 0.04, 0.3
 """The least and the most bits a pixel of files that are compared with Cool-Chic's."""
 _SAME = 0.01
@@ -74,10 +73,10 @@ def below_cool_chic(rows: Sequence[Row]) -> list[str]:
         low = [
             row
             for row in rows
-            if row["effort"] == effort and row[_COOL_CHIC] is not None and _LOW[0] <= row["bpp"] <= _LOW[1]
+            if row["effort"] == effort and row[COOL_CHIC] is not None and _LOW[0] <= row["bpp"] <= _LOW[1]
         ]
         if low:
-            gains = [row["psnr"] - row[_COOL_CHIC] for row in low]
+            gains = [row["psnr"] - row[COOL_CHIC] for row in low]
             told = " | ".join(f"{gain:+.2f}" for gain in (mean(gains), min(gains), max(gains)))
             seconds = mean(row["encode_seconds"] for row in low)
             lines.append(f"| {effort} | {len(low)} | {told} | {seconds:.0f} |")
@@ -89,44 +88,41 @@ def at_published_points(rows: Sequence[Row]) -> list[str]:
 
     Where another version's curve is higher at that rate, it counts. The last row of each effort is the mean.
     """
-    names = [name for name in ANCHORS if name != _COOL_CHIC]
     lines = [
-        f"| effort | image | bpp | PSNR | {' | '.join(f'over {name}' for name in (*names, _COOL_CHIC))} "
+        f"| effort | image | bpp | PSNR | {' | '.join(f'over {name}' for name in ANCHORS)} "
         "| encode s | decode s |",
-        "|---:|---|" + "---:|" * (len(names) + 5),
+        "|---:|---|" + "---:|" * (len(ANCHORS) + 4),
     ]
     for effort in _values(rows, "effort"):
-        gains: dict[str, list[float]] = {name: [] for name in (*names, _COOL_CHIC)}
-        for row in sorted(rows, key=lambda row: (row["image"], row["bpp"])):
-            theirs = _published_at(row)
-            if row["effort"] != effort or theirs is None:
-                continue
-            others = {name: row.get(name) for name in names} | {_COOL_CHIC: theirs}
-            cells = []
-            for name, other in others.items():
-                cells.append("" if other is None else f"{row['psnr'] - other:+.2f}")
-                if other is not None:
-                    gains[name].append(row["psnr"] - other)
+        own = sorted(
+            (row for row in rows if row["effort"] == effort), key=lambda row: (row["image"], row["bpp"])
+        )
+        beside = [{**row, COOL_CHIC: _published_at(row)} for row in own]
+        beside = [row for row in beside if row[COOL_CHIC] is not None]
+        for row in beside:
+            cells = [difference(row, name) for name in ANCHORS]
             lines.append(
                 f"| {effort} | {row['image']} | {row['bpp']:.4f} | {row['psnr']:.2f} | {' | '.join(cells)} "
                 f"| {row['encode_seconds']:.0f} | {row['decode_seconds']:.1f} |"
             )
-        if gains[_COOL_CHIC]:
-            cells = [f"{mean(values):+.2f}" if values else "" for values in gains.values()]
-            lines.append(f"| {effort} | **mean of {len(gains[_COOL_CHIC])}** | | | {' | '.join(cells)} | | |")
+        if beside:
+            gains = (
+                [row["psnr"] - row[name] for row in beside if row.get(name) is not None] for name in ANCHORS
+            )
+            cells = [f"{mean(values):+.2f}" if values else "" for values in gains]
+            lines.append(f"| {effort} | **mean of {len(beside)}** | | | {' | '.join(cells)} | | |")
     return lines
 
 
 def _published_at(row: Row) -> float | None:
     """What Cool-Chic has at the published rate that a file has or is just below; None where there is none."""
-    curves = [curve.points for curve in kodak_image(row["image"]).values()]
-    points = [point for curve in curves for point in curve if _LOW[0] <= point[0] <= _LOW[1]]
+    curves = kodak_image(row["image"]).values()
+    points = [point for curve in curves for point in curve.points if _LOW[0] <= point[0] <= _LOW[1]]
     near = [point for point in points if 1 - _SAME <= row["bpp"] / point[0] <= 1]
     if not near:
         return None
     rate, quality = min(near)
-    others = (psnr_at(curve, rate) for curve in curves)
-    return max([quality, *(other for other in others if other is not None)])
+    return max(quality, published_psnr(row["image"], rate) or quality)  # of one point, there is no curve
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -140,12 +136,12 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axis.set_axis_off()
     for axis, image in zip(axes[: len(images)], images, strict=True):
         own = [row for row in rows if row["image"] == image]
-        for number, name in enumerate(name for name in ANCHORS if name != _COOL_CHIC):
+        for number, name in enumerate(name for name in ANCHORS if name != COOL_CHIC):
             _line(axis, _curve(own, name), name, color=f"C{number + 1}")
         published = envelope(point for curve in kodak_image(image).values() for point in curve.points)
         least, most = min(row["bpp"] for row in own), max(row["bpp"] for row in own)
         near = [point for point in published if 0.6 * least <= point[0] <= 1.2 * most]
-        _line(axis, near, f"{_COOL_CHIC}, all versions", color="0.5", linestyle="--")
+        _line(axis, near, f"{COOL_CHIC}, all versions", color="0.5", linestyle="--")
         for effort in _values(own, "effort"):
             curve = _curve([row for row in own if row["effort"] == effort])
             _line(axis, curve, f"quINR, effort {effort}", **_style(effort))

@@ -36,8 +36,8 @@ from quinr_pl.signals.distortion import psnr
 Row = dict[str, Any]
 _AROUND = (0.8, 0.95, 1.05, 1.25)
 """Rates at which anchors are measured, in units of the file's."""
-HEVC = "HEVC"
-ANCHORS = ("JPEG 2000", "WebP", "AVIF", HEVC, "Cool-Chic")
+HEVC, COOL_CHIC = "HEVC", "Cool-Chic"
+ANCHORS = ("JPEG 2000", "WebP", "AVIF", HEVC, COOL_CHIC)
 
 
 def main() -> None:
@@ -111,9 +111,14 @@ def _anchors(name: str, values: npt.NDArray, spec: SignalSpec, rate: float) -> d
                 (bits_per_pixel(len(data), spec.pixels), psnr(values, codec.decode(data, spec), spec.peak))
             )
         found[anchor] = psnr_at(points, rate)
-    published = (psnr_at(curve.points, rate) for curve in kodak_image(name).values())
-    found["Cool-Chic"] = max((quality for quality in published if quality is not None), default=None)
+    found[COOL_CHIC] = published_psnr(name, rate)
     return found
+
+
+def published_psnr(image: str, rate: float) -> float | None:
+    """PSNR of the envelope of all versions of Cool-Chic at a rate; None where no curve reaches it."""
+    found = (psnr_at(curve.points, rate) for curve in kodak_image(image).values())
+    return max((quality for quality in found if quality is not None), default=None)
 
 
 def _with_hevc(row: Row, image: Path, kept: Path) -> Row:
@@ -134,7 +139,7 @@ def _line(row: Row) -> str:
     return (
         f"{row['image']} effort {row['effort']}, {row['asked']:g} bpp: {row['bytes']} bytes, "
         f"{row['of_asked']:.3f} of what was asked, {row['psnr']:.2f} dB, "
-        f"{_difference(row, 'JPEG 2000')} dB over JPEG 2000, {row['encode_seconds']:.0f} s"
+        f"{difference(row, 'JPEG 2000')} dB over JPEG 2000, {row['encode_seconds']:.0f} s"
     )
 
 
@@ -146,7 +151,7 @@ def _table(rows: Iterable[Row]) -> list[str]:
         "|---|" + "---:|" * (7 + len(ANCHORS)),
     ]
     for row in rows:
-        others = " | ".join(_difference(row, name) for name in ANCHORS)
+        others = " | ".join(difference(row, name) for name in ANCHORS)
         lines.append(
             f"| {row['image']} | {row['effort']} | {row['asked']:g} | {row['bytes']} | "
             f"{row['of_asked']:.3f} | {row['psnr']:.2f} | {others} | "
@@ -155,7 +160,8 @@ def _table(rows: Iterable[Row]) -> list[str]:
     return lines
 
 
-def _difference(row: Row, name: str) -> str:
+def difference(row: Row, name: str) -> str:
+    """What a file has over another codec, in dB; empty where that has no figure."""
     other = row.get(name)
     return "" if other is None else f"{row['psnr'] - other:+.2f}"
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.codec import decode
-from quinr_pl.codec.coding.latents import IntegerContext
+from quinr_pl.codec.coding.latents import IntegerContext, distributions
 from quinr_pl.codec.sections.latents import integer_context
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY
 from quinr_pl.network.latent.context_shape import NEIGHBOURS, SCALE_OCTAVES
@@ -34,7 +34,6 @@ _DECAY = 0.8  # of a latent's weight with each step away
 _BATCH, _STEPS, _WIDTH, _LEARNING_RATE = 8192, 600, 32, 3e-3
 _MOST_OCTAVES = 3.0  # that a scale is moved by
 _SQUARES = 4
-_FRACTION, _SCALES_PER_OCTAVE = 15, 8  # of the rows that decoders know; see docs/format.md
 
 
 def main() -> None:
@@ -133,9 +132,8 @@ def _of_grid(grids: Sequence[Plane], index: int, context: IntegerContext) -> dic
     down, right = np.divmod(np.arange(grid.size), columns)
     seen = seen_latents([torch.from_numpy(each) for each in grids], index, NEIGHBOURS).numpy().T
     own_sights = seen[:, [*range(len(context.offsets)), len(NEIGHBOURS)]]
-    row, lower = context.predict(own_sights.astype(np.int64), index)
-    mean = (lower + (row & _FRACTION) / (_FRACTION + 1)).reshape(grid.shape)
-    scale = (SCALE_OCTAVES[0] + (row // (_FRACTION + 1)) / _SCALES_PER_OCTAVE).reshape(grid.shape)
+    predicted = distributions(*context.predict(own_sights.astype(np.int64), index))
+    mean, scale = (part.reshape(grid.shape) for part in predicted)
     away = (grid - mean) / np.hypot(2.0**scale, 0.28)
     energy = [
         sight

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy.typing as npt
+
 from quinr_pl.baselines.jpeg2000 import JPEG2000, inpaint
 from quinr_pl.codec import decode
 from quinr_pl.datamodules import ImageDataModule
@@ -52,16 +54,16 @@ def row(path: Path, data: ImageDataModule) -> str:
     if file.spec.mask is None or data.valid is None or (file.spec.mask != data.valid).any():
         raise QuinrError(f"{path}: its mask is not that of the scan; give a file of that scan, made by --bpp")
     quality = psnr(data.values, file.reconstruct(), data.spec.peak, data.valid)
-    size, sections = path.stat().st_size, file.sections
-    others = [_jpeg2000(data, size, sections["mask"] + rays) for rays in (0, sections["scanner"])]
+    size, sections, filled = path.stat().st_size, file.sections, inpaint(data.values, data.valid)
+    others = [_jpeg2000(data, filled, size, sections["mask"] + rays) for rays in (0, sections["scanner"])]
     with_mask, with_rays = (f"{quality - other:+.2f}" for other in others)
     return f"| {path.stem} | {size:,} | {quality:.2f} | {others[0]:.2f} | {with_mask} | {with_rays} |"
 
 
-def _jpeg2000(data: ImageDataModule, size: int, beside: int) -> float:
+def _jpeg2000(data: ImageDataModule, filled: npt.NDArray, size: int, beside: int) -> float:
     """PSNR in dB of JPEG 2000 with so many bytes beside its codestream, where all have a size."""
     codec, spec, points = JPEG2000(bits=16), data.spec, []
-    filled, left = inpaint(data.values, data.valid), size - beside - _LENGTH_BYTES
+    left = size - beside - _LENGTH_BYTES
     for share in _AROUND:
         codestream = codec.encode(filled, spec, bits_per_pixel(max(1, round(share * left)), spec.pixels))
         bpp = bits_per_pixel(len(codestream) + beside + _LENGTH_BYTES, spec.pixels)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quinr_pl.codec.arrays import Integers
+from quinr_pl.codec.arrays import Floats, Integers
 from quinr_pl.codec.coding import ans
 from quinr_pl.codec.coding.wavefronts import wavefronts_of
 from quinr_pl.codec.file.container import BitstreamError
@@ -97,6 +97,12 @@ class IntegerContext:
             *second,
             _Matrix(self.output_weight, _LARGEST_HIDDEN),
         )
+
+
+def distributions(row: Integers, mean: Integers) -> tuple[Floats, Floats]:
+    """What `IntegerContext.predict` gives, as means and binary logarithms of scales, (latents,) each."""
+    fraction = (row & ((1 << _MEAN_BITS) - 1)) / (1 << _MEAN_BITS)
+    return mean + fraction, SCALE_OCTAVES[0] + (row >> _MEAN_BITS) / _SCALES_PER_OCTAVE
 
 
 class _Matrix:
