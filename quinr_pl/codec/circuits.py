@@ -14,29 +14,36 @@ from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.protocol import Engine
 from quinr_pl.circuit.engines.registry import EngineLike, choose
 from quinr_pl.codec.decoding import DecodedSignal
+from quinr_pl.codec.device_values import reconstruction_on
+from quinr_pl.codec.devices import find_device
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
 from quinr_pl.network.layers.quantum_layer import QuantumLayer
 
 
-def with_engine(decoded: DecodedSignal, engine: EngineLike) -> tuple[DecodedSignal, Engine]:
+def with_engine(
+    decoded: DecodedSignal, engine: EngineLike, device: str = "cpu"
+) -> tuple[DecodedSignal, Engine]:
     """A decoded file whose circuits are run by an engine, such as one with finitely many measurements.
 
     Args:
         decoded: As `decode` gives it, which computes exactly; it is left as it is.
         engine: An engine or its description; see `make_engine`. An exact one leaves its place to the fastest.
+        device: Where the network runs; see `quinr_pl.codec.devices.find_device`.
 
     Returns:
         The file, with another reconstruction; and the engine, which counts what it runs.
 
     Raises:
-        QuinrError: If there is no such engine, it cannot serve the CPU, or the network has no circuit.
+        QuinrError: If there is no such engine or device, one cannot serve the other, or the network has no
+            circuit.
     """
     network, layers = _circuits_of(decoded)
-    chosen = choose(engine)
+    device = find_device(device)
+    chosen = choose(engine, device)
     for layer in layers:
         layer.engine = chosen
-    return replace(decoded, reconstruction=network.reconstruction(decoded.quantized.values())), chosen
+    return decoded.computed_by(reconstruction_on(network, decoded, device)), chosen
 
 
 def trained_circuits(decoded: DecodedSignal) -> list[tuple[Ansatz, npt.NDArray[np.float32]]]:

@@ -57,6 +57,7 @@ class DecodedSignal:
         extras: What sections of other packages hold, by the section's name.
         name: The file's name, for messages.
         offset: Computes what is added to the network's values, (pixels, channels), once; None: nothing is.
+        told_by: Computes the blocks that the next frame is told by; None: ``reconstruction`` does.
     """
 
     spec: SignalSpec
@@ -67,6 +68,7 @@ class DecodedSignal:
     extras: Mapping[str, Any] = field(default_factory=dict)
     name: str = "bytes"
     offset: Callable[[], Floats] | None = field(default=None, repr=False)
+    told_by: Reconstruction | None = field(default=None, repr=False)
 
     @cached_property
     def network(self) -> Network:
@@ -111,6 +113,14 @@ class DecodedSignal:
             raise BitstreamError("the decoded weights overflow: the file is not valid")
         return targets
 
+    def computed_by(self, reconstruction: Reconstruction) -> DecodedSignal:
+        """This file with values that something else computes, such as a GPU.
+
+        The next frame is told by the decoder's, as it was when it was encoded: roundings would add up from
+        frame to frame.
+        """
+        return replace(self, reconstruction=reconstruction, told_by=self.told_by or self.reconstruction)
+
     def settle(self) -> None:
         """Let go of the frame before, once what it shows of this one is known."""
         if self.offset is not None:
@@ -122,7 +132,8 @@ class DecodedSignal:
         spec = replace(self.spec, reference=None)
         if spec.scanner is None or self.quantized.network.context_shape() is None:
             return ReferenceFrame(spec, self.quantized)
-        alone = replace(self, spec=spec)  # without the frames before, which it would keep in memory
+        # Without the frames before, which it would keep in memory.
+        alone = replace(self, spec=spec, reconstruction=self.told_by or self.reconstruction, told_by=None)
 
         def targets() -> Floats:
             with np.errstate(all="ignore"):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quinr_pl.codec.decoding import DecodedSignal, decode, described, named
+from quinr_pl.codec.devices import find_device
 from quinr_pl.codec.file.container import BitstreamError, unpack
 from quinr_pl.codec.file.frame_list import FramePart, holds_frames, split_frames
 from quinr_pl.codec.file.limits import DecodeLimits
@@ -142,7 +143,7 @@ def read_frames(data: bytes, name: str = "bytes", limits: DecodeLimits | None = 
 
 
 def decompress(
-    source: Source, name: str | None = None, limits: DecodeLimits | None = None
+    source: Source, name: str | None = None, limits: DecodeLimits | None = None, device: str = "cpu"
 ) -> npt.NDArray | list[npt.NDArray]:
     """The signal of a file, or those of its frames.
 
@@ -150,6 +151,8 @@ def decompress(
         source: The bytes of the file, its path, or a binary stream that is read to its end.
         name: What messages call it; the path, where there is one, when left out.
         limits: What it may ask for; the default ones when left out.
+        device: What computes the values: "cpu", "cuda", "cuda:N", or "auto" for a GPU where there is one, by
+            torch, which rounds to other last digits; see docs/gpu.md.
 
     Returns:
         (*shape, channels) of the signal's dtype: uint8, uint16 or float32 for this package's kinds. Of a file
@@ -157,7 +160,7 @@ def decompress(
 
     Raises:
         BitstreamError: In one line, if the file is not valid or asks for more than the limits.
-        QuinrError: If it cannot be read.
+        QuinrError: If it cannot be read, or there is no such device.
 
     Example:
         >>> from quinr_pl import decompress
@@ -165,11 +168,21 @@ def decompress(
         >>> image.shape, image.dtype
         ((70, 51, 3), dtype('uint8'))
     """
+    device = find_device(device)
     limits = limits or DecodeLimits()
     data, known = read_source(source, limits.file_bytes)
     frames = read_frames(data, name or known, limits)
-    values = [frame.reconstruct() for frame in frames]
+    values = [_on_device(frame, device).reconstruct() for frame in frames]
     return values if frames.several else values[0]
+
+
+def _on_device(decoded: DecodedSignal, device: str) -> DecodedSignal:
+    """A frame whose values a device computes; on the CPU the decoder does, which starts at once."""
+    if device == "cpu":
+        return decoded
+    from quinr_pl.codec.device_values import on_device  # needs torch
+
+    return on_device(decoded, device)
 
 
 def inspect(data: bytes, name: str = "bytes", limits: DecodeLimits | None = None) -> dict[str, Any]:

@@ -131,7 +131,10 @@ class Network(NetworkFormat, nn.Module):
         return ContextShape(name, model.neighbours, model.hidden.out_features, layers)
 
     def reconstruction(self, values: Values) -> Reconstruction:
-        """See NetworkFormat: takes the values for its own, and computes by ``signal``."""
+        """See NetworkFormat: takes the values for its own, and computes by ``signal`` where they then lie.
+
+        A later move to another device takes the computation there; blocks come as arrays from any.
+        """
         missing = self.state_dict().keys() - values.keys()
         if missing:
             raise QuinrError(
@@ -144,7 +147,7 @@ class Network(NetworkFormat, nn.Module):
 
         @torch.no_grad()
         def signal(start: int, stop: int, shape: Shape) -> Floats:
-            found: Floats = self.signal(start, stop, shape).numpy()
+            found: Floats = self.signal(start, stop, shape).cpu().numpy()
             return found
 
         return signal
