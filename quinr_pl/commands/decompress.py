@@ -43,11 +43,11 @@ def decompress(args: list[str]) -> int:
 
     from quinr_pl.codec import DecodeLimits, Frames
 
+    decoding = _Decoding(options)
     limits = DecodeLimits().scaled(options.limits)
     frames = Frames(read_file(options.input, limits.file_bytes), shown(options.input), limits)
     if frames.missing is not None:
         print(f"quinr-pl: {frames.missing}", file=sys.stderr)
-    decoding = _Decoding(options)
     if pattern is not None:
         decoding.write_each(frames, pattern, chosen)
     elif frames.several and options.frame is None:
@@ -89,6 +89,13 @@ def _arguments(args: list[str]) -> Namespace:
     parser.add_argument(
         "--engine",
         help="what runs the circuits, such as shots=1000,seed=0, instead of exactly (docs/engines.md)",
+    )
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="cpu|cuda|cuda:N|auto",
+        help="what computes the pixels; auto: a GPU where there is one (default: cpu, which has decoded most "
+        "files before torch and a GPU have started; docs/gpu.md)",
     )
     add_limits(parser)
     return parser.parse_args(args)
@@ -139,10 +146,16 @@ class _Decoding:
 
     Args:
         options: Of the command line.
+
+    Raises:
+        QuinrError: If there is no such device.
     """
 
     def __init__(self, options: Namespace) -> None:
+        from quinr_pl.codec.devices import find_device
+
         self._options = options
+        self._device = find_device(options.device)
         self._engine: Engine | None = None
 
     def write(self, decoded: DecodedSignal, output: Output | None, chosen: str | None) -> None:
@@ -201,7 +214,7 @@ class _Decoding:
                 f"{shown(self._options.input)}: holds {len(frames)} frames; name a folder by --out-dir, "
                 f"files by -o {what}, or one of them by --frame{together}"
             )
-        values: list[npt.NDArray] = [self._with_engine(decoded).reconstruct() for decoded in frames]
+        values: list[npt.NDArray] = [self._computed(decoded).reconstruct() for decoded in frames]
         if len({(array.shape, array.dtype) for array in values}) > 1:
             raise QuinrError(f"{output.name}: frames of several shapes; name a folder by --out-dir")
         with tempfile.TemporaryFile() as file:
@@ -221,20 +234,25 @@ class _Decoding:
         """Whether points are wanted of a signal."""
         return spec.scanner is not None and not self._options.range_image
 
-    def _with_engine(self, decoded: DecodedSignal) -> DecodedSignal:
-        if self._options.engine is None:
-            return decoded
-        import_away_from_the_current_folder()
-        from quinr_pl.codec.circuits import with_engine
+    def _computed(self, decoded: DecodedSignal) -> DecodedSignal:
+        """With values of the engine and the device that are asked for."""
+        if self._options.engine is not None:
+            import_away_from_the_current_folder()
+            from quinr_pl.codec.circuits import with_engine
 
-        decoded, self._engine = with_engine(decoded, self._engine or self._options.engine)
+            engine = self._engine or self._options.engine
+            decoded, self._engine = with_engine(decoded, engine, self._device)
+        elif self._device != "cpu":
+            from quinr_pl.codec.device_values import on_device
+
+            decoded = on_device(decoded, self._device)
         return decoded
 
     def _write(self, decoded: DecodedSignal, output: Output, chosen: str) -> None:
         from quinr_pl.native.threads import native_threads
         from quinr_pl.signals.files import check_written, holds_points, write_signal, write_signal_points
 
-        decoded = self._with_engine(decoded)
+        decoded = self._computed(decoded)
         with tempfile.TemporaryDirectory() as folder:
             aside = Path(folder, f"signal{chosen}")
             as_points = self._scanned(decoded.spec) and holds_points(decoded.spec, aside)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from fits import QUICK, TINY
 from PIL import Image
@@ -69,6 +70,25 @@ def test_the_decoded_file_keeps_its_exact_reconstruction(file):
 def test_what_cannot_run_is_refused_and_nothing_is_written(file, tmp_path, capsys, flags):
     assert main(["decompress", file, "-o", str(tmp_path / "x.png"), "--engine", *flags]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_engine_runs_on_the_device_that_is_asked_for(file, tmp_path):
+    exact = decompressed(file, tmp_path / "exact.png")
+    device = ["--device", "cpu" if torch.cuda.is_available() else "auto"]
+    found = decompressed(file, tmp_path / "torch.png", "--engine", "torch", *device)
+    assert np.abs(found - exact).max() <= 1
+
+
+@pytest.mark.parametrize("engine", [[], ["--engine", "torch"]])
+@pytest.mark.parametrize("device", ["meta", "mps", "cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_one_line_and_nothing_is_written(
+    file, tmp_path, capsys, device, engine
+):
+    assert main(["decompress", file, "-o", str(tmp_path / "x.png"), "--device", device, *engine]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert f"--device {device}: " in line
+    assert "give cpu" in line
     assert not list(tmp_path.iterdir())
 
 
