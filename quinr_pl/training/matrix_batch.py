@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from quinr_pl.ops.cuda.soap import SoapState, soap_step
+from quinr_pl.ops.dispatch import NoKernelsError
 from quinr_pl.ops.orthogonal import orthogonal_basis
 from quinr_pl.training.vectors import gradients_of
 
@@ -29,6 +32,8 @@ class MatrixBatch:
 
     Attributes:
         groups: See above.
+        parameters: See above.
+        without_kernels: Why kernels could not be compiled or loaded; empty as long as they could.
     """
 
     def __init__(
@@ -41,7 +46,8 @@ class MatrixBatch:
         eps: float,
     ) -> None:
         self.groups = tuple(groups)
-        self._parameters: list[Tensor] = list(parameters)
+        self.without_kernels = ""
+        self.parameters: list[Tensor] = list(parameters)
         self._betas, self._eps = betas, eps
         shapes = [_long_axes(parameter) for parameter in parameters]
         sizes = [max(shape) for shape in zip(*shapes, strict=True)]
@@ -61,6 +67,13 @@ class MatrixBatch:
         ]
         for index, parameter in enumerate(parameters):
             self._take(index, parameter, state[parameter])
+        numbered = {axis.number - 1: axis for axis in self._axes}
+        kept = [numbered.get(axis) for axis in range(len(sizes))]
+        products = [None if axis is None else axis.products for axis in kept]
+        bases = [None if axis is None else axis.basis for axis in kept]
+        self._state = SoapState(self._first, self._second, products, bases)
+        dense = all(parameter.is_contiguous() for parameter in parameters)
+        self._has_kernels = first.device.type == "cuda" and dense and self._state.fits()
 
     def _take(self, index: int, parameter: Tensor, state: dict[str, Any]) -> None:
         """Copies a parameter's state into the batch, where it has one, and makes it views of the batch."""
@@ -88,14 +101,37 @@ class MatrixBatch:
 
     def _view(self, batch: Tensor, index: int) -> Tensor:
         """The part of a batch that a parameter fills, in the parameter's shape."""
-        shape = self._parameters[index].shape
+        shape = self.parameters[index].shape
         part = batch[index]
         strides = iter(part.stride())
         inner = [next(strides) if size > 1 else 1 for size in shape]
         return part.as_strided(shape, inner, part.storage_offset())
 
     def _views(self, batch: Tensor) -> list[Tensor]:
-        return [self._view(batch, index) for index in range(len(self._parameters))]
+        return [self._view(batch, index) for index in range(len(self.parameters))]
+
+    def step_in_kernels(self, coefficients: Tensor, refresh: bool) -> bool:
+        """Takes a step, decay included, by one kernel where there is one for the device and the sizes.
+
+        Args:
+            coefficients: What each group's update is multiplied by, and then its parameters, (groups, 2).
+            refresh: Whether the eigenbases follow.
+
+        Returns:
+            Whether it did.
+        """
+        if not self._has_kernels or self.without_kernels:
+            return False
+        shares = 1 - self._betas[0], 1 - self._betas[1]
+        gradients = gradients_of(self.parameters)
+        given = self.parameters, gradients, self.groups, self._state, coefficients
+        try:
+            soap_step(*given, shares, self._eps, refresh)
+        except NoKernelsError as error:
+            self.without_kernels = str(error)
+            warnings.warn(f"{error}; torch's operations take their place", stacklevel=2)
+            return False
+        return True
 
     def step(self, sizes: Tensor, refresh: bool) -> None:
         """Moves the parameters, then the outer products and, where asked to, their eigenbases.
@@ -104,7 +140,7 @@ class MatrixBatch:
             sizes: What each group's update is multiplied by, (groups,).
             refresh: Whether the eigenbases follow.
         """
-        torch._foreach_copy_(self._gradients, gradients_of(self._parameters))
+        torch._foreach_copy_(self._gradients, gradients_of(self.parameters))
         turned = self._gradient
         for axis in self._axes:
             turned = axis.to_basis(turned)
@@ -121,7 +157,7 @@ class MatrixBatch:
         else:
             size = sizes.index_select(0, self._group_of).view(-1, *(1,) * (update.ndim - 1))
         torch.mul(update, size.to(update.dtype), out=self._update)
-        torch._foreach_add_(self._parameters, self._updates)
+        torch._foreach_add_(self.parameters, self._updates)
         for axis in self._axes:
             axis.add_products(self._gradient, self._betas[1])
             if refresh:

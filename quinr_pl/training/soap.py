@@ -122,12 +122,17 @@ class SOAP(torch.optim.Optimizer):
             return
         _, *refreshes = self.kind(step)
         sizes, shrinks = coefficients.unbind(1)
+        shrunk: set[int] = set()
         for batch in matrices:
-            batch.step(sizes, refreshes[batch.groups[0]])
+            refresh = refreshes[batch.groups[0]]
+            if batch.step_in_kernels(coefficients, refresh):
+                shrunk.update(map(id, batch.parameters))
+            else:
+                batch.step(sizes, refresh)
         for vector in vectors:
             vector.step(sizes[vector.group])
         for index, group in enumerate(self.param_groups):
-            moved = [p for p in group["params"] if p.grad is not None]
+            moved = [p for p in group["params"] if p.grad is not None and id(p) not in shrunk]
             if group["weight_decay"] and moved:
                 _shrink(moved, [p.grad for p in moved], shrinks[index])
 

@@ -17,8 +17,10 @@ from quinr_pl.ops import columns, context, filters, relaxation, sines, squared_e
 from quinr_pl.ops.cuda import columns as cuda_columns
 from quinr_pl.ops.cuda import context as cuda_context
 from quinr_pl.ops.cuda import filters as cuda_filters
+from quinr_pl.ops.cuda import orthogonal as cuda_orthogonal
 from quinr_pl.ops.cuda import relaxation as cuda_relaxation
 from quinr_pl.ops.cuda import sines as cuda_sines
+from quinr_pl.ops.cuda import soap as cuda_soap
 from quinr_pl.ops.cuda import squared_error as cuda_squared_error
 from quinr_pl.ops.cuda import upsampling as cuda_upsampling
 from quinr_pl.ops.dispatch import ByDevice
@@ -217,7 +219,14 @@ def test_kernels_are_compiled_for_gpus(dtype, monkeypatch):
     cuda_squared_error.squared_error(True, *grids[:1], picture=grids[0], known=grids[0])
     cuda_sines.sines(True, torch.zeros(4, 7), torch.zeros(16, 7), torch.zeros(16), frequency=1.0, scale=1.0)
     cuda_columns.combined(True, torch.zeros(3, 7), torch.zeros(7, 4))
-    assert len(compiled) == 7  # sums are taken on the way back alone
+    cuda_orthogonal.orthogonal_basis(False, torch.eye(5)[None])
+    matrices = [torch.zeros(2, 5, 5) for _ in range(2)]
+    state = cuda_soap.SoapState(
+        torch.zeros(2, 5, 4), torch.zeros(2, 5, 4), [matrices[0], None], [matrices[1], None]
+    )
+    pair = [torch.zeros(5, 4), torch.zeros(3, 4)]
+    cuda_soap.soap_step(pair, pair, [0, 0], state, torch.zeros(1, 2), (0.1, 0.1), 1e-8, True)
+    assert len(compiled) == 9  # sums are taken on the way back alone
 
 
 def test_what_has_no_kernels_is_left_to_torch(monkeypatch):
