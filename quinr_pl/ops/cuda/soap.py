@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from quinr_pl.native.memory import check_readable
-from quinr_pl.ops.cuda.programs import SHARED_BYTES, kernel
+from quinr_pl.ops.cuda.programs import SHARED_BYTES, Constants, kernel
 
 _MOST_MEMBERS = 32
 """Arrays of a launch."""
@@ -72,7 +72,7 @@ def soap_step(
     check_readable("SOAP", *parameters, *gradients, coefficients, device=coefficients.device.type)
     gradients = [gradient.contiguous() for gradient in gradients]
     sizes = state.first.shape[1:]
-    constants = {
+    constants: Constants = {
         "AXES": len(sizes),
         "SIZES": ",".join(map(str, sizes)),
         "ELEMENTS": prod(sizes),
@@ -123,7 +123,7 @@ def _types(axes: int) -> _Types:
     member = [("parameter", c_void_p), ("gradient", c_void_p), ("index", c_int), ("group", c_int)]
     per_axis = c_void_p * axes
     state = [("first", c_void_p), ("second", c_void_p), ("products", per_axis), ("basis", per_axis)]
-    members = type("Member", (Structure,), {"_fields_": [*member, ("lengths", c_int * axes)]})
+    members: Any = type("Member", (Structure,), {"_fields_": [*member, ("lengths", c_int * axes)]})
 
     def state_of(first: int, second: int, products: Sequence[Any], basis: Sequence[Any]) -> Any:
         return made(first, second, per_axis(*products), per_axis(*basis))
