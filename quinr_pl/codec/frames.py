@@ -172,12 +172,20 @@ def decompress(
     limits = limits or DecodeLimits()
     data, known = read_source(source, limits.file_bytes)
     frames = read_frames(data, name or known, limits)
-    values = [_on_device(frame, device).reconstruct() for frame in frames]
+    values = [computed_on(frame, device).reconstruct() for frame in frames]
     return values if frames.several else values[0]
 
 
-def _on_device(decoded: DecodedSignal, device: str) -> DecodedSignal:
-    """A frame whose values a device computes; on the CPU the decoder does, which starts at once."""
+def computed_on(decoded: DecodedSignal, device: str) -> DecodedSignal:
+    """A file whose values a device computes; on the CPU the decoder does, which starts at once.
+
+    Args:
+        decoded: As `decode` gives it; it is left as it is.
+        device: What `find_device` gives.
+
+    Raises:
+        QuinrError: See `quinr_pl.codec.device_values.on_device`.
+    """
     if device == "cpu":
         return decoded
     from quinr_pl.codec.device_values import on_device  # needs torch

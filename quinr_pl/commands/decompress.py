@@ -236,16 +236,15 @@ class _Decoding:
 
     def _computed(self, decoded: DecodedSignal) -> DecodedSignal:
         """With values of the engine and the device that are asked for."""
-        if self._options.engine is not None:
-            import_away_from_the_current_folder()
-            from quinr_pl.codec.circuits import with_engine
+        if self._options.engine is None:
+            from quinr_pl.codec.frames import computed_on
 
-            engine = self._engine or self._options.engine
-            decoded, self._engine = with_engine(decoded, engine, self._device)
-        elif self._device != "cpu":
-            from quinr_pl.codec.device_values import on_device
+            return computed_on(decoded, self._device)
+        import_away_from_the_current_folder()
+        from quinr_pl.codec.circuits import with_engine
 
-            decoded = on_device(decoded, self._device)
+        engine = self._engine or self._options.engine
+        decoded, self._engine = with_engine(decoded, engine, self._device)
         return decoded
 
     def _write(self, decoded: DecodedSignal, output: Output, chosen: str) -> None:
