@@ -33,7 +33,6 @@ class MatrixBatch:
     Attributes:
         groups: See above.
         parameters: See above.
-        without_kernels: Why kernels could not be compiled or loaded; empty as long as they could.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class MatrixBatch:
         eps: float,
     ) -> None:
         self.groups = tuple(groups)
-        self.without_kernels = ""
         self.parameters: list[Tensor] = list(parameters)
         self._betas, self._eps = betas, eps
         shapes = [_long_axes(parameter) for parameter in parameters]
@@ -71,7 +69,7 @@ class MatrixBatch:
         kept = [numbered.get(axis) for axis in range(len(sizes))]
         products = [None if axis is None else axis.products for axis in kept]
         bases = [None if axis is None else axis.basis for axis in kept]
-        self._state = SoapState(self._first, self._second, products, bases)
+        self._state = SoapState(self._first, self._second, products, bases, shapes)
         dense = all(parameter.is_contiguous() for parameter in parameters)
         self._has_kernels = first.device.type == "cuda" and dense and self._state.fits()
 
@@ -120,7 +118,7 @@ class MatrixBatch:
         Returns:
             Whether it did.
         """
-        if not self._has_kernels or self.without_kernels:
+        if not self._has_kernels:
             return False
         shares = 1 - self._betas[0], 1 - self._betas[1]
         gradients = gradients_of(self.parameters)
@@ -128,7 +126,7 @@ class MatrixBatch:
         try:
             soap_step(*given, shares, self._eps, refresh)
         except NoKernelsError as error:
-            self.without_kernels = str(error)
+            self._has_kernels = False
             warnings.warn(f"{error}; torch's operations take their place", stacklevel=2)
             return False
         return True

@@ -221,9 +221,8 @@ def test_kernels_are_compiled_for_gpus(dtype, monkeypatch):
     cuda_columns.combined(True, torch.zeros(3, 7), torch.zeros(7, 4))
     cuda_orthogonal.orthogonal_basis(False, torch.eye(5)[None])
     matrices = [torch.zeros(2, 5, 5) for _ in range(2)]
-    state = cuda_soap.SoapState(
-        torch.zeros(2, 5, 4), torch.zeros(2, 5, 4), [matrices[0], None], [matrices[1], None]
-    )
+    axes = [matrices[0], None], [matrices[1], None]
+    state = cuda_soap.SoapState(torch.zeros(2, 5, 4), torch.zeros(2, 5, 4), *axes, [(5, 4), (3, 4)])
     pair = [torch.zeros(5, 4), torch.zeros(3, 4)]
     cuda_soap.soap_step(pair, pair, [0, 0], state, torch.zeros(1, 2), (0.1, 0.1), 1e-8, True)
     assert len(compiled) == 9  # sums are taken on the way back alone

@@ -38,14 +38,18 @@ def fitted(steps: int, longest: int, shapes, dtype=torch.float32) -> list[torch.
 def has_kernels(monkeypatch) -> list[bool]:
     """Kernels take the steps on the CPU; whether they did, batch by batch."""
     taken = []
-    step = MatrixBatch.step_in_kernels
+    lay_out, step = MatrixBatch.__init__, MatrixBatch.step_in_kernels
+
+    def laid_out(batch, *given):
+        lay_out(batch, *given)
+        batch._has_kernels = batch._state.fits()
 
     def in_kernels(batch, coefficients, refresh):
-        batch._has_kernels = batch._state.fits()
         taken.append(step(batch, coefficients, refresh))
         return taken[-1]
 
     emulate(monkeypatch)
+    monkeypatch.setattr(MatrixBatch, "__init__", laid_out)
     monkeypatch.setattr(MatrixBatch, "step_in_kernels", in_kernels)
     return taken
 

@@ -8,15 +8,12 @@ import torch
 from torch import Tensor
 
 from quinr_pl.native.operation import Gradients
-from quinr_pl.ops.cuda.programs import kernel
-
-_SHARED_BYTES = 46 << 10
-"""Shared memory of a block, of the 48 KiB that a kernel has without asking."""
+from quinr_pl.ops.cuda.programs import SHARED_BYTES, kernel
 
 
 def fits(matrices: Tensor) -> bool:
     """Whether a block has room for a matrix and its basis."""
-    return 2 * matrices.shape[1] * (matrices.shape[1] | 1) * matrices.element_size() <= _SHARED_BYTES
+    return 2 * matrices.shape[1] * (matrices.shape[1] | 1) * matrices.element_size() <= SHARED_BYTES
 
 
 def orthogonal_basis(keep: bool, matrices: Tensor) -> tuple[Tensor, Gradients]:

@@ -29,12 +29,14 @@ class SoapState:
         second: Second moments in the eigenbases, of the same shape.
         products: Decaying outer products of each axis, (arrays, size, size); None where it keeps its basis.
         basis: Their eigenbases, likewise.
+        lengths: Of each array along the axes, of which it fills the beginning.
     """
 
     first: Tensor
     second: Tensor
     products: Sequence[Tensor | None]
     basis: Sequence[Tensor | None]
+    lengths: Sequence[Sequence[int]]
 
     def fits(self) -> bool:
         """Whether a block's shared memory holds an array with its eigenbases."""
@@ -57,7 +59,7 @@ def soap_step(
     """Move parameters, their moments, outer products and, where asked to, eigenbases.
 
     Args:
-        parameters: Contiguous; axes longer than 1 are those of the state, in order.
+        parameters: Contiguous, of the state's lengths but for axes of length 1.
         gradients: Of the same shapes.
         groups: Row of the coefficients of each.
         state: Of all of them.
@@ -80,28 +82,24 @@ def soap_step(
         "MOST_MEMBERS": _MOST_MEMBERS,
     }
     run = kernel("soap", "soap", state.first, constants, _THREADS)
-    types = _types(len(sizes))
-    moments = (state.first.data_ptr(), state.second.data_ptr())
-    places = types.state(
-        *moments, *([_address(one) for one in axes] for axes in (state.products, state.basis))
-    )
+    axes = len(sizes)
+    moments = state.first.data_ptr(), state.second.data_ptr()
+    places = _state_type(axes)(*moments, _addresses(state.products), _addresses(state.basis))
     settings = _Settings(*shares, eps, refresh)
     for start in range(0, len(parameters), _MOST_MEMBERS):
-        members = types.members()
-        stop = min(start + _MOST_MEMBERS, len(parameters))
-        for place, index in zip(members, range(start, stop), strict=False):
-            parameter, gradient = parameters[index], gradients[index]
-            lengths = [size for size in parameter.shape if size > 1]
-            lengths += [1] * (len(sizes) - len(lengths))
-            pointers = parameter.data_ptr(), gradient.data_ptr()
-            place.parameter, place.gradient = pointers
-            place.index, place.group, place.lengths[:] = index, groups[index], lengths
-        run(stop - start, _THREADS, members, places, settings, coefficients)
+        members = (_member_type(axes) * _MOST_MEMBERS)()
+        indices = range(start, min(start + _MOST_MEMBERS, len(parameters)))
+        for place, index in zip(members, indices, strict=False):
+            place.parameter, place.gradient = parameters[index].data_ptr(), gradients[index].data_ptr()
+            place.index, place.group = index, groups[index]
+            place.lengths[:] = state.lengths[index]
+        run(len(indices), _THREADS, members, places, settings, coefficients)
     torch.autograd.graph.increment_version(list(parameters))  # as operations in place do: graphs notice
 
 
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _addresses(tensors: Sequence[Tensor | None]) -> Any:
+    """Pointers, null in the place of None."""
+    return (c_void_p * len(tensors))(*(None if one is None else one.data_ptr() for one in tensors))
 
 
 class _Settings(Structure):
@@ -110,23 +108,17 @@ class _Settings(Structure):
     _fields_ = (("first", c_double), ("second", c_double), ("eps", c_double), ("refresh", c_int))
 
 
-@dataclass(frozen=True)
-class _Types:
-    """Structures of soap.cu for a number of axes."""
-
-    members: Any
-    state: Any
+@cache
+def _member_type(axes: int) -> Any:
+    """Member of soap.cu."""
+    pointers = [("parameter", c_void_p), ("gradient", c_void_p)]
+    numbers = [("index", c_int), ("group", c_int), ("lengths", c_int * axes)]
+    return type("Member", (Structure,), {"_fields_": [*pointers, *numbers]})
 
 
 @cache
-def _types(axes: int) -> _Types:
-    member = [("parameter", c_void_p), ("gradient", c_void_p), ("index", c_int), ("group", c_int)]
-    per_axis = c_void_p * axes
-    state = [("first", c_void_p), ("second", c_void_p), ("products", per_axis), ("basis", per_axis)]
-    members: Any = type("Member", (Structure,), {"_fields_": [*member, ("lengths", c_int * axes)]})
-
-    def state_of(first: int, second: int, products: Sequence[Any], basis: Sequence[Any]) -> Any:
-        return made(first, second, per_axis(*products), per_axis(*basis))
-
-    made: Any = type("State", (Structure,), {"_fields_": state})
-    return _Types(members * _MOST_MEMBERS, state_of)
+def _state_type(axes: int) -> Any:
+    """State of soap.cu."""
+    moments = [("first", c_void_p), ("second", c_void_p)]
+    per_axis = [("products", c_void_p * axes), ("basis", c_void_p * axes)]
+    return type("State", (Structure,), {"_fields_": [*moments, *per_axis]})
