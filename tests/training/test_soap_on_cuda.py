@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cuda_emulation import NEEDS_COMPILER, emulate
+from cuda_emulation import NEEDS_COMPILER, EmulatedKernel, emulate
 from torch import nn
 
+from benchmarks.gpu.operations import counted
 from quinr_pl.errors import QuinrError
+from quinr_pl.ops import adam
 from quinr_pl.training.matrix_batch import MatrixBatch
 from quinr_pl.training.soap import SOAP
 
@@ -76,6 +78,24 @@ def test_elements_without_a_gradient_are_not_shrunk(monkeypatch):
         optimizer.step()
     assert taken == [True, True]
     torch.testing.assert_close(weight.detach(), before * torch.tensor([0.81, 0.81, 1.0, 0.81]))
+
+
+@pytest.mark.parametrize("steps", [5, 8], ids=["as usual", "new eigenbases"])
+def test_a_step_takes_so_many_operations(steps, monkeypatch):
+    """One of them moves all matrices; the others are Adam's, of the vector."""
+    has_kernels(monkeypatch)
+    monkeypatch.setattr(adam, "_has_kernels", lambda _: False)  # as on a GPU
+    parameters = [nn.Parameter(torch.randn(shape)) for shape in [(28, 2), (28, 28), (24, 28), (28,)]]
+    optimizer = SOAP(parameters, weight_decay=0.0, **OPTIONS)
+    coefficients = torch.tensor([[-1e-3, 1.0]])
+    for step in range(steps + 1):
+        for parameter in parameters:
+            parameter.grad = torch.randn(parameter.shape)
+        with counted(EmulatedKernel) as operations:
+            optimizer.advance(coefficients, step)
+        optimizer.count_step()
+    assert sum(count for name, count in operations.counts.items() if name.startswith("kernel soap")) == 1
+    assert operations.on_device <= 9
 
 
 def test_more_arrays_than_a_launch_takes(monkeypatch):
