@@ -1,7 +1,7 @@
 // Angles of a batch, sines of linear functions of its features, and their gradients; see quinr_pl/ops/sines.py.
 #include "lines.cuh"
 
-enum { SEEN = 0, ONES = INPUTS, OF_PHASE = ONES + 1, LINES = OF_PHASE + ANGLES };
+enum { SEEN = 0, ONES = INPUTS, OF_PHASE = ONES + 1, LINES = OF_PHASE + ANGLES, WEIGHTS = ANGLES * INPUTS };
 
 struct Weights {
     real weight[ANGLES][INPUTS], bias[ANGLES];
@@ -48,8 +48,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) sines(
     for (int i = thread; i < numbers; i += THREADS) angles[size_t(first) * ANGLES + i] = found[i % ANGLES][i / ANGLES];
 }
 
-// Gradients in the inputs, where these are wanted, and for each block sums of those in weight and bias, angle by angle:
-// weights, then the bias.
+// Gradients in the inputs, where these are wanted, and for each block sums of those in weight and then in bias.
 extern "C" __global__ void __launch_bounds__(THREADS) of_sines(
     const __grid_constant__ Batch batch, const real *weight, const real *bias, const real *given, real *of_inputs,
     real *partial) {
@@ -58,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) of_sines(
     const int thread = threadIdx.x;
     read_weights(weights, weight, bias);
     lines[ONES][thread] = 1;
-    Sums<ANGLES *(INPUTS + 1)> sums;
+    Sums<WEIGHTS + ANGLES> sums;
     for (int first = blockIdx.x * THREADS; first < batch.count; first += gridDim.x * THREADS) {
         __syncthreads();
         const int at = first + thread;
@@ -82,8 +81,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) of_sines(
         }
         __syncthreads();
         sums.add(lines, [](int sum) {
-            return Factors{OF_PHASE + sum / (INPUTS + 1), SEEN + sum % (INPUTS + 1)};  // the last one is ONES
+            return sum < WEIGHTS ? Factors{OF_PHASE + sum / INPUTS, SEEN + sum % INPUTS}
+                                 : Factors{OF_PHASE + sum - WEIGHTS, ONES};
         });
     }
-    sums.write(partial + size_t(blockIdx.x) * ANGLES * (INPUTS + 1));
+    sums.write(partial + size_t(blockIdx.x) * (WEIGHTS + ANGLES));
 }

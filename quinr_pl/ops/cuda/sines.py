@@ -48,12 +48,12 @@ def sines(
 
     def gradients(cotangent: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
         blocks = max(1, min(MOST_BLOCKS, blocks_of(len(inputs))))
-        sums = weight.new_empty(blocks, angles, features + 1)
+        sums = weight.new_empty(blocks, weight.numel() + bias.numel())
         of_inputs = torch.empty_like(inputs) if needed[0] else None
         run = _kernel("of_sines", weight)
         run(blocks, THREADS, batch, weight, bias, cotangent.contiguous(), of_inputs, sums)
-        total = summed(sums)
-        return [of_inputs, total[:, :features], total[:, features]]
+        of_weight, of_bias = summed(sums).split([weight.numel(), bias.numel()])
+        return [of_inputs, of_weight.view_as(weight), of_bias]
 
     return result, gradients
 
