@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
 from quinr_pl.ops.cpu import adam as on_cpu
+from quinr_pl.ops.cuda import adam as on_cuda
+from quinr_pl.ops.dispatch import NoKernelsError
 
 
 def adam_step(
@@ -31,12 +36,16 @@ def adam_step(
         betas: Decay rates of the moments.
         eps: What keeps the division finite.
     """
-    if all(map(_has_kernels, (*parameters, *first, *second))):
-        shares = parameters[0].new_tensor([1 - betas[0], 1 - betas[1], eps])
-        settings = torch.cat([shares, size.to(shares.dtype)[None]])
-        return on_cpu.adam_step(parameters, gradients, first, second, settings)
-    torch._foreach_lerp_(first, gradients, 1 - betas[0])
-    torch._foreach_lerp_(second, list(torch._foreach_mul(gradients, gradients)), 1 - betas[1])
+    shares = 1 - betas[0], 1 - betas[1]
+    kernels = _kernels([*parameters, *first, *second])
+    if kernels is not None:
+        try:
+            return kernels(parameters, gradients, first, second, size.to(parameters[0].dtype), shares, eps)
+        except NoKernelsError as error:
+            _FAILED.add(parameters[0].device)
+            warnings.warn(f"{error}; torch's operations take their place", stacklevel=2)
+    torch._foreach_lerp_(first, gradients, shares[0])
+    torch._foreach_lerp_(second, list(torch._foreach_mul(gradients, gradients)), shares[1])
     roots = list(torch._foreach_sqrt(second))
     torch._foreach_add_(roots, eps)
     updates = list(torch._foreach_div(first, roots))
@@ -45,7 +54,15 @@ def adam_step(
     return None
 
 
-def _has_kernels(tensor: Tensor) -> bool:
-    """Whether kernels can move it: they take numbers in the order of memory."""
-    dense = tensor.layout == torch.strided and tensor.is_contiguous()
-    return dense and tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
+def _kernels(tensors: Sequence[Tensor]) -> Callable[..., None] | None:
+    """What moves all of them, if they lie in the order of memory: kernels take numbers in that order."""
+    dense = all(tensor.layout == torch.strided and tensor.is_contiguous() for tensor in tensors)
+    floats = all(tensor.dtype in (torch.float32, torch.float64) for tensor in tensors)
+    device = tensors[0].device
+    if not (dense and floats) or device in _FAILED:
+        return None
+    return _BY_DEVICE.get(device.type)
+
+
+_BY_DEVICE: dict[str, Callable[..., None]] = {"cpu": on_cpu.adam_step, "cuda": on_cuda.adam_step}
+_FAILED: set[torch.device] = set()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from cuda_emulation import NEEDS_COMPILER, emulate
 from torch import Tensor
 
+from quinr_pl.errors import QuinrError
 from quinr_pl.native.threads import native_threads
+from quinr_pl.ops import adam
 from quinr_pl.ops.adam import adam_step
+from quinr_pl.ops.cuda import adam as on_cuda
 
 _BETAS, _EPS, _RATE = (0.9, 0.99), 1e-8, 0.1
 
@@ -31,16 +35,50 @@ def _moved(dtype: torch.dtype, steps: int = 3) -> list[Tensor]:
     return parameters
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])
-def test_steps_are_those_of_torch(dtype: torch.dtype, bound: float) -> None:
-    parameters = _leaves(dtype)
+def _moved_by_torch(dtype: torch.dtype, parameters: list[Tensor]) -> list[Tensor]:
+    """The same by torch's optimizer."""
     optimizer = torch.optim.Adam(parameters, lr=_RATE, betas=_BETAS, eps=_EPS)
     for step in range(1, 4):
         for parameter, start in zip(parameters, _leaves(dtype), strict=True):
             parameter.grad = (start * step).cos()
         optimizer.step()
-    for found, expected in zip(_moved(dtype), parameters, strict=True):
+    return parameters
+
+
+dtypes = pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])
+
+
+@dtypes
+def test_steps_are_those_of_torch(dtype: torch.dtype, bound: float) -> None:
+    for found, expected in zip(_moved(dtype), _moved_by_torch(dtype, _leaves(dtype)), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=bound)
+
+
+@NEEDS_COMPILER
+@dtypes
+def test_steps_on_cuda_are_those_of_torch(
+    dtype: torch.dtype, bound: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate(monkeypatch)
+    monkeypatch.setitem(adam._BY_DEVICE, "cpu", on_cuda.adam_step)
+    monkeypatch.setattr(on_cuda, "_MOST_MEMBERS", 4)  # more arrays than a launch takes
+    for found, expected in zip(_moved(dtype), _moved_by_torch(dtype, _leaves(dtype)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=bound)
+
+
+def test_a_kernel_that_does_not_compile_leaves_the_steps_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise QuinrError("the adam of latents: no compiler")
+
+    monkeypatch.setattr("quinr_pl.native.cuda_code.Program.kernel", refuse)
+    monkeypatch.setitem(adam._BY_DEVICE, "cpu", on_cuda.adam_step)
+    monkeypatch.setattr(adam, "_FAILED", set())
+    with pytest.warns(UserWarning, match="no compiler; torch's operations take their place") as warned:
+        found = _moved(torch.float32)
+    assert len(warned) == 1
+    expected = _moved_by_torch(torch.float32, _leaves(torch.float32))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-6)
 
 
 def test_bytes_do_not_depend_on_threads() -> None:

@@ -20,7 +20,9 @@ def adam_step(
     gradients: Sequence[Tensor],
     first: Sequence[Tensor],
     second: Sequence[Tensor],
-    settings: Tensor,
+    size: Tensor,
+    shares: tuple[float, float],
+    eps: float,
 ) -> None:
     """Move dense parameters and their moments.
 
@@ -29,8 +31,11 @@ def adam_step(
         gradients: Of the same shapes.
         first: First moments, laid out as the parameters are.
         second: Second moments, likewise.
-        settings: See the kernel's arguments, (4,).
+        size: What the update is multiplied by, 0-dimensional and of the parameters' dtype.
+        shares: Of what is new in the first and the second moments.
+        eps: What keeps the division finite.
     """
+    settings = torch.cat([size.new_tensor([*shares, eps]), size[None]])
     gradients = [gradient.contiguous() for gradient in gradients]
     together = zip(parameters, gradients, first, second, strict=True)
     planes = []
