@@ -13,7 +13,7 @@ from quinr_pl.callbacks.quantization import find_quantization, fitted_network
 from quinr_pl.codec.file.encoder import mask_bytes
 from quinr_pl.errors import QuinrError
 from quinr_pl.network import Network
-from quinr_pl.network.base import known_mse
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.signals import SignalSpec
 
 _HEADER_BYTES = 32
@@ -146,7 +146,7 @@ class RateControl(Callback):
             return math.log(latents + 1) - math.log(max(most_bytes - size, 0.1 * most_bytes))
         assert self.psnr is not None
         coordinates, targets = batch
-        error = float(known_mse(network(coordinates).clamp(0, 1), targets))
+        error = float(squared_error(network(coordinates).clamp(0, 1), targets))
         psnr = -10 * math.log10(max(error, 1e-12)) + _improving(share) - _ROUNDING_DB
         return math.log(10) / 10 * (psnr - self.psnr)
 

@@ -17,13 +17,9 @@ from quinr_pl.network.decoders.protocol import Floats, NetworkFormat, Reconstruc
 from quinr_pl.network.latent.context_model import ContextModel
 from quinr_pl.network.latent.context_shape import ContextShape
 from quinr_pl.network.layers.quantum_layer import QuantumLayer
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.ops.window import Window
 from quinr_pl.signals import coordinates as grid_coordinates
-
-
-def known_mse(values: Tensor, targets: Tensor) -> Tensor:
-    """Mean squared error over all values, those with a target of NaN being without error: any will do."""
-    return torch.where(targets.isnan(), 0.0, values - targets).square().mean()
 
 
 def from_log_scale(values: Tensor, nats: int) -> Tensor:
@@ -298,7 +294,7 @@ class Network(NetworkFormat, nn.Module):
         Returns:
             The loss, and figures to log, ``mse`` among them.
         """
-        mse = known_mse(self(coordinates), targets)
+        mse = squared_error(self(coordinates), targets)
         return mse, {"mse": mse.detach()}
 
     def begin_step(self, step: int, progress: float) -> Sequence[Moved]:

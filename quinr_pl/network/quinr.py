@@ -138,8 +138,8 @@ class QuINR(QuINRFormat, CoordinateNetwork):
         for stage, (embedding, circuit) in enumerate(self._earlier_stages()):
             measured = circuit(features, embedding, self.expectations)  # (batch, observables)
             features = self.stage_norm(measured, stage)
-        observed = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
-        return from_log_scale(self.readout(observed), self.log_range)
+        values = self.circuits[-1](features, self.embeddings[-1], self.readout)  # (batch, out_features)
+        return from_log_scale(values, self.log_range)
 
     @torch.no_grad()
     def calibrate(self, coordinates: Tensor) -> None:

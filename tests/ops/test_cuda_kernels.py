@@ -14,6 +14,7 @@ from quinr_pl.native.cuda_code import Program
 from quinr_pl.network.latent.bands import grid_shape
 from quinr_pl.network.latent.context_model import LEAST_PROBABILITY, NEIGHBOURS, SCALE_OCTAVES
 from quinr_pl.ops import columns, context, filters, relaxation, sines, squared_error, upsampling
+from quinr_pl.ops.cuda import adam as cuda_adam
 from quinr_pl.ops.cuda import columns as cuda_columns
 from quinr_pl.ops.cuda import context as cuda_context
 from quinr_pl.ops.cuda import filters as cuda_filters
@@ -179,13 +180,37 @@ def test_sines_are_those_of_torch(count, features, angles, transposed, dtype, mo
 
 @dtypes
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize(("count", "inputs", "outputs"), [(1, 7, 3), (300, 16, 3), (129, 1, 1)])
+@pytest.mark.parametrize(
+    ("count", "inputs", "outputs", "constant", "scale", "shift"),
+    [
+        *((1, 7, 3, False, 1.0, 0.0), (300, 16, 3, True, 16.0, -1.0)),
+        *((129, 1, 1, True, 1.0, 0.0), (40, 5, 2, False, 0.5, 2.0)),
+    ],
+)
 def test_linear_functions_of_columns_are_those_of_torch(
-    count, inputs, outputs, transposed, dtype, monkeypatch
+    count, inputs, outputs, constant, scale, shift, transposed, dtype, monkeypatch
 ):
     values = draw(1, count, inputs).T if transposed else draw(1, inputs, count)
-    tensors = [draw(2, outputs, inputs), values]
-    assert_same(cuda_columns.combined, columns._in_torch, tensors, dtype, monkeypatch)
+    tensors = [draw(2, outputs, inputs), values, *([draw(3, outputs)] if constant else [])]
+    settings = {"scale": scale, "shift": shift}
+    run, right = partial(cuda_columns.combined, **settings), partial(columns._in_torch, **settings)
+    assert_same(run, right, tensors, dtype, monkeypatch)
+
+
+@dtypes
+@pytest.mark.parametrize("transposed", [False, True])
+def test_errors_of_known_values_are_those_of_torch(transposed, dtype, monkeypatch):
+    picture = draw(2, 300, 3)
+    picture[draw(4, 300, 3) > 1] = torch.nan
+    values = draw(3, 3, 300).T if transposed else draw(3, 300, 3)
+
+    def kernels(keep, values):
+        return cuda_squared_error.squared_error(keep, values, picture=picture.to(values), known=None)
+
+    def in_torch(values):
+        return squared_error._of_known_in_torch(values, picture=picture.to(values))
+
+    assert_same(kernels, in_torch, [values], dtype, monkeypatch)
 
 
 def nvrtc_is_missing():
@@ -219,13 +244,15 @@ def test_kernels_are_compiled_for_gpus(dtype, monkeypatch):
     cuda_squared_error.squared_error(True, *grids[:1], picture=grids[0], known=grids[0])
     cuda_sines.sines(True, torch.zeros(4, 7), torch.zeros(16, 7), torch.zeros(16), frequency=1.0, scale=1.0)
     cuda_columns.combined(True, torch.zeros(3, 7), torch.zeros(7, 4))
+    cuda_columns.combined(True, torch.zeros(3, 7), torch.zeros(7, 4), torch.zeros(3), scale=16.0, shift=-1.0)
     cuda_orthogonal.orthogonal_basis(False, torch.eye(5)[None])
     matrices = [torch.zeros(2, 5, 5) for _ in range(2)]
     axes = [matrices[0], None], [matrices[1], None]
     state = cuda_soap.SoapState(torch.zeros(2, 5, 4), torch.zeros(2, 5, 4), *axes, [(5, 4), (3, 4)])
     pair = [torch.zeros(5, 4), torch.zeros(3, 4)]
     cuda_soap.soap_step(pair, pair, [0, 0], state, torch.zeros(1, 2), (0.1, 0.1), 1e-8, True)
-    assert len(compiled) == 9  # sums are taken on the way back alone
+    cuda_adam.adam_step(pair, pair, pair, pair, torch.tensor(-0.1), (0.1, 0.1), 1e-8)
+    assert len(compiled) == 11  # sums are taken on the way back alone
 
 
 def test_what_has_no_kernels_is_left_to_torch(monkeypatch):

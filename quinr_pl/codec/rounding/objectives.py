@@ -15,7 +15,7 @@ from quinr_pl.codec.arrays import Floats
 from quinr_pl.codec.rounding.curvature import forward_differences
 from quinr_pl.codec.rounding.flattening import unflattened
 from quinr_pl.network import Network
-from quinr_pl.network.base import known_mse
+from quinr_pl.ops.squared_error import squared_error
 from quinr_pl.ops.window import Window
 from quinr_pl.signals import SignalSpec
 
@@ -124,11 +124,10 @@ class SignalError(Objective):
         return torch.cat(rows)
 
     def _differentiable(self) -> Tensor:
-        squared = [
-            len(targets) * known_mse(self._network.signal(start, stop, self._spec.shape).clamp(0, 1), targets)
-            for start, stop in self._bands
-            for targets in [self._targets[start:stop]]
-        ]
+        squared = []
+        for start, stop in self._bands:
+            shown, targets = self._network.signal(start, stop, self._spec.shape), self._targets[start:stop]
+            squared.append(len(targets) * squared_error(shown.clamp(0, 1), targets))
         return torch.stack(squared).sum() / sum(stop - start for start, stop in self._bands)
 
     @cached_property

@@ -11,7 +11,7 @@ from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.registry import EngineLike
 from quinr_pl.network.decoders.latent import twin_width
 from quinr_pl.network.layers.embedding import SinusoidalEmbedding
-from quinr_pl.network.layers.plain_modules import is_plain, linear_of_columns
+from quinr_pl.network.layers.plain_modules import linear_of_columns
 from quinr_pl.network.layers.quantum_layer import QuantumStage
 from quinr_pl.network.layers.readout import LinearReadout
 
@@ -65,13 +65,8 @@ class CircuitSynthesis(nn.Module):
         Returns:
             (out_features, pixels).
         """
-        plain = is_plain(self.readout, LinearReadout) and is_plain(self.circuit, QuantumStage)
-        if plain and skip is not None:
-            past_circuit = skip, self.readout.offset
-            return self.circuit(features.T, self.embedding, self.readout, past_circuit).T
-        observed = self.circuit(features.T, self.embedding, self.readout)
-        values: Tensor = self.readout(observed).T
-        return values if skip is None else values + skip @ features
+        values: Tensor = self.circuit(features.T, self.embedding, self.readout, skip)
+        return values.T
 
 
 class ReluSynthesis(nn.Module):

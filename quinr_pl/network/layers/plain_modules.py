@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as modules
 
@@ -30,6 +29,4 @@ def linear_of_columns(layer: nn.Module, features: Tensor) -> Tensor:
     if not (isinstance(layer, nn.Linear) and is_plain(layer, nn.Linear)):
         values: Tensor = layer(features.T)
         return values.T
-    if layer.bias is None:
-        return combined(layer.weight, features)
-    return torch.addmm(layer.bias[:, None], layer.weight, features)
+    return combined(layer.weight, features, layer.bias)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from quinr_pl.circuit.engines.registry import AutoEngine, EngineLike, make_engin
 from quinr_pl.errors import QuinrError
 from quinr_pl.network.layers.embedding import Embedding, SinusoidalEmbedding
 from quinr_pl.network.layers.plain_modules import is_plain
+from quinr_pl.network.layers.readout import LinearReadout, Readout
 from quinr_pl.ops.columns import combined
 
 _AUTO = AutoEngine()
@@ -153,49 +154,34 @@ class QuantumLayer(nn.Module):
         return f"{self.ansatz}{outputs}, engine={self.engine.name}"
 
 
-class Observables(Protocol):
-    """What is measured: linear combinations of probabilities.
-
-    Attributes:
-        measured: The basis states that have a part in them; None for all.
-    """
-
-    measured: range | None
-
-    @property
-    def matrix(self) -> Tensor:
-        """The combinations, (out_features, 2**qubits)."""
-        ...
-
-
 class QuantumStage(QuantumLayer):
-    """A stage of quINR: embedding, circuit and observables, which a fused engine computes in one pass."""
+    """A stage of quINR: embedding, circuit and read-out, which a fused engine computes in one pass."""
 
     def forward(
         self,
         inputs: Tensor,
         embedding: Embedding | None = None,
-        observables: Observables | None = None,
-        past_circuit: tuple[Tensor, Tensor] | None = None,
+        readout: Readout | None = None,
+        skip: Tensor | None = None,
     ) -> Tensor:
-        """Linear combinations of probabilities, or the probabilities of all basis states.
+        """Values of a read-out, or the probabilities of all basis states.
 
         Args:
             inputs: (batch, in_features); dtypes as in :class:`QuantumLayer`.
             embedding: Makes the angles or amplitudes of them; without one they are these.
-            observables: What is measured; the probabilities when left out.
-            past_circuit: A linear function of the inputs that is added to the observables: its matrix,
-                (out_features, in_features), and its constant, (out_features,).
+            readout: Makes values of what is measured; the probabilities stay when left out.
+            skip: Matrix of a linear function of the inputs that is added to the values,
+                (out_features, in_features).
 
         Returns:
-            (batch, out_features) of the observables, or (batch, 2**qubits).
+            (batch, out_features) of the read-out, or (batch, 2**qubits).
 
         Raises:
             QuinrError: If a shape, dtype or device does not fit, or the engine cannot serve the device.
         """
         if _in_autocast(inputs):
             with torch.autocast(inputs.device.type, enabled=False):
-                return self.forward(inputs.to(self.weight.dtype), embedding, observables, past_circuit)
+                return self.forward(inputs.to(self.weight.dtype), embedding, readout, skip)
         engine = self.running_engine(inputs.device)
         # An engine that computes the sines itself never calls the embedding.
         if (
@@ -204,26 +190,26 @@ class QuantumStage(QuantumLayer):
             and is_plain(embedding, SinusoidalEmbedding)
         ):
             layer = (self.ansatz, inputs, embedding.weight, embedding.bias, self.weight)
-            matrix = None if observables is None else observables.matrix
+            matrix = None if readout is None else readout.matrix
             omega0, scale = embedding.omega0, embedding.scale
-            if past_circuit is None or matrix is None:
-                return engine.sine_layer(*layer, matrix, omega0=omega0, angle_scale=scale)
-            return engine.residual_layer(*layer, matrix, *past_circuit, omega0=omega0, angle_scale=scale)
-        values = self._observed(engine, inputs if embedding is None else embedding(inputs), observables)
-        if past_circuit is None:
-            return values
-        skip, offset = past_circuit
-        return values + combined(skip, inputs.T).T + offset
+            if skip is not None and isinstance(readout, LinearReadout) and is_plain(readout, LinearReadout):
+                past_circuit = skip, readout.offset
+                return engine.residual_layer(
+                    *layer, readout.matrix, *past_circuit, omega0=omega0, angle_scale=scale
+                )
+            values = engine.sine_layer(*layer, matrix, omega0=omega0, angle_scale=scale)
+            if readout is not None:
+                values = readout(values)
+        else:
+            values = self._read_out(engine, inputs if embedding is None else embedding(inputs), readout)
+        return values if skip is None else values + combined(skip, inputs.T).T
 
-    def _observed(self, engine: Engine, angles: Tensor, observables: Observables | None) -> Tensor:
-        """Linear combinations of the probabilities of angles, or all probabilities."""
-        if observables is None:
+    def _read_out(self, engine: Engine, angles: Tensor, readout: Readout | None) -> Tensor:
+        """Values of a read-out at angles, or all probabilities."""
+        if readout is None:
             return engine.probabilities(self.ansatz, angles, self.weight)
-        states, matrix = observables.measured, observables.matrix
-        probabilities = engine.probabilities(self.ansatz, angles, self.weight, states)
-        if states is not None:
-            matrix = matrix[:, states.start : states.stop]
-        return combined(matrix, probabilities.T).T
+        probabilities = engine.probabilities(self.ansatz, angles, self.weight, readout.measured)
+        return readout.of_probabilities(probabilities)
 
 
 def _in_autocast(inputs: Tensor) -> bool:

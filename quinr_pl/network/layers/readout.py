@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.network.layers.plain_modules import is_plain
+from quinr_pl.ops.columns import combined
 
 
 def qrelu(x: Tensor) -> Tensor:
@@ -24,26 +26,44 @@ def _pauli_z(ansatz: Ansatz) -> Tensor:
     return torch.from_numpy(ansatz.pauli_z).float()
 
 
-class Expectations(nn.Module):
-    """The expectations of Pauli Z of all qubits, for a circuit to measure.
+class Readout(nn.Module):
+    """What a circuit measures, and values from it.
+
+    An engine gives probabilities, or ``matrix`` times them at once, of which ``forward`` makes the values.
+
+    Attributes:
+        measured: The basis states that have a part in the values; None for all.
+        matrix: What is measured as combinations of all probabilities, (out_features, 2**qubits).
+    """
+
+    measured: range | None = None
+    matrix: Tensor
+
+    def of_probabilities(self, probabilities: Tensor) -> Tensor:
+        """Values of the probabilities of ``measured``, (batch, measured) -> (batch, out_features)."""
+        states = self.measured
+        matrix = self.matrix if states is None else self.matrix[:, states.start : states.stop]
+        values: Tensor = self(combined(matrix, probabilities.T).T)
+        return values
+
+    def forward(self, combinations: Tensor) -> Tensor:
+        """Values of what is measured, both (batch, out_features)."""
+        return combinations
+
+
+class Expectations(Readout):
+    """The expectations of Pauli Z of all qubits.
 
     Args:
         ansatz: Ansatz of the circuit.
-
-    Attributes:
-        measured: None: all states.
-        matrix: The expectations as combinations of the probabilities, (qubits, 2**qubits).
     """
-
-    matrix: Tensor
 
     def __init__(self, ansatz: Ansatz) -> None:
         super().__init__()
-        self.measured: range | None = None
         self.register_buffer("matrix", _pauli_z(ansatz), persistent=False)
 
 
-class LastStatesReadout(nn.Module):
+class LastStatesReadout(Readout):
     """The probabilities of the last basis states through QReLU: the read-out of the paper.
 
     Where a circuit measures expectations of Pauli Z, those of the last qubits.
@@ -53,17 +73,10 @@ class LastStatesReadout(nn.Module):
         out_features: Number of values.
         range_map: Whether each value has a learned gain and bias before QReLU. Without one the probabilities
             of a coordinate sum to at most 1, so that white lies out of reach.
-
-    Attributes:
-        measured: The states to measure; None for all.
-        matrix: Values before gain and bias as combinations of all probabilities, (out_features, states).
     """
-
-    matrix: Tensor
 
     def __init__(self, ansatz: Ansatz, out_features: int, range_map: bool) -> None:
         super().__init__()
-        self.measured: range | None = None
         if ansatz.expectations:
             matrix, gain, bias = _pauli_z(ansatz)[-out_features:], 0.5, 0.5  # of values in [-1, 1]
         else:
@@ -80,14 +93,14 @@ class LastStatesReadout(nn.Module):
             self.register_parameter("gain", None)
             self.register_parameter("bias", None)
 
-    def forward(self, measured: Tensor) -> Tensor:
-        """What is measured, (batch, out_features) -> (batch, out_features)."""
+    def forward(self, combinations: Tensor) -> Tensor:
+        """See Readout."""
         if self.gain is None:
-            return qrelu(measured)
-        return qrelu(self.gain * measured + self.bias)
+            return qrelu(combinations)
+        return qrelu(self.gain * combinations + self.bias)
 
 
-class LinearReadout(nn.Module):
+class LinearReadout(Readout):
     """A linear function of all that is measured: W (2**n p - 1) + b of probabilities p, or W z + b.
 
     z are expectations of Pauli Z. Probabilities are centred and scaled to unit spread: over Haar-random
@@ -98,7 +111,6 @@ class LinearReadout(nn.Module):
         out_features: Number of values.
 
     Attributes:
-        measured: None: all states.
         weight: W, (out_features, 2**qubits or qubits).
     """
 
@@ -106,14 +118,13 @@ class LinearReadout(nn.Module):
 
     def __init__(self, ansatz: Ansatz, out_features: int) -> None:
         super().__init__()
-        self.measured: range | None = None
         bound = 1 / math.sqrt(ansatz.qubits) if ansatz.expectations else 0.1
         self.weight = nn.Parameter(torch.empty(out_features, ansatz.observables).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.full((out_features,), 0.5))
         self.register_buffer("pauli_z", _pauli_z(ansatz) if ansatz.expectations else None, persistent=False)
 
     @property
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Tensor:  # type: ignore[override]  # of weights that move
         """Values but for ``offset`` as combinations of the probabilities, (out_features, 2**qubits)."""
         return self.weight.shape[1] * self.weight if self.pauli_z is None else self.weight @ self.pauli_z
 
@@ -122,6 +133,12 @@ class LinearReadout(nn.Module):
         """What is added to them, (out_features,)."""
         return self.bias - self.weight.sum(dim=1) if self.pauli_z is None else self.bias
 
-    def forward(self, observed: Tensor) -> Tensor:
-        """Combinations of the probabilities -> values, both (batch, out_features)."""
-        return observed + self.offset
+    def of_probabilities(self, probabilities: Tensor) -> Tensor:
+        """See Readout."""
+        if self.pauli_z is not None or not is_plain(self, LinearReadout):
+            return super().of_probabilities(probabilities)
+        return combined(self.weight, probabilities.T, self.bias, scale=self.weight.shape[1], shift=-1.0).T
+
+    def forward(self, combinations: Tensor) -> Tensor:
+        """See Readout."""
+        return combinations + self.offset
