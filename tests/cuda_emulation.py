@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import pkgutil
 import re
 import shutil
 import subprocess
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -16,8 +18,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from quinr_pl import ops
+from quinr_pl.circuit.engines.cuda.engine import CudaEngine
 from quinr_pl.native import cuda_code
 from quinr_pl.native.cuda_code import Program
+from quinr_pl.ops import adam
+from quinr_pl.ops.dispatch import ByDevice
+from quinr_pl.training.matrix_batch import MatrixBatch
 
 HEADER = Path(__file__).with_suffix(".h")
 NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
@@ -48,6 +55,24 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> None:
         return _kernel(program, name)
 
     monkeypatch.setattr(Program, "kernel", kernel)
+
+
+def emulate_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tensors of the CPU go where those of a GPU would: operations, circuits and optimizers."""
+    emulate(monkeypatch)
+    for module in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
+        for operation in vars(import_module(module.name)).values():
+            if isinstance(operation, ByDevice) and "cuda" in operation._kernels:
+                monkeypatch.setitem(operation._kernels, "cpu", operation._kernels["cuda"])
+    monkeypatch.setitem(adam._BY_DEVICE, "cpu", adam._BY_DEVICE["cuda"])
+    monkeypatch.setattr(CudaEngine, "refusal", lambda *_: "")
+    in_kernels = MatrixBatch.step_in_kernels
+
+    def step(batch: MatrixBatch, *given: Any) -> bool:
+        batch._has_kernels = batch._state.fits()
+        return in_kernels(batch, *given)
+
+    monkeypatch.setattr(MatrixBatch, "step_in_kernels", step)
 
 
 @cache

@@ -14,23 +14,27 @@ from quinr_pl.ops.noise import grid_key, normal_noise
 from quinr_pl.ops.soft_rounding import soft_round
 
 
-def relaxed(grids: Sequence[Tensor], key: Tensor, settings: Tensor) -> list[Tensor]:
+def relaxed(grids: Sequence[Tensor], key: Tensor, settings: Tensor, readers: int = 1) -> list[list[Tensor]]:
     """``soft_round(soft_round(latents) + spread * noise)`` of each grid's latents.
+
+    The gradients of all readers are added up at once: those of views that they share are, grid by grid.
 
     Args:
         grids: Latents, of any shapes.
         key: Of the noise, (2,); see quinr_pl.ops.noise.
         settings: For each grid the temperature of the soft rounding, which towards zero becomes rounding, and
             the standard deviation of the noise: (grids, 2), of the grids' precision.
+        readers: How many read the results, each of them its own views.
 
     Returns:
-        Tensors of the same shapes, differentiable in the latents.
+        For each reader tensors of the same shapes, differentiable in the latents.
     """
     if not grids:
-        return []
+        return [[] for _ in range(readers)]
     together = _relaxed(*grids, key=key, settings=settings)
-    parts = together.split([grid.numel() for grid in grids])
-    return [part.view(grid.shape) for part, grid in zip(parts, grids, strict=True)]
+    sizes = [grid.numel() for grid in grids]
+    views = [together.split(sizes) for _ in range(readers)]
+    return [[part.view(grid.shape) for part, grid in zip(parts, grids, strict=True)] for parts in views]
 
 
 def _in_torch(*grids: Tensor, key: Tensor, settings: Tensor) -> Tensor:

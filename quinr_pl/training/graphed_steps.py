@@ -128,6 +128,7 @@ class GraphedSteps:
         self._listed = self._numbers_of_all()
         self._numbers = torch.tensor(self._listed, **place)  # (steps, numbers of the loss)
         self._counter = torch.zeros(1, dtype=torch.long, device=like.device)
+        self._one = torch.ones((), **place)
         self._counted = 0
         self._batch: tuple[Tensor, ...] = ()
         self._runs: dict[Hashable, int] = {}
@@ -216,7 +217,7 @@ class GraphedSteps:
         with torch.enable_grad():
             coordinates, targets = self._batch
             loss, figures = self._network.loss(coordinates, targets, progress, schedule)
-            loss.backward()
+            loss.backward(self._one)  # left out, it would be made anew in every step
         self._optimizer.advance(self._coefficients.index_select(0, self._counter)[0], taken)
         self._counter.add_(1)
         return loss.detach(), figures

@@ -220,7 +220,7 @@ KERNELS = {
                 part.flatten()
                 for part in relaxed(
                     grids, torch.tensor([3, 4]), torch.tensor([[0.3, 0.2], [0.2, 0.1]]).double()
-                )
+                )[0]
             ]
         ),
         [2 * draw(0, 5, 9), 2 * draw(1, 3)],

@@ -201,14 +201,14 @@ class LatentQuINR(LatentSignal):
         else:
             mse, bits = self._on_all(targets, settings, octave)
         figures = {"mse": mse.detach(), "bpp": bits.detach() / (self.height * self.width)}
-        return mse + schedule[0] * bits, figures
+        return torch.addcmul(mse, schedule[0], bits), figures
 
     def _on_all(self, targets: Tensor, settings: Tensor | None, octave: int) -> tuple[Tensor, Tensor]:
         """Mean squared error and bits of the whole signal at a resolution."""
-        latents = self._relaxed(list(self.pyramid.grids), settings, octave)
+        latents, priced = self._relaxed(list(self.pyramid.grids), settings, octave)
         picture, known = self._pictures(targets, octave)
         mse = squared_error(self._render(latents, octave), picture, known)
-        return mse, self._bits(latents, octave).sum()
+        return mse, self._bits(priced, octave).sum()
 
     def _on_tile(self, targets: Tensor, settings: Tensor | None, octave: int) -> tuple[Tensor, Tensor]:
         """What ``_on_all`` gives, estimated from the tile of this step: exact on average over a pass."""
@@ -217,12 +217,12 @@ class LatentQuINR(LatentSignal):
         shown = tile.widened(margin, shape)
         bands = self.pyramid.windows(shown, *size, octave)
         parts = self._touched.parts(self.pyramid, tile, bands, self.context.reach, octave)
-        latents = self._relaxed([part.latents for part in parts], settings, octave)
+        latents, priced = self._relaxed([part.latents for part in parts], settings, octave)
         seen = [part.band.of(values) for part, values in zip(parts, latents, strict=True)]
         values = self._values(self.pyramid.interpolate_windows(seen, bands, *size, octave))
         picture, known = self._pictures.part(targets, octave, tile)
         error = (known * (tile.within(shown).of(values) - picture).square()).sum()
-        seen = [part.around.of(values) for part, values in zip(parts, latents, strict=True)]
+        seen = [part.around.of(values) for part, values in zip(parts, priced, strict=True)]
         counted = [part.own.within(part.around) for part in parts]
         bits = self._bits(seen, octave, counted).sum()
         tiles = self._tiles.count(octave)
@@ -288,8 +288,12 @@ class LatentQuINR(LatentSignal):
             if steps
         ]
 
-    def _relaxed(self, grids: Sequence[Tensor], settings: Tensor | None, octave: int) -> list[Tensor]:
+    def _relaxed(
+        self, grids: Sequence[Tensor], settings: Tensor | None, octave: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Latents with noise, those of grids finer than a resolution as they are; or rounded for good.
+
+        Values are made of the first ones, and bits counted of the second, which are the same.
 
         Args:
             grids: Latents of all grids, or parts of them.
@@ -298,9 +302,11 @@ class LatentQuINR(LatentSignal):
         """
         if settings is None:
             # Through straight gradients latents would chatter between integers, at a quarter more bits.
-            return [grid.detach().round() for grid in grids]
+            rounded = list(torch._foreach_round([grid.detach() for grid in grids]))
+            return rounded, rounded
         first = max(0, octave - self.pyramid.finest)
-        return [*grids[:first], *relaxed(grids[first:], draw_key(settings.device), settings)]
+        shown, priced = relaxed(grids[first:], draw_key(settings.device), settings, readers=2)
+        return [*grids[:first], *shown], [*grids[:first], *priced]
 
     def add_integers_to(self, others: Mapping[str, Tensor]) -> None:
         """See Network."""

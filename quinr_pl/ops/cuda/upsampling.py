@@ -104,7 +104,9 @@ def interpolated(
     check_readable("interpolation of latents", weight, *grids, device=weight.device.type)
     expected = [tuple(shape) for shape in shapes[: len(grids)]]
     check_shapes("interpolation of latents", (weight, *grids), [(len(shapes) - 1, TAPS), *expected])
-    weight, grids = weight.contiguous(), tuple(grid.contiguous() for grid in grids)
+    if weight.stride(-1) != 1:  # a row may be that of all doublings
+        weight = weight.contiguous()
+    grids = tuple(grid.contiguous() for grid in grids)
     steps = []
     for level, fine in enumerate(shapes[1:], 1):
         joins = int(level < len(grids))
