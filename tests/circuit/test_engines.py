@@ -16,7 +16,6 @@ from processes import completed
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines import lightning_vjp
 from quinr_pl.circuit.engines.registry import choose
-from quinr_pl.circuit.engines.triton import engine as batched_triton
 from quinr_pl.errors import QuinrError
 
 NEEDS_TRITON = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
@@ -206,14 +205,6 @@ def test_a_changed_private_interface_is_noticed(monkeypatch):
 def test_triton_gives_more_qubits_than_it_can_hold_to_torch():
     ansatz = Ansatz(qubits=9, angles=9)
     assert_agree(run("triton", ansatz, 2), run("torch", ansatz, 2), 1e-12)  # rounded apart on a GPU
-
-
-@pytest.mark.slow
-@NEEDS_TRITON
-def test_triton_sums_blocks_that_share_a_program(monkeypatch):
-    ansatz = Ansatz(qubits=4, angles=6, uploads=2)
-    monkeypatch.setattr(batched_triton, "_PROGRAMS", 2)
-    assert_agree(run("triton", ansatz, 150, torch.float32), run("torch", ansatz, 150), 1e-5)
 
 
 @pytest.mark.parametrize("name", [*BATCHED, "lightning", "lightning_vjp", "shots"])
