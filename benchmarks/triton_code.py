@@ -1,7 +1,7 @@
 """What the Triton kernels become on a GPU: ``python -m benchmarks.triton_code [--json PATH]``.
 
-Compiles them for a compute capability without such a GPU, and reads registers, spills and exchanges between
-threads off the machine code. Needs Triton and no device.
+Compiles them for a compute capability without such a GPU, and reads registers, spills (with the stack of sine
+and cosine) and exchanges between threads off the machine code. Needs Triton and no device.
 """
 
 from __future__ import annotations
@@ -20,11 +20,20 @@ from triton.compiler import ASTSource
 
 from quinr_pl.atomic_file import write_bytes
 from quinr_pl.circuit.ansatz import Ansatz
-from quinr_pl.circuit.engines.triton import kernels as triton_kernels
-from quinr_pl.circuit.engines.triton.engine import MAX_QUBITS, OPTIONS, block_size
+from quinr_pl.circuit.engines.triton import kernels, trained
+from quinr_pl.circuit.engines.triton.call import (
+    FINISH_OPTIONS,
+    OPTIONS,
+    PREPARE_OPTIONS,
+    block_size,
+    finish_constants,
+    prepare_constants,
+)
+from quinr_pl.circuit.engines.triton.engine import MAX_QUBITS
 
-_INTEGERS = ("batch", "angle_count", "weight_count", "width", "layers")
-_LISTS = ("columns", "pairs")
+_SIZES = {*kernels.SIZES, *trained.SIZES}
+_INTEGERS = ("folds", "columns", "position", "chains", "diagonal")
+_DOUBLES = ("constants", "generators", "after")
 
 
 def main() -> None:
@@ -37,7 +46,7 @@ def main() -> None:
     rows = []
     print("| kernel | qubits | coordinates a warp | registers | spilled bytes | shuffles | shared bytes |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for kernel in ("forward", "backward"):
+    for kernel in ("prepare", "forward", "backward", "finish"):
         for qubits in options.qubits:
             row = compiled(kernel, qubits, options.capability)
             rows.append(row)
@@ -49,14 +58,25 @@ def main() -> None:
 
 def compiled(kernel: str, qubits: int, capability: int) -> dict[str, Any]:
     """Figures of one kernel in float32."""
-    function = getattr(triton_kernels, kernel)
-    block = block_size(Ansatz(qubits, 1))
-    constants = {"QUBITS": qubits, "BLOCK": block}
+    ansatz = Ansatz(qubits, qubits)
+    block = block_size(ansatz)
+    shared = kernel in ("prepare", "finish")
+    function = getattr(trained if shared else kernels, kernel)
+    constants: dict[str, int] = {
+        "forward": {"KEEP": True, "FIRST_RX": True, "QUBITS": qubits, "BLOCK": block},
+        "backward": {"FIRST_RX": True, "QUBITS": qubits, "BLOCK": block},
+        "prepare": prepare_constants(ansatz, qubits * (qubits - 1)),
+        "finish": finish_constants(ansatz),
+    }[kernel]
     signature = {name: _kind(name, constants) for name in function.arg_names}
+    # Memory that torch gives begins at multiples of 16 bytes, and Triton compiles for it.
+    aligned = {
+        (at,): [["tt.divisibility", 16]] for at, kind in enumerate(signature.values()) if kind[0] == "*"
+    }
     code = triton.compile(
-        ASTSource(function, signature, constexprs=constants),
+        ASTSource(function, signature, constexprs=constants, attrs=aligned),
         target=GPUTarget("cuda", capability, 32),
-        options=OPTIONS,
+        options={"prepare": PREPARE_OPTIONS, "finish": FINISH_OPTIONS}.get(kernel, OPTIONS),
     )
     usage = _resource_usage(code.asm["cubin"])
     return {
@@ -73,9 +93,9 @@ def compiled(kernel: str, qubits: int, capability: int) -> dict[str, Any]:
 def _kind(name: str, constants: dict[str, int]) -> str:
     if name in constants:
         return "constexpr"
-    if name in _INTEGERS:
+    if name in _SIZES:
         return "i32"
-    return "*i64" if name in _LISTS else "*fp32"
+    return "*i32" if name in _INTEGERS else "*fp64" if name in _DOUBLES else "*fp32"
 
 
 def _resource_usage(cubin: bytes) -> dict[str, int]:
