@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
@@ -14,11 +13,12 @@ from torch import Tensor
 from quinr_pl.network import Network
 from quinr_pl.training.graphable import reason_against_graphs
 from quinr_pl.training.graphed_steps import CudaRecorder, GraphedSteps, Result, Schedule
+from quinr_pl.training.light_module import LightModule
 
 _LOG = logging.getLogger(__name__)
 
 
-class ReplayedModule(pl.LightningModule):
+class ReplayedModule(LightModule):
     """Lets a GPU take the steps of a fit from graphs; what derives from it says what a step is.
 
     Args:
@@ -43,6 +43,7 @@ class ReplayedModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Prepares steps that a GPU replays, where nothing needs to see gradients."""
+        super().on_train_start()
         reason = (
             reason_against_graphs(self.trainer, self, self.network)
             if self._graphs
