@@ -223,7 +223,7 @@ class Ansatz:
         controlled = len(self.wire_pairs) if kinds.entangler == "CRZ" else 0
         return (len(kinds.rotations) + len(kinds.closing)) * self.qubits + controlled
 
-    @property
+    @cached_property  # engines ask for it at every call
     def weights_shape(self) -> tuple[int, int, int]:
         """Shape of the weights: (blocks, layers, weights_per_layer)."""
         return self.blocks, self.layers, self.weights_per_layer

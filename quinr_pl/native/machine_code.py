@@ -11,7 +11,6 @@ from functools import cache
 from types import ModuleType
 
 import llvmlite
-import numpy as np
 from llvmlite import binding
 
 from quinr_pl.native import (
@@ -27,6 +26,7 @@ from quinr_pl.native import (
     precision,
     values,
 )
+from quinr_pl.native.memory import address
 from quinr_pl.native.pieces import Function, Words
 from quinr_pl.native.threads import Deal
 
@@ -35,6 +35,7 @@ _SOURCES = (
     *(sys.modules[__name__], arguments, arrays, code, elements, emitter, llvm),
     *(mathematics, noise, precision, values),
 )
+_SevenWords = ctypes.c_int64 * 7
 _alive: list[binding.ExecutionEngine] = []
 """What holds the machine code."""
 
@@ -88,10 +89,10 @@ class _MachineKernel(Function):
 
     def take(self, deal: Deal, words: Words, places: Words, values: Words) -> None:
         """All of it in machine code: between two pieces a thread waits for no other."""
-        pieces = (words.ctypes.data, words.strides[0], deal.items, deal.next.ctypes.data)
-        own = (len(places), places.ctypes.data, values.ctypes.data)
-        call = np.array([*pieces, *own], np.int64)  # by a name: an address does not keep it alive
-        self._dealing(call.ctypes.data)
+        pieces = (address(words), words.strides[0], deal.items, address(deal.next))
+        own = (len(places), address(places), address(values))
+        call = _SevenWords(*pieces, *own)  # by a name: an address does not keep it alive
+        self._dealing(ctypes.addressof(call))
 
 
 def _machine() -> binding.TargetMachine:

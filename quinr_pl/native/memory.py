@@ -14,6 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -40,7 +41,15 @@ _spare: dict[int, list[Bytes]] = {}
 
 def address(array: Tensor | npt.NDArray) -> int:
     """Address of an array's first number."""
-    return array.ctypes.data if isinstance(array, np.ndarray) else array.data_ptr()
+    if not isinstance(array, np.ndarray):
+        return array.data_ptr()
+    try:
+        return ctypes.addressof(_BYTE(array))  # a quarter of the time that NumPy takes to tell
+    except (TypeError, ValueError):  # read-only, with gaps, or empty
+        return array.ctypes.data
+
+
+_BYTE = ctypes.c_char.from_buffer
 
 
 def numbers(array: Tensor | npt.NDArray) -> npt.NDArray:
@@ -89,6 +98,8 @@ def copied(array: AnyArray) -> AnyArray:
 
 def summed(parts: AnyArray) -> AnyArray:
     """Sums over the first axis, taken in double precision."""
+    if len(parts) == 1:
+        return parts[0]
     if isinstance(parts, np.ndarray):
         return parts.sum(0, dtype=np.float64).astype(parts.dtype)
     return parts.double().sum(0).to(parts.dtype)
@@ -108,6 +119,14 @@ def keep_freed_memory() -> None:
             library.mallopt(name, size)
 
 
+def split(array: AnyArray, sizes: Sequence[int]) -> Sequence[AnyArray]:
+    """Parts of an array of one axis, of so many numbers each."""
+    if isinstance(array, np.ndarray):
+        return np.split(array, list(accumulate(sizes))[:-1])
+    parts: Sequence[AnyArray] = array.split_with_sizes(sizes)  # ``split`` is Python around it
+    return parts
+
+
 def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None, device: str = "cpu") -> None:
     """Refuse arrays that kernels would misread: they go by addresses and trust what is said about them.
 
@@ -120,7 +139,9 @@ def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None, device: st
         QuinrError: If they differ in dtype, are not float32 or float64, or not on the device.
     """
     found = {_kind(array) for array in arrays if array is not None}
-    if len(found) != 1 or found.isdisjoint((device, *form) for form in _READABLE):
+    where, dtype, layout = next(iter(found), ("", "", ""))
+    # In torch's words, as torch may not be there.
+    if len(found) != 1 or where != device or (str(dtype), str(layout)) not in _READABLE:
         kinds = ", ".join(sorted(f"{dtype} on {device}" for device, dtype, _ in found))
         raise QuinrError(
             f"{reader} got tensors of {kinds}: needs one precision, on the {device}, and dense: float32 or "
@@ -131,11 +152,11 @@ def check_readable(reader: str, *arrays: Tensor | npt.NDArray | None, device: st
 _READABLE = [(dtype, "torch.strided") for dtype in ("torch.float32", "torch.float64")]
 
 
-def _kind(array: Tensor | npt.NDArray) -> tuple[str, str, str]:
-    """Device, dtype and layout, in torch's words."""
+def _kind(array: Tensor | npt.NDArray) -> tuple[str, Any, Any]:
+    """Device, dtype and layout."""
     if isinstance(array, np.ndarray):
         return "cpu", f"torch.{array.dtype}", "torch.strided"
-    return array.device.type, str(array.dtype), str(array.layout)
+    return array.device.type, array.dtype, array.layout
 
 
 def check_shapes(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import pi
+from math import pi, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,7 @@ class Plan:
     @property
     def trained(self) -> int:
         """Number of weights."""
-        return int(np.prod(self.ansatz.weights_shape))
+        return prod(self.ansatz.weights_shape)
 
     @property
     def weights(self) -> int:

@@ -14,7 +14,18 @@ from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cpu.arguments import ARGUMENTS, MATRIX, SMALL, state_vectors
 from quinr_pl.circuit.engines.cpu.compile import Kernels, kernels
 from quinr_pl.circuit.lowering.plan import Plan, plan
-from quinr_pl.native.memory import AnyArray, Bytes, address, contiguous, empty, lent, scratch, strides, summed
+from quinr_pl.native.memory import (
+    AnyArray,
+    Bytes,
+    address,
+    contiguous,
+    empty,
+    lent,
+    scratch,
+    split,
+    strides,
+    summed,
+)
 from quinr_pl.native.pieces import Function
 from quinr_pl.native.precision import VECTOR_BYTES, Precision
 from quinr_pl.native.threads import Deal, chunks_of, in_parallel
@@ -24,6 +35,7 @@ _CHUNK_COORDINATES = 256
 _THREAD_SIZE = 2_000_000
 """Gates times amplitudes, about 1 ms of a forward pass. Waking a thread takes 0.1 to 0.4 ms."""
 _AT = {name: position for position, name in enumerate(ARGUMENTS)}
+_BLOCKS = slice(_AT["first_block"], _AT["last_block"] + 1)
 _MEMORY = slice(_AT["phases"], _AT["totals"])
 _OWN = np.array([_AT["state"], *range(_MEMORY.start, _MEMORY.stop)], np.int64)
 """Words that differ from thread to thread."""
@@ -67,8 +79,9 @@ class Layout:
         words: Arguments of the kernels, filled as far as they are known.
         offsets: Where each part of a thread's memory begins, in bytes.
         size: Bytes of a thread's memory.
-        sums: Slices of the reduced sums, by name.
-        reduced: Their total length.
+        sums: Numbers of each of the reduced sums, one after the other.
+        reduced: Their total.
+        work: Gates times amplitudes of a coordinate's forward pass.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -83,9 +96,9 @@ class Layout:
         ends = list(accumulate(sizes.values()))
         self.offsets = VECTOR_BYTES * np.array([0, *ends[:-1]])
         self.size = VECTOR_BYTES * ends[-1]
-        edges = list(accumulate((sizes[name] for name in _REDUCED), initial=0))
-        self.reduced = edges[-1]
-        self.sums = {name: slice(a, b) for name, a, b in zip(_REDUCED, edges[:-1], edges[1:], strict=True)}
+        self.reduced = sum(sizes[name] for name in _REDUCED)
+        self.sums = [sizes[name] for name in _REDUCED]
+        self.work = circuit.layers * ansatz.qubits * ansatz.states
         words = {
             "inputs": shape.inputs,
             "angles": shape.ansatz.features_count,
@@ -232,7 +245,7 @@ class Call(Generic[AnyArray]):
         of_x = {} if x_gradient is None else _place("x_gradient", x_gradient)
         self._set(words, {"input_gradient": int(inputs), **_place("cotangent", cotangent), **of_x})
         totals = summed(self._run(self.layout.kernels.backward, words, passes=2))
-        sums = {name: totals[part] for name, part in self.layout.sums.items()}
+        sums = dict(zip(_REDUCED, split(totals, self.layout.sums), strict=True))
         first = self.ansatz.features_count + 1
         weights = sums["column_sum"][first : first + plan(self.ansatz).trained]
         embedded, readout = self.embedding is not None, self.readout is not None
@@ -257,12 +270,12 @@ class Call(Generic[AnyArray]):
         Returns the sums of each chunk, which only backward kernels fill.
         """
         arrangement = self.layout
-        chunks = chunks_of(self.blocks, _CHUNK_COORDINATES // self.precision.lanes, _CHUNKS)
+        chunks, order = _chunks(self.blocks, self.precision)
         totals = empty(self.x, len(chunks), arrangement.reduced)
-        words = np.tile(shared, (len(chunks), 1))
-        words[:, [_AT["first_block"], _AT["last_block"]]] = np.reshape(chunks, (-1, 2))
-        step = totals.itemsize * arrangement.reduced
-        words[:, _AT["totals"]] = address(totals) + step * np.arange(len(chunks))
+        words = np.empty((len(chunks), len(shared)), np.int64)
+        words[:] = shared
+        words[:, _BLOCKS] = chunks
+        words[:, _AT["totals"]] = address(totals) + totals.itemsize * arrangement.reduced * order
 
         def work(deal: Deal) -> None:
             memory = scratch(arrangement.size)
@@ -270,13 +283,18 @@ class Call(Generic[AnyArray]):
             own[_MEMORY] = address(memory) + arrangement.offsets
             if not own[_AT["state"]]:
                 own[_AT["state"]] = own[_AT["amplitudes"]]
-            arrangement.kernels.prepare(own.ctypes.data)
+            arrangement.kernels.prepare(address(own))
             kernel.take(deal, words, _OWN, own[_OWN])
 
-        ansatz = self.ansatz
-        size = passes * self.batch * arrangement.words[_AT["layers"]] * ansatz.qubits * ansatz.states
-        in_parallel(work, len(chunks), 1 + int(size) // _THREAD_SIZE)
+        in_parallel(work, len(chunks), 1 + passes * self.batch * arrangement.work // _THREAD_SIZE)
         return totals
+
+
+@lru_cache(maxsize=64)
+def _chunks(blocks: int, precision: Precision) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Bounds of the chunks of so many blocks, (chunks, 2), and their numbers, (chunks,)."""
+    chunks = chunks_of(blocks, _CHUNK_COORDINATES // precision.lanes, _CHUNKS)
+    return np.reshape(np.array(chunks, np.int64), (-1, 2)), np.arange(len(chunks))
 
 
 def _place(name: str, array: AnyArray) -> dict[str, int]:
