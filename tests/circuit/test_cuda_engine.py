@@ -73,12 +73,13 @@ def assert_right(ansatz, given, dtype, states=None, tolerance=None):
 )
 def test_every_number_of_qubits_and_lanes(qubits, lane_qubits, dtype, lanes):
     lanes(lane_qubits)
+    batch = {4: 19, 5: 11}.get(lane_qubits, 41)  # two blocks of four warps take it in two rounds
     for ansatz in (
         Ansatz(qubits, 3 * qubits, uploads=3, layers=2),
         Ansatz(qubits, 2 * qubits + 1, uploads=2, features="own", pairs="ring"),
         Ansatz(qubits, max(1, qubits - 1), uploads=2, layers=3, pairs="unordered"),
     ):
-        assert_right(ansatz, drawn(ansatz, 41), dtype)
+        assert_right(ansatz, drawn(ansatz, batch), dtype)
 
 
 def test_lanes_are_those_of_the_batch():
