@@ -12,6 +12,7 @@ from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
 from quinr_pl.circuit.engines.cuda import code
+from quinr_pl.circuit.lowering.chains import trained_chains
 from quinr_pl.circuit.lowering.plan import Plan, plan
 from quinr_pl.native.cuda_code import Kernel
 
@@ -61,7 +62,7 @@ class Layout:
         slots = -(-ansatz.qubits // group) * group
         self.layer_size = 2 * ansatz.states + 20 * slots
         self.sums_size = ansatz.states + 5 * slots
-        chains = _chains(circuit)
+        chains = trained_chains(circuit)
         self.position = np.full(ansatz.states, -1)
         self.position[list(shape.measured)] = range(len(shape.measured))
         columns = _columns(circuit, slots)
@@ -119,30 +120,6 @@ def _columns(circuit: Plan, slots: int) -> npt.NDArray[np.integer]:
         index < 0, ansatz.features_count, index
     )
     return columns
-
-
-def _chains(circuit: Plan) -> npt.NDArray[np.integer]:
-    """Weights of the rotations before and after the angles of each qubit, RZ and RX in turn.
-
-    Returns:
-        (layers, qubits, 2, rotations); -1 stands for no rotation.
-    """
-    features = circuit.ansatz.features_count
-    found: list[list[int]] = []
-    for layer, embeds in zip(circuit.columns, circuit.embeds, strict=True):
-        for chain in layer:
-            angles = np.flatnonzero(chain < features)
-            first, stop = (angles[0], angles[-1] + 1) if len(angles) else (0, 0)
-            if not embeds:
-                first = stop = len(chain)
-            # An odd number of rotations before: the next starts with RX, and none stands for its RZ.
-            weights = np.where(chain > features, chain - features - 1, -1).tolist()
-            found += [weights[:first], [-1] * (stop % 2) + weights[stop:]]
-    width = max(map(len, found))
-    table = np.full((len(found), width + width % 2), -1)
-    for row, chain_weights in zip(table, found, strict=True):
-        row[: len(chain_weights)] = chain_weights
-    return table.reshape(circuit.layers, circuit.ansatz.qubits, 2, -1)
 
 
 class Call:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from quinr_pl.circuit.ansatz import Ansatz
+from quinr_pl.circuit.lowering.chains import Integers, spans_of_angles, trained_chains
 from quinr_pl.circuit.lowering.plan import Plan, plan
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def tables(ansatz: Ansatz, device: torch.device) -> Tables:
         on_device(folds),
         on_device(columns),
         first_rx,
-        on_device(_chains(circuit)),
+        on_device(trained_chains(circuit).transpose(0, 2, 3, 1)),
         on_device(circuit.diagonal),
         on_device(circuit.generators),
         on_device(np.array(circuit.constants, dtype=np.float64)),
@@ -78,26 +77,13 @@ def positions(states: int, measured: tuple[int, ...], device: torch.device) -> T
 def fits(ansatz: Ansatz) -> bool:
     """Whether no trained gate lies between the angles of a qubit in a layer."""
     circuit = plan(ansatz)
-    chains = (chain[first:stop] for chain, first, stop in _chains_with_ends(circuit))
+    chains = (chain[first:stop] for chain, first, stop in spans_of_angles(circuit))
     return not any((middle > ansatz.features_count).any() for middle in chains)
-
-
-def _chains_with_ends(circuit: Plan) -> list[tuple[Integers, int, int]]:
-    """Columns of each chain, layer by layer, and the positions of its first angle and behind its last one."""
-    found = []
-    for layer, embeds in zip(circuit.columns, circuit.embeds, strict=True):
-        for chain in layer:
-            angles = np.flatnonzero(chain < circuit.ansatz.features_count)
-            first, stop = (int(angles[0]), int(angles[-1]) + 1) if len(angles) else (0, 0)
-            if not embeds:
-                first = stop = len(chain)
-            found.append((chain, first, stop))
-    return found
 
 
 def _columns(circuit: Plan) -> tuple[bool, Integers]:
     """Whether folds begin with RX, and columns of the angles, (layers, folds, qubits)."""
-    ends = _chains_with_ends(circuit)
+    ends = spans_of_angles(circuit)
     first_rx = all(first % 2 == 1 for _, first, stop in ends if first < stop)
     none = circuit.ansatz.features_count
     found = [
@@ -109,22 +95,3 @@ def _columns(circuit: Plan) -> tuple[bool, Integers]:
     for row, of_chain in zip(columns, found, strict=True):
         row[: len(of_chain)] = of_chain
     return first_rx, columns.reshape(circuit.layers, circuit.ansatz.qubits, -1).transpose(0, 2, 1)
-
-
-def _chains(circuit: Plan) -> Integers:
-    """See `Tables`."""
-    none = circuit.ansatz.features_count
-    found: list[list[int]] = []
-    for chain, first, stop in _chains_with_ends(circuit):
-        weights = np.where(chain > none, chain - none - 1, -1).tolist()
-        # An odd number of rotations before: the next starts with RX, and none stands for its RZ.
-        found += [weights[:first], [-1] * (stop % 2) + weights[stop:]]
-    for weights in found:
-        while weights and weights[-1] < 0:
-            weights.pop()
-    length = max(map(len, found))
-    table = np.full((len(found), length + length % 2), -1)
-    for row, weights in zip(table, found, strict=True):
-        row[: len(weights)] = weights
-    by_qubit = table.reshape(circuit.layers, circuit.ansatz.qubits, 2, -1)
-    return by_qubit.transpose(0, 2, 3, 1)
