@@ -85,12 +85,13 @@ def cases(height: int, width: int) -> dict[str, Case]:
     settings = torch.tensor([[0.25, 0.2]] * GRIDS).double()
     noise = {"key": torch.tensor([5, 6]), "settings": settings}
     sine, pixels = {"frequency": 1.0, "scale": 1.5}, height * width
+    centred = {"scale": 16.0, "shift": -1.0}
     error = {"picture": planes[1], "known": torch.ones_like(planes[1])}
     return {
         "relaxation": Case(relaxation._relaxed, grids, noise),
         "context": Case(context._context_bits, [*weights, *grids], {"context": seen, "first": 0}),
         "sines": Case(sines._sines, [drawn(7, pixels).T, drawn(16, 7), drawn(16)], sine),
-        "read-out": Case(columns._combined, [drawn(3, 16), drawn(pixels, 16).T], {}),
+        "read-out": Case(columns._combined, [drawn(3, 16), drawn(pixels, 16).T, drawn(3)], centred),
         "skip": Case(columns._combined, [drawn(3, 7), drawn(7, pixels)], {}),
         "interpolation": Case(
             upsampling._interpolated, [taps, *reversed(grids)], {"shapes": tuple(reversed(shapes))}

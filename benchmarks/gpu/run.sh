@@ -22,7 +22,7 @@ compile 60 3 -m benchmarks.gpu.compile
 fits 150 20 -m benchmarks.gpu.fits --json $folder/fits.json
 engines 110 30 -m benchmarks.gpu.engines --json $folder/engines.json
 latent_step 90 20 -m benchmarks.gpu.latent_step --json $folder/latent_step.json
-tests 70 12 -m pytest -q -p no:cacheprovider -o filterwarnings=default tests/gpu
+tests 100 12 -m pytest -q -p no:cacheprovider -o filterwarnings=default tests/gpu
 peers 180 20 -m benchmarks.gpu.peers --json $folder/peers.json
 long 130 4 -m benchmarks.gpu.fits --configs kodak_latent.yaml --steps 100000 --eager-steps 30 --seconds 105 --no-command --json $folder/long.json
 PARTS
