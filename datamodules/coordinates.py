@@ -170,16 +170,16 @@ class ResumableBlocks(DataLoader):
     """
 
     def __init__(self, dataset: CoordinateDataset, sampler: RandomBlockSampler | WholeSignalSampler) -> None:
-        # An iterator draws a number: not from the generator that networks take their noise from.
-        super().__init__(dataset, batch_size=None, sampler=sampler, generator=torch.Generator())
+        super().__init__(dataset, batch_size=None, sampler=sampler)
         self._blocks = sampler
         self._taken = 0
 
     def __iter__(self) -> Any:
+        # DataLoader's own iterator takes longer than a block, and draws from the generator of the noise.
         self._taken = self._blocks.skip
-        for block in super().__iter__():
+        for pixels in self._blocks:
             self._taken += 1
-            yield block
+            yield self.dataset[pixels]
 
     def state_dict(self) -> dict[str, int]:
         """How many blocks of the present epoch were taken."""
