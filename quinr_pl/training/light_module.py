@@ -21,8 +21,9 @@ class LightModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Does without timing hooks, where no profiler was asked for."""
-        if type(self.trainer.profiler) is PassThroughProfiler:
-            self.trainer.profiler = _Untimed()
+        trainer: Any = self.trainer
+        if type(trainer.profiler) is PassThroughProfiler:
+            trainer.profiler = _Untimed()
 
 
 class _Untimed(PassThroughProfiler):
