@@ -94,6 +94,19 @@ def test_linear_readout_starts_from_centred_probabilities():
     assert torch.allclose(readout(uniform @ readout.matrix.T), torch.full((4, 2), 0.5), atol=1e-6)
 
 
+@pytest.mark.parametrize("hooked", [False, True], ids=["plain", "hooked"])
+@pytest.mark.parametrize("design", ["quinr", "qiren"])  # of probabilities, and of expectations
+def test_linear_readout_of_probabilities_is_that_of_combinations(design, hooked):
+    """Whatever an engine gives; whoever hooks the module sees it called."""
+    readout, called = LinearReadout(Ansatz(3, 3, design=design), out_features=2), []
+    probabilities = torch.rand(5, 8).softmax(dim=1)
+    expected = readout(probabilities @ readout.matrix.T)
+    if hooked:
+        readout.register_forward_hook(lambda *_: called.append(True))
+    torch.testing.assert_close(readout.of_probabilities(probabilities), expected, rtol=0, atol=1e-6)
+    assert called == [True] * hooked
+
+
 def test_range_map_has_a_gain_and_a_bias_for_each_value():
     readout = LastStatesReadout(Ansatz(3, 3), out_features=2, range_map=True)
     assert list(readout.measured) == [6, 7]
