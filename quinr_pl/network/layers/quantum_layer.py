@@ -190,13 +190,11 @@ class QuantumStage(QuantumLayer):
             and is_plain(embedding, SinusoidalEmbedding)
         ):
             layer = (self.ansatz, inputs, embedding.weight, embedding.bias, self.weight)
-            matrix = None if readout is None else readout.matrix
             omega0, scale = embedding.omega0, embedding.scale
             if skip is not None and isinstance(readout, LinearReadout) and is_plain(readout, LinearReadout):
-                past_circuit = skip, readout.offset
-                return engine.residual_layer(
-                    *layer, readout.matrix, *past_circuit, omega0=omega0, angle_scale=scale
-                )
+                linear = readout.matrix, skip, readout.offset
+                return engine.residual_layer(*layer, *linear, omega0=omega0, angle_scale=scale)
+            matrix = None if readout is None else readout.matrix
             values = engine.sine_layer(*layer, matrix, omega0=omega0, angle_scale=scale)
             if readout is not None:
                 values = readout(values)
