@@ -8,9 +8,26 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.ops.cpu import adam as on_cpu
 from quinr_pl.ops.cuda import adam as on_cuda
 from quinr_pl.ops.dispatch import NoKernelsError
+
+Kernels = Callable[
+    [
+        Sequence[Tensor],
+        Sequence[Tensor],
+        Sequence[Tensor],
+        Sequence[Tensor],
+        Tensor,
+        tuple[float, float],
+        float,
+    ],
+    None,
+]
+"""Moves parameters and their moments: from parameters, gradients, first and second moments, all contiguous,
+of like shapes and of one dtype; what the update is multiplied by; the shares of what is new in the moments;
+and what keeps the division finite."""
 
 
 def adam_step(
@@ -39,11 +56,19 @@ def adam_step(
     shares = 1 - betas[0], 1 - betas[1]
     kernels = _kernels([*parameters, *first, *second])
     if kernels is not None:
+        gradients = [gradient.contiguous() for gradient in gradients]
+        size = size.to(parameters[0].dtype)
+        for parameter, *others in zip(parameters, gradients, first, second, strict=True):
+            check_readable("Adam", parameter, *others, size, device=parameter.device.type)
+            check_shapes("Adam", others, [tuple(parameter.shape)] * 3)
         try:
-            return kernels(parameters, gradients, first, second, size.to(parameters[0].dtype), shares, eps)
+            kernels(parameters, gradients, first, second, size, shares, eps)
         except NoKernelsError as error:
             _FAILED.add(parameters[0].device)
             warnings.warn(f"{error}; torch's operations take their place", stacklevel=2)
+        else:  # graphs notice, as they do of operations in place
+            torch.autograd.graph.increment_version([*parameters, *first, *second])
+            return
     torch._foreach_lerp_(first, gradients, shares[0])
     torch._foreach_lerp_(second, list(torch._foreach_mul(gradients, gradients)), shares[1])
     roots = list(torch._foreach_sqrt(second))
@@ -51,10 +76,9 @@ def adam_step(
     updates = list(torch._foreach_div(first, roots))
     torch._foreach_mul_(updates, size)
     torch._foreach_add_(parameters, updates)
-    return None
 
 
-def _kernels(tensors: Sequence[Tensor]) -> Callable[..., None] | None:
+def _kernels(tensors: Sequence[Tensor]) -> Kernels | None:
     """What moves all of them, if they lie in the order of memory: kernels take numbers in that order."""
     dense = all(tensor.layout == torch.strided and tensor.is_contiguous() for tensor in tensors)
     floats = all(tensor.dtype in (torch.float32, torch.float64) for tensor in tensors)
@@ -64,5 +88,5 @@ def _kernels(tensors: Sequence[Tensor]) -> Callable[..., None] | None:
     return _BY_DEVICE.get(device.type)
 
 
-_BY_DEVICE: dict[str, Callable[..., None]] = {"cpu": on_cpu.adam_step, "cuda": on_cuda.adam_step}
+_BY_DEVICE: dict[str, Kernels] = {"cpu": on_cpu.adam_step, "cuda": on_cuda.adam_step}
 _FAILED: set[torch.device] = set()

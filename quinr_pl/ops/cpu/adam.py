@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from quinr_pl.native.elements import ROW
-from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.native.rows import Plane, RowKernels
 from quinr_pl.ops.kernels import adam as emitter
 
@@ -24,24 +23,11 @@ def adam_step(
     shares: tuple[float, float],
     eps: float,
 ) -> None:
-    """Move dense parameters and their moments.
-
-    Args:
-        parameters: In one block of memory each, in row-major order.
-        gradients: Of the same shapes.
-        first: First moments, laid out as the parameters are.
-        second: Second moments, likewise.
-        size: What the update is multiplied by, 0-dimensional and of the parameters' dtype.
-        shares: Of what is new in the first and the second moments.
-        eps: What keeps the division finite.
-    """
+    """See quinr_pl.ops.adam.Kernels."""
     settings = torch.cat([size.new_tensor([*shares, eps]), size[None]])
-    gradients = [gradient.contiguous() for gradient in gradients]
     together = zip(parameters, gradients, first, second, strict=True)
     planes = []
     for parameter, *others in together:
-        check_readable("Adam", parameter, *others, settings)
-        check_shapes("Adam", others, [tuple(parameter.shape)] * 3)
         names = ("parameter", "gradient", "first", "second")
         words = {name: one.data_ptr() for name, one in zip(names, (parameter, *others), strict=True)}
         if not parameter.numel():
@@ -49,5 +35,3 @@ def adam_step(
         planes.append(Plane(-(-parameter.numel() // ROW), {"count": parameter.numel(), **words}))
     numbers = sum(parameter.numel() for parameter in parameters)
     _KERNELS.run_planes("step", settings, {"settings": settings.data_ptr()}, planes, numbers, sums=0)
-    for moved in (*parameters, *first, *second):
-        torch.autograd.graph.increment_version(moved)  # as operations in place do: graphs notice

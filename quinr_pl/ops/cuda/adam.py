@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import Structure, c_int, c_void_p
 
-import torch
 from torch import Tensor
 
-from quinr_pl.native.memory import check_readable, check_shapes
 from quinr_pl.ops.cuda.programs import THREADS, blocks_of, ints, kernel
 
 _MOST_MEMBERS = 32
@@ -37,25 +35,12 @@ def adam_step(
     shares: tuple[float, float],
     eps: float,
 ) -> None:
-    """Move dense parameters and their moments.
-
-    Args:
-        parameters: In one block of memory each, in row-major order.
-        gradients: Of the same shapes.
-        first: First moments, laid out as the parameters are.
-        second: Second moments, likewise.
-        size: What the update is multiplied by, 0-dimensional and of the parameters' dtype.
-        shares: Of what is new in the first and the second moments.
-        eps: What keeps the division finite.
+    """See quinr_pl.ops.adam.Kernels.
 
     Raises:
         NoKernelsError: If it cannot be compiled or loaded.
     """
-    gradients = [gradient.contiguous() for gradient in gradients]
     arrays = list(zip(parameters, gradients, first, second, strict=True))
-    for parameter, *others in arrays:
-        check_readable("Adam", parameter, *others, size, device=size.device.type)
-        check_shapes("Adam", others, [tuple(parameter.shape)] * 3)
     run = kernel("adam", "adam", parameters[0], {"MOST_MEMBERS": _MOST_MEMBERS})
     for start in range(0, len(arrays), _MOST_MEMBERS):
         part = arrays[start : start + _MOST_MEMBERS]
@@ -65,4 +50,3 @@ def adam_step(
             members[index] = _Member(*(tensor.data_ptr() for tensor in tensors), count, blocks)
             blocks += blocks_of(count)
         run(blocks, THREADS, members, *ints(len(part)), size, *shares, eps)
-    torch.autograd.graph.increment_version([*parameters, *first, *second])  # as operations in place do
