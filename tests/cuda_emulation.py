@@ -66,13 +66,18 @@ def emulate_devices(monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setitem(operation._kernels, "cpu", operation._kernels["cuda"])
     monkeypatch.setitem(adam._BY_DEVICE, "cpu", adam._BY_DEVICE["cuda"])
     monkeypatch.setattr(CudaEngine, "refusal", lambda *_: "")
-    in_kernels = MatrixBatch.step_in_kernels
+    emulate_soap(monkeypatch)
 
-    def step(batch: MatrixBatch, *given: Any) -> bool:
+
+def emulate_soap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have SOAP's kernel move matrices of the CPU; programs must run there."""
+    lay_out = MatrixBatch.__init__
+
+    def laid_out(batch: MatrixBatch, *given: Any) -> None:
+        lay_out(batch, *given)
         batch._has_kernels = batch._state.fits()
-        return in_kernels(batch, *given)
 
-    monkeypatch.setattr(MatrixBatch, "step_in_kernels", step)
+    monkeypatch.setattr(MatrixBatch, "__init__", laid_out)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cuda_emulation import NEEDS_COMPILER, EmulatedKernel, emulate
+from cuda_emulation import NEEDS_COMPILER, EmulatedKernel, emulate, emulate_soap
 from torch import nn
 
 from benchmarks.gpu.operations import counted
@@ -41,18 +41,14 @@ def fitted(steps: int, longest: int, shapes, dtype=torch.float32) -> list[torch.
 def has_kernels(monkeypatch) -> list[bool]:
     """Kernels take the steps on the CPU; whether they did, batch by batch."""
     taken = []
-    lay_out, step = MatrixBatch.__init__, MatrixBatch.step_in_kernels
-
-    def laid_out(batch, *given):
-        lay_out(batch, *given)
-        batch._has_kernels = batch._state.fits()
+    step = MatrixBatch.step_in_kernels
 
     def in_kernels(batch, coefficients, refresh):
         taken.append(step(batch, coefficients, refresh))
         return taken[-1]
 
     emulate(monkeypatch)
-    monkeypatch.setattr(MatrixBatch, "__init__", laid_out)
+    emulate_soap(monkeypatch)
     monkeypatch.setattr(MatrixBatch, "step_in_kernels", in_kernels)
     return taken
 
